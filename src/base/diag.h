@@ -1,0 +1,45 @@
+/* Diagnostics on stderr: text on a terminal, JSON lines otherwise (or as set). Each event once, at
+   the place that decides. Every message has a row in messages.def with its code; values are
+   escaped, control characters never reach the terminal. Repeats of one code above a rate are
+   counted and summed up in one line later. */
+#pragma once
+
+#include "types.h"
+
+enum diag_level { DIAG_DEBUG, DIAG_INFO, DIAG_WARN, DIAG_ERROR };
+enum diag_format { DIAG_AUTO, DIAG_TEXT, DIAG_JSON };
+
+/* A key and its value in an event: strings, integers or slices, in the order given. */
+struct diag_field {
+    const char *key;
+    enum { DIAG_FIELD_STR, DIAG_FIELD_INT, DIAG_FIELD_UINT, DIAG_FIELD_SLICE } kind;
+    union {
+        const char *str;
+        i64 i;
+        u64 u;
+        struct slice slice;
+    };
+};
+#define D_STR(k, v) ((struct diag_field){.key = (k), .kind = DIAG_FIELD_STR, .str = (v)})
+#define D_INT(k, v) ((struct diag_field){.key = (k), .kind = DIAG_FIELD_INT, .i = (v)})
+#define D_UINT(k, v) ((struct diag_field){.key = (k), .kind = DIAG_FIELD_UINT, .u = (v)})
+#define D_SLICE(k, v) ((struct diag_field){.key = (k), .kind = DIAG_FIELD_SLICE, .slice = (v)})
+
+enum diag_code {
+#define MSG(code, level, name, text) MSG_##name = code,
+#include "messages.def"
+#undef MSG
+};
+
+void diag_configure(enum diag_format format, enum diag_level min_level);
+/* The simulator and tests redirect whole lines; NULL restores stderr. */
+void diag_redirect(void (*sink)(void *user, const char *line, size_t len), void *user);
+void diag_event_(enum diag_code code, const struct diag_field *fields, u32 count);
+/* The clock is handed in so that base needs none: called once per turn by the loop. */
+void diag_set_now(u64 mono_ns, i64 wall_ms);
+
+/* diag(MSG_started, D_STR("address", a), D_UINT("port", p)); the fields may be none: diag0(MSG_x). */
+#define diag(code, ...)                                                                          \
+    diag_event_((code), (const struct diag_field[]){__VA_ARGS__},                                \
+                (u32)(sizeof((const struct diag_field[]){__VA_ARGS__}) / sizeof(struct diag_field)))
+#define diag0(code) diag_event_((code), NULL, 0)
