@@ -1,0 +1,55 @@
+/* Configuration. Every key is a row of config.def: broker keys (Kafka's and our own odradek.*) and topic keys. A row says type,
+   default, bounds, how it may change, and its sentence of documentation; DescribeConfigs, --help and docs/config.md are
+   printed from the rows.
+
+   Values of broker keys: static (defaults, then file, environment, --set: later sets win) plus dynamic ones from the metadata
+   state (cluster default, then this broker's). Values of topic keys: the topic's own, else the broker's synonym. */
+#pragma once
+
+#include "meta/meta.h"
+
+struct config;
+
+enum config_source { /* numbers as in DescribeConfigs */
+    CONFIG_SOURCE_TOPIC = 1,
+    CONFIG_SOURCE_DYNAMIC_BROKER = 2,
+    CONFIG_SOURCE_DYNAMIC_DEFAULT = 3,
+    CONFIG_SOURCE_STATIC = 4,
+    CONFIG_SOURCE_DEFAULT = 5,
+};
+
+MUST_USE struct config *config_create(void); /* all defaults */
+void config_destroy(struct config *c);
+/* Static value from the command line. On failure reason (at least 256 bytes) holds one sentence with the value, the bounds
+   and, for an unknown key (ERR_NOT_FOUND), the nearest name. */
+MUST_USE err_t config_set(struct config *c, struct slice key, struct slice value, char *reason, size_t reason_bytes);
+
+/* Broker keys by row: CONFIG_message_max_bytes for "message.max.bytes" (dots and dashes become underscores). These read the static value
+   or default; dynamic broker configs come with the issue that alters them. Strings stay valid while c lives. */
+enum config_key {
+#define OPT(scope, ident, ...) CONFIG_##ident,
+#include "broker/config.def"
+#undef OPT
+    CONFIG_KEY_COUNT
+};
+i64 config_i64(const struct config *c, enum config_key key); /* int, long, bool (0/1) */
+struct slice config_str(const struct config *c, enum config_key key);
+
+/* A topic's configs resolved: own value, else broker synonym, else default. What the data path needs. */
+struct topic_config {
+    i64 retention_ms;
+    i64 retention_bytes;
+    i64 max_message_bytes;
+    i64 segment_bytes;
+    i64 timestamp_before_max_ms;
+    i64 timestamp_after_max_ms;
+    bool log_append_time;
+    bool compacted;
+    bool delete_policy;
+};
+void topic_config_resolve(const struct config *c, const struct meta_topic *t, struct topic_config *out);
+
+/* Is key=value acceptable as a topic config? KERR_NONE or INVALID_CONFIG with a reason. */
+MUST_USE i16 topic_config_check(const struct config *c, struct slice key, struct slice value, char *reason, size_t reason_bytes);
+
+/* One row resolved for DescribeConfigs: see config_describe.c. */

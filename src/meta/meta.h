@@ -1,0 +1,138 @@
+/* The metadata state machine: topics, their partitions and configs, broker configs, sessions (WALs), producer-id blocks.
+   Pure: commands in, state out; no io, no clock. cluster/metalog makes commands durable and applies them in order; a restart replays
+   them (or loads a snapshot) into the same state. Reading is free for everybody on the loop.
+
+   Command: checked and applied in one step, by meta_apply. An invalid command changes nothing and says why (the author
+   sees it). Commands are encoded as bytes (docs/internals/formats.md, section metadata): u8 kind, u8 version, fields little-endian. */
+#pragma once
+
+#include "wire/wire.h"
+
+struct meta;
+
+struct meta_config {
+    struct slice key;
+    struct slice value;
+};
+/* A run of partition ids. Ids are u32, from a counter in the state, never reused. */
+struct meta_range {
+    u32 first_id;
+    u32 count;
+};
+struct meta_topic {
+    struct uuid id;
+    struct slice name;
+    bool internal;
+    i16 replication_factor; /* as asked for (RF fiction) */
+    u32 partition_count;
+    u32 range_count;
+    struct meta_range *ranges;
+    u32 config_count;
+    struct meta_config *configs; /* sorted by key */
+    u32 created_seals;           /* seals applied before it was made: gives the leader epoch */
+    u32 index;                   /* in name order, see meta_topic_at */
+};
+struct meta_session {
+    u64 wal;
+    u64 nonce;
+    i32 node;
+    bool sealed;
+    bool retired; /* sealed and without data: its files may go */
+    u64 length;   /* slots, when sealed */
+};
+
+MUST_USE struct meta *meta_create(void);
+void meta_destroy(struct meta *m);
+
+u32 meta_topic_count(const struct meta *m);
+u32 meta_partition_total(const struct meta *m);
+const struct meta_topic *meta_topic_by_name(const struct meta *m, struct slice name);
+const struct meta_topic *meta_topic_by_id(const struct meta *m, struct uuid id);
+/* Topics in order of their names, 0 .. count-1. meta_topic_lower_bound: index of the first name >= name. */
+const struct meta_topic *meta_topic_at(const struct meta *m, u32 index);
+u32 meta_topic_lower_bound(const struct meta *m, struct slice name);
+u32 meta_partition_id(const struct meta_topic *t, u32 partition_index);
+/* Which topic and index a partition id belongs to; false: none (deleted). */
+bool meta_partition_owner(const struct meta *m, u32 partition_id, const struct meta_topic **topic, u32 *partition_index);
+/* 0 for a topic made in this session; one more for every restart since. */
+i32 meta_leader_epoch(const struct meta *m, const struct meta_topic *t);
+
+/* Dynamic configs of a resource: type 4 = broker (name "" = cluster default, "1" = that broker); topics keep their own. */
+u32 meta_configs(const struct meta *m, i8 resource_type, struct slice name, const struct meta_config **configs);
+
+u32 meta_session_count(const struct meta *m);
+const struct meta_session *meta_session_at(const struct meta *m, u32 index); /* by wal id */
+u64 meta_next_wal(const struct meta *m);
+
+/* A topic whose name collides with `name` when '.' and '_' are the same, or NULL. */
+const struct meta_topic *meta_topic_collision(const struct meta *m, struct slice name);
+
+enum meta_command_kind {
+    META_REGISTER = 1,
+    META_SEAL_WAL = 2,
+    META_CREATE_TOPIC = 3,
+    META_DELETE_TOPIC = 4,
+    META_CREATE_PARTITIONS = 5,
+    META_ALTER_CONFIGS = 6,
+    META_ALLOC_PRODUCER_IDS = 7,
+};
+struct meta_command {
+    enum meta_command_kind kind;
+    union {
+        struct {
+            i32 node;
+            u64 wal; /* must be meta_next_wal */
+            u64 nonce;
+        } reg;
+        struct {
+            u64 wal;
+            u64 length;
+        } seal;
+        struct {
+            struct uuid id;
+            struct slice name;
+            bool internal;
+            i16 replication_factor;
+            u32 partition_count;
+            const struct meta_config *configs;
+            u32 config_count;
+        } create_topic;
+        struct {
+            struct uuid id;
+        } delete_topic;
+        struct {
+            struct uuid id;
+            u32 partition_count; /* new total */
+        } create_partitions;
+        struct {
+            i8 resource_type; /* 2 topic, 4 broker */
+            struct slice name;
+            const struct meta_config *sets; /* value.ptr NULL = remove the key */
+            u32 set_count;
+        } alter_configs;
+        struct {
+            u32 count;
+        } alloc_producer_ids;
+    };
+};
+struct meta_outcome {
+    i16 kerr;             /* KERR_NONE or why it was refused */
+    u64 first_producer_id; /* META_ALLOC_PRODUCER_IDS */
+    const struct meta_topic *topic; /* create or change of a topic */
+    struct meta_range deleted_ranges[16]; /* META_DELETE_TOPIC: ids to drop from the log (first 16 runs) */
+    u32 deleted_range_count;
+};
+
+size_t meta_command_size(const struct meta_command *c);
+void meta_command_encode(const struct meta_command *c, struct writer *w);
+/* Slices of *out point into in; arrays come from the arena. */
+MUST_USE err_t meta_command_decode(struct reader *in, struct arena *arena, struct meta_command *out);
+
+/* Would it be accepted now? KERR_NONE or the reason. */
+i16 meta_check(const struct meta *m, const struct meta_command *c);
+void meta_apply(struct meta *m, const struct meta_command *c, struct meta_outcome *out);
+
+/* The whole state as bytes, and back. Equal states give equal bytes. */
+size_t meta_snapshot_size(const struct meta *m);
+void meta_snapshot_write(const struct meta *m, struct writer *w);
+MUST_USE err_t meta_snapshot_load(struct meta *m, struct slice bytes); /* m is empty */
