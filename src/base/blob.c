@@ -1,9 +1,9 @@
 /* Blobs. Data is mapped from the kernel, so that nothing is resident until it is touched and all of
-   it is gone when it is given back. From 2 MiB on a mapping is aligned to 2 MiB and offered for huge
-   pages, which the kernel may or may not grant.
+   it is gone when it is given back. From 2 MiB on a mapping is aligned to 2 MiB and offered for
+   huge pages, which the kernel may or may not grant.
 
-   Blobs of the pool's usual size are recycled: up to keep_free of them stay mapped, and stay charged
-   to the quota for as long as they do, because their pages are resident. */
+   Blobs of the pool's usual size are recycled: up to keep_free of them stay mapped, and stay
+   charged to the quota for as long as they do, because their pages are resident. */
 #include "blob.h"
 
 #include "assert.h"

@@ -13,7 +13,7 @@
 struct blob_pool;
 struct blob {
     u8 *data;
-    size_t cap;   /* bytes at data */
+    size_t cap; /* bytes at data */
     u32 refs;
     struct blob_pool *pool;
 };
@@ -29,7 +29,8 @@ struct blob_pool {
     u32 live_count;
     void *free_list;
 };
-void blob_pool_init(struct blob_pool *p, const char *name, struct quota *quota, size_t usual_bytes, u32 keep_free);
+void blob_pool_init(struct blob_pool *p, const char *name, struct quota *quota, size_t usual_bytes,
+                    u32 keep_free);
 void blob_pool_fini(struct blob_pool *p); /* asserts live_count == 0 */
 /* bytes is rounded up to BLOB_ALIGN; NULL when the quota has no room. Content is undefined. */
 MUST_USE struct blob *blob_get(struct blob_pool *p, size_t bytes);
@@ -38,7 +39,7 @@ void blob_unref(struct blob *b);
 
 /* A range of a blob that is to be sent; whoever queues it holds a reference. */
 struct blob_part {
-    struct blob *blob;  /* NULL: data points to memory that outlives the send (tables, arena) */
+    struct blob *blob; /* NULL: data points to memory that outlives the send (tables, arena) */
     const u8 *data;
     size_t len;
 };

@@ -75,7 +75,8 @@ bool uuid_is_zero(struct uuid id)
     return uuid_eq(id, (struct uuid){{0}});
 }
 
-static const char base64url[64] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+static const char base64url[64] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 void uuid_print(struct uuid id, char out[23])
 {
@@ -204,7 +205,8 @@ struct slice read_bytes(struct reader *r, size_t len)
 }
 
 /* LEB128: seven bits a byte, low ones first, the top bit says "more". A value that does not fit in
-   `bits` is a failure, not a wrap; a longer way of writing a small value is accepted, as Kafka does. */
+   `bits` is a failure, not a wrap; a longer way of writing a small value is accepted, as Kafka
+   does. */
 static u64 read_leb128(struct reader *r, u32 bits)
 {
     u64 value = 0;

@@ -4,8 +4,8 @@
    little-endian (our disk formats). */
 #pragma once
 
-#include "types.h"
 #include "err.h"
+#include "types.h"
 
 #define SLICE_LIT(lit) ((struct slice){(const u8 *)(lit), sizeof(lit) - 1})
 struct slice slice_of(const void *ptr, size_t len);
@@ -35,9 +35,9 @@ u16 read_le16(struct reader *r);
 u32 read_le32(struct reader *r);
 u64 read_le64(struct reader *r);
 struct slice read_bytes(struct reader *r, size_t len);
-u32 read_uvarint(struct reader *r);  /* unsigned LEB128, at most 5 bytes and 32 bits */
-i32 read_varint(struct reader *r);   /* zig-zag, 32 bit */
-i64 read_varlong(struct reader *r);  /* zig-zag, 64 bit, at most 10 bytes */
+u32 read_uvarint(struct reader *r); /* unsigned LEB128, at most 5 bytes and 32 bits */
+i32 read_varint(struct reader *r);  /* zig-zag, 32 bit */
+i64 read_varlong(struct reader *r); /* zig-zag, 64 bit, at most 10 bytes */
 
 struct writer {
     u8 *start;

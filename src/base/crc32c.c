@@ -14,16 +14,16 @@
 #include <string.h>
 
 #define LONG_RUN_BYTES 256u
-#define POLYNOMIAL 0x82f63b78u /* Castagnoli, reflected */
+#define POLYNOMIAL     0x82f63b78u /* Castagnoli, reflected */
 
 /* One bit at a time, at compile time: entry n is the register after the byte n. */
-#define BIT(c) (((c) >> 1) ^ (((c) & 1u) ? POLYNOMIAL : 0u))
+#define BIT(c)    (((c) >> 1) ^ (((c)&1u) ? POLYNOMIAL : 0u))
 #define NIBBLE(c) BIT(BIT(BIT(BIT((u32)(c)))))
 
 /* Two steps of four bits: 16 entries are enough, and small enough to read. */
 static const u32 nibble_table[16] = {
-    NIBBLE(0),  NIBBLE(1),  NIBBLE(2),  NIBBLE(3), NIBBLE(4),  NIBBLE(5),  NIBBLE(6),  NIBBLE(7),
-    NIBBLE(8),  NIBBLE(9),  NIBBLE(10), NIBBLE(11), NIBBLE(12), NIBBLE(13), NIBBLE(14), NIBBLE(15),
+    NIBBLE(0), NIBBLE(1), NIBBLE(2),  NIBBLE(3),  NIBBLE(4),  NIBBLE(5),  NIBBLE(6),  NIBBLE(7),
+    NIBBLE(8), NIBBLE(9), NIBBLE(10), NIBBLE(11), NIBBLE(12), NIBBLE(13), NIBBLE(14), NIBBLE(15),
 };
 
 u32 crc32c_extend_portable(u32 crc, const void *data, size_t len)

@@ -24,7 +24,8 @@ static inline bool list_linked(const struct list_node *n)
 {
     return n->next != NULL;
 }
-static inline void list_insert_between_(struct list_node *n, struct list_node *prev, struct list_node *next)
+static inline void list_insert_between_(struct list_node *n, struct list_node *prev,
+                                        struct list_node *next)
 {
     assert(n->next == NULL);
     n->prev = prev;
@@ -78,6 +79,6 @@ static inline void list_splice(struct list *to, struct list *from)
     list_init(from);
 }
 /* The body may remove `n` itself, nothing else. */
-#define LIST_EACH(l, n)                                                                    \
-    for (struct list_node *n = (l)->head.next, *n##_next_ = n->next; n != &(l)->head;      \
+#define LIST_EACH(l, n)                                                                            \
+    for (struct list_node *n = (l)->head.next, *n##_next_ = n->next; n != &(l)->head;              \
          n = n##_next_, n##_next_ = n->next)

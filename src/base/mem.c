@@ -11,8 +11,9 @@
 
 static void die_out_of_memory(void)
 {
-    static const char text[] = "odradek: out of memory: the system refused a small allocation.\n"
-                               "  Give the process more memory, or start it with a smaller --memory.\n";
+    static const char text[] =
+        "odradek: out of memory: the system refused a small allocation.\n"
+        "  Give the process more memory, or start it with a smaller --memory.\n";
     ssize_t ignored = write(STDERR_FILENO, text, sizeof(text) - 1);
     (void)ignored;
     abort();

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define POOL_ALIGN 16u
+#define POOL_ALIGN     16u
 #define SLAB_BYTES_MIN (4u * 1024u)
 #define SLAB_BYTES_MAX (256u * 1024u)
 
@@ -96,8 +96,7 @@ void pool_put(struct pool *p, void *object)
 {
     assert(object != NULL);
     assert(p->count > 0);
-    poison((u8 *)object + sizeof(struct free_object),
-           p->object_bytes - sizeof(struct free_object));
+    poison((u8 *)object + sizeof(struct free_object), p->object_bytes - sizeof(struct free_object));
     ((struct free_object *)object)->next = p->free_list;
     p->free_list = object;
     p->count--;

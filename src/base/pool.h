@@ -14,7 +14,8 @@ struct pool {
     void *free_list;
     void *slabs;
 };
-void pool_init(struct pool *p, const char *name, struct quota *quota, size_t object_bytes, u32 count_max);
+void pool_init(struct pool *p, const char *name, struct quota *quota, size_t object_bytes,
+               u32 count_max);
 MUST_USE void *pool_get(struct pool *p); /* zeroed; NULL when count_max or the quota is reached */
 void pool_put(struct pool *p, void *object);
 void pool_fini(struct pool *p); /* asserts that count is 0 */
