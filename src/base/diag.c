@@ -321,13 +321,12 @@ static void emit(const struct message_row *row, const struct diag_field *fields,
 
 static size_t row_index(enum diag_code code)
 {
-    for (size_t i = 0; i < ROW_COUNT; i++) {
-        if (rows[i].code == code) {
-            return i;
-        }
+    size_t index = 0;
+    while (index < ROW_COUNT && rows[index].code != code) {
+        index++;
     }
-    assert(!"a code that has no row in messages.def");
-    return 0;
+    assert(index < ROW_COUNT); /* every code is a row of messages.def */
+    return index;
 }
 
 /* Sums up what a finished window held back, and closes it. */
