@@ -57,12 +57,15 @@ void growing_buffer_fini(struct growing_buffer *b); /* frees and gives back to t
 struct decompressor {
     struct growing_buffer out;
     struct quota *quota;
-    void *gzip_context; /* struct libdeflate_decompressor */
-    void *lz4_context;  /* LZ4F_dctx */
-    void *zstd_context; /* ZSTD_DCtx */
+    struct libdeflate_decompressor *gzip;
+    struct LZ4F_dctx_s *lz4;
+    struct ZSTD_DCtx_s *zstd;
+    u64 lz4_charged;  /* blocks that the lz4 context keeps, charged to the quota */
+    u64 zstd_charged; /* the same for the window of the zstd context */
 };
 void decompressor_init(struct decompressor *d, struct quota *quota);
-/* Frees the output (contexts stay): call it between batches when the last output was large. */
+/* Gives everything charged back to the quota: the output, and contexts that have grown buffers of
+   their own. Call it between batches; a decompressor that holds nothing costs nothing. */
 void decompressor_reset(struct decompressor *d);
 void decompressor_fini(struct decompressor *d);
 
