@@ -218,7 +218,7 @@ struct batch_builder_options {
     enum timestamp_type timestamp_type;
     i64 base_offset;
     i32 leader_epoch;
-    i64 producer_id; /* -1 = none; then epoch and sequence are written as -1 */
+    i64 producer_id; /* -1 = none; epoch and sequence then should be -1 too */
     i16 producer_epoch;
     i32 base_sequence;
     struct quota *quota; /* may be NULL */
