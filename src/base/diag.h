@@ -20,9 +20,9 @@ struct diag_field {
         struct slice slice;
     };
 };
-#define D_STR(k, v)   ((struct diag_field){.key = (k), .kind = DIAG_FIELD_STR, .str = (v)})
-#define D_INT(k, v)   ((struct diag_field){.key = (k), .kind = DIAG_FIELD_INT, .i = (v)})
-#define D_UINT(k, v)  ((struct diag_field){.key = (k), .kind = DIAG_FIELD_UINT, .u = (v)})
+#define D_STR(k, v) ((struct diag_field){.key = (k), .kind = DIAG_FIELD_STR, .str = (v)})
+#define D_INT(k, v) ((struct diag_field){.key = (k), .kind = DIAG_FIELD_INT, .i = (v)})
+#define D_UINT(k, v) ((struct diag_field){.key = (k), .kind = DIAG_FIELD_UINT, .u = (v)})
 #define D_SLICE(k, v) ((struct diag_field){.key = (k), .kind = DIAG_FIELD_SLICE, .slice = (v)})
 
 enum diag_code {

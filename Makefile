@@ -1,0 +1,3 @@
+# Forwards to ./dev, the front door; `make` alone builds.
+build: ; @./dev build
+%: ; @./dev $@
