@@ -14,10 +14,10 @@
 #include <string.h>
 
 #define LONG_RUN_BYTES 256u
-#define POLYNOMIAL 0x82f63b78u /* Castagnoli, reflected */
+#define POLYNOMIAL     0x82f63b78u /* Castagnoli, reflected */
 
 /* One bit at a time, at compile time: entry n is the register after the byte n. */
-#define BIT(c) (((c) >> 1) ^ (((c)&1u) ? POLYNOMIAL : 0u))
+#define BIT(c)    (((c) >> 1) ^ (((c)&1u) ? POLYNOMIAL : 0u))
 #define NIBBLE(c) BIT(BIT(BIT(BIT((u32)(c)))))
 
 /* Two steps of four bits: 16 entries are enough, and small enough to read. */

@@ -19,12 +19,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES 4096u
+#define LINE_MAX_BYTES  4096u
 #define VALUE_MAX_BYTES 512u /* of one string, before escaping */
 
 /* Per code: at most BURST lines in a window; the rest is summed up when the window is over. */
 #define WINDOW_NS (10ull * 1000 * 1000 * 1000)
-#define BURST 20u
+#define BURST     20u
 
 struct message_row {
     enum diag_code code;

@@ -20,9 +20,9 @@ struct diag_field {
         struct slice slice;
     };
 };
-#define D_STR(k, v) ((struct diag_field){.key = (k), .kind = DIAG_FIELD_STR, .str = (v)})
-#define D_INT(k, v) ((struct diag_field){.key = (k), .kind = DIAG_FIELD_INT, .i = (v)})
-#define D_UINT(k, v) ((struct diag_field){.key = (k), .kind = DIAG_FIELD_UINT, .u = (v)})
+#define D_STR(k, v)   ((struct diag_field){.key = (k), .kind = DIAG_FIELD_STR, .str = (v)})
+#define D_INT(k, v)   ((struct diag_field){.key = (k), .kind = DIAG_FIELD_INT, .i = (v)})
+#define D_UINT(k, v)  ((struct diag_field){.key = (k), .kind = DIAG_FIELD_UINT, .u = (v)})
 #define D_SLICE(k, v) ((struct diag_field){.key = (k), .kind = DIAG_FIELD_SLICE, .slice = (v)})
 
 enum diag_code {
@@ -40,8 +40,8 @@ void diag_set_now(u64 mono_ns, i64 wall_ms);
 
 /* diag(MSG_started, D_STR("address", a), D_UINT("port", p)); the fields may be none: diag0(MSG_x).
  */
-#define diag(code, ...)                                                                            \
-    diag_event_(                                                                                   \
-        (code), (const struct diag_field[]){__VA_ARGS__},                                          \
+#define diag(code, ...)                                   \
+    diag_event_(                                          \
+        (code), (const struct diag_field[]){__VA_ARGS__}, \
         (u32)(sizeof((const struct diag_field[]){__VA_ARGS__}) / sizeof(struct diag_field)))
 #define diag0(code) diag_event_((code), NULL, 0)

@@ -28,10 +28,10 @@ typedef enum err {
 /* A short English name ("io error"), never NULL. */
 const char *err_name(err_t e);
 
-#define TRY(expr)                                                                                  \
-    do {                                                                                           \
-        err_t try_e_ = (expr);                                                                     \
-        if (try_e_ != OK) {                                                                        \
-            return try_e_;                                                                         \
-        }                                                                                          \
+#define TRY(expr)              \
+    do {                       \
+        err_t try_e_ = (expr); \
+        if (try_e_ != OK) {    \
+            return try_e_;     \
+        }                      \
     } while (0)

@@ -79,6 +79,6 @@ static inline void list_splice(struct list *to, struct list *from)
     list_init(from);
 }
 /* The body may remove `n` itself, nothing else. */
-#define LIST_EACH(l, n)                                                                            \
-    for (struct list_node *n = (l)->head.next, *n##_next_ = n->next; n != &(l)->head;              \
+#define LIST_EACH(l, n)                                                               \
+    for (struct list_node *n = (l)->head.next, *n##_next_ = n->next; n != &(l)->head; \
          n = n##_next_, n##_next_ = n->next)

@@ -21,14 +21,14 @@ static u64 hash64(u64 x)
     return x ^ (x >> 31);
 }
 
-#define MAP struct map64
-#define KEY u64
-#define ENTRY struct map64_entry
-#define NAME(f) map64_##f
-#define entry_hash(e) hash64((e)->key)
-#define key_hash(k) hash64(k)
+#define MAP               struct map64
+#define KEY               u64
+#define ENTRY             struct map64_entry
+#define NAME(f)           map64_##f
+#define entry_hash(e)     hash64((e)->key)
+#define key_hash(k)       hash64(k)
 #define key_matches(e, k) ((e)->key == (k))
-#define entry_make(k, v) ((struct map64_entry){.key = (k), .value = (v)})
+#define entry_make(k, v)  ((struct map64_entry){.key = (k), .value = (v)})
 #include "map_template.h"
 #undef entry_hash
 #undef key_hash
@@ -48,12 +48,12 @@ static u64 hash_slice(struct slice key)
     return slice_hash(key, 0);
 }
 
-#define MAP struct map_slice
-#define KEY struct slice
-#define ENTRY struct map_slice_entry
-#define NAME(f) map_slice_##f
-#define entry_hash(e) ((e)->hash)
-#define key_hash(k) hash_slice(k)
+#define MAP               struct map_slice
+#define KEY               struct slice
+#define ENTRY             struct map_slice_entry
+#define NAME(f)           map_slice_##f
+#define entry_hash(e)     ((e)->hash)
+#define key_hash(k)       hash_slice(k)
 #define key_matches(e, k) slice_eq((e)->key, (k))
-#define entry_make(k, v) ((struct map_slice_entry){.key = (k), .hash = hash_slice(k), .value = (v)})
+#define entry_make(k, v)  ((struct map_slice_entry){.key = (k), .hash = hash_slice(k), .value = (v)})
 #include "map_template.h"

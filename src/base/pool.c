@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define POOL_ALIGN 16u
+#define POOL_ALIGN     16u
 #define SLAB_BYTES_MIN (4u * 1024u)
 #define SLAB_BYTES_MAX (256u * 1024u)
 
