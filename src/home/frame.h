@@ -64,3 +64,6 @@ MUST_USE err_t frame_index_check(const struct frame_header *h, const u8 *index);
 void frame_entry_decode(const u8 *entry_64, struct frame_entry *out);
 MUST_USE err_t frame_payload_check(const struct frame_header *h, const u8 *frame);
 MUST_USE err_t frame_trailer_check(const struct frame_header *h, const u8 *trailer_64);
+/* One batch against its entry: the entry covers the 21 bytes that the batch's own CRC leaves out. `batch`
+   has entry->bytes bytes. ERR_CORRUPT. */
+MUST_USE err_t frame_batch_check(const struct frame_entry *entry, const u8 *batch);
