@@ -8,7 +8,7 @@
 
 #include "broker/server.h"
 
-enum request_state { REQUEST_RUNNING, REQUEST_READY, REQUEST_SENDING };
+enum request_state { REQUEST_RUNNING, REQUEST_READY };
 
 /* A piece of an answer: encoded bytes, or a range of the log. */
 struct reply_part {
@@ -22,23 +22,24 @@ struct request {
     struct list_node node; /* conn->requests */
     struct conn *conn;
     struct broker *broker;
-    const struct api_row *api;
+    const struct api_row *api; /* NULL until the header is decoded */
     i16 version;
+    i16 api_key;
     i32 correlation_id;
     struct slice client_id;   /* points into the frame: gone after request_release_frame */
     struct arena arena;       /* until the answer has left */
     struct blob *frame;       /* holds the bytes that `body` points into */
     void *body;               /* decoded: struct <api>_request */
     enum request_state state;
-    bool blocks_conn;         /* no later request of this connection is started before this one is answered */
     bool close_after;         /* close the connection once everything before and this has been sent */
     bool no_answer;
 
     struct reply_part *parts;
     u32 part_count;
     u32 part_index;           /* first not fully sent */
-    struct log_load load;     /* cold range being sent */
-    bool loading;
+    struct log_load load;     /* cold bytes of the current part */
+    enum { LOAD_NONE, LOAD_WAITING, LOAD_READY, LOAD_FAILED } load_state;
+    u32 load_from;            /* where in the part the load starts: a batch boundary */
 
     void (*cancelled)(struct request *r); /* the connection is gone: unlink everything, call nothing */
     void *state_of_handler;
@@ -50,14 +51,20 @@ typedef void (*handler_fn)(struct request *r);
 void request_reply(struct request *r, const void *response);
 /* Same, for answers whose records fields are holes: hole i is filled with ranges[i] ... in order. */
 struct reply_hole {
-    const struct log_range *ranges;
+    struct log_range *ranges;
     u32 range_count;
 };
-void request_reply_holes(struct request *r, const void *response, const struct reply_hole *holes, u32 hole_count);
+void request_reply_holes(struct request *r, const void *response, const struct reply_hole *holes); /* by hole_id */
+/* ApiVersions' answer to a version we do not know. */
+void request_reply_version(struct request *r, i16 version, const void *response);
 /* acks=0: no answer at all. */
 void request_reply_none(struct request *r);
 /* Closes the connection without an answer (after those before it). */
 void request_fail(struct request *r);
+
+/* No later request of this connection is started until this one is answered or unblocks (order of appends). */
+void request_block(struct request *r);
+void request_unblock(struct request *r);
 
 /* A parked request that has taken what it needs gives its receive buffer back. body and client_id are gone then. */
 void request_release_frame(struct request *r);
@@ -70,3 +77,12 @@ void *request_alloc(struct request *r, size_t bytes);
 
 /* Topic by name (versions below the id switch) or by id; kerr says UNKNOWN_TOPIC_OR_PARTITION or UNKNOWN_TOPIC_ID. */
 const struct meta_topic *request_topic(struct request *r, struct slice name, struct uuid id, bool by_id, i16 *kerr);
+
+/* FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH or KERR_NONE for the epoch a client believes in (-1: none). */
+i16 request_check_epoch(const struct request *r, const struct meta_topic *t, i32 asked);
+
+/* Does this broker serve the API (has handlers.def a row)? */
+bool broker_serves(i16 api_key);
+
+/* Version 6 (two-phase commit) is unstable in Kafka 4.4 and not advertised. */
+enum { INIT_PRODUCER_ID_VERSION_MAX = 5 };

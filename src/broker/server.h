@@ -36,12 +36,20 @@ struct broker {
     struct blob_pool receive_pool;
     struct pool request_pool;
     struct pool conn_pool;
-    struct io_timer sweep_timer; /* runs only while a partial frame is pending */
+    struct io_timer sweep_timer;  /* runs only while a frame is half received or half sent */
+    struct io_timer resume_timer; /* next turn: parse again where something was waited for */
+    i32 request_bytes_max;        /* socket.request.max.bytes, at most a quarter of the budget */
+
+    struct decompressor scratch; /* the loop's, for small compressed batches */
+    struct list jobs;            /* produce.c: batches on a worker */
 
     struct fetch_sessions *fetch_sessions;
+    struct list parked_fetches;
     struct list ready_waiters; /* parked fetches whose partitions moved */
     struct io_hook waiter_hook;
 
+    struct io_timer drain_timer;
+    u64 drain_deadline_ns;
     bool stopping;
     bool log_drained;
     bool fenced;
@@ -52,7 +60,18 @@ struct broker {
 void conn_accepted(void *broker, struct io_sock *sock);
 void conns_close_all(struct broker *b);
 void conns_flush(struct broker *b);
+void conns_resume(struct io_timer *resume_timer);
+void conns_sweep(struct io_timer *sweep_timer);
+void conns_stop_reading(struct broker *b);
 u32 conns_busy(const struct broker *b); /* requests not answered yet */
 
-/* request of a topic by the name or id in a message; NULL: unknown */
-const struct meta *broker_meta(const struct broker *b);
+/* produce.c */
+void produce_jobs_drop(struct broker *b);
+
+/* fetch.c: parked fetches whose partitions moved, once per turn. */
+void fetch_waiters_run(struct broker *b);
+void fetch_waiters_expire(struct broker *b); /* at stop: answer all now */
+
+/* fetch_session.c */
+struct fetch_sessions *fetch_sessions_create(struct broker *b);
+void fetch_sessions_destroy(struct fetch_sessions *s);

@@ -1,0 +1,224 @@
+/* The broker as a whole: parts, memory budget, start and stop.
+
+   Start: home -> log -> cluster_start (metadata replay, takeover of the predecessor's WAL) -> listener. Stop: listener closed,
+   parked requests answered or their connections closed, log drained and sealed, stopped(). */
+#include "broker/conn.h"
+
+#include <stdio.h>
+
+#define DRAIN_POLL_NS (20ull * 1000 * 1000)
+#define DRAIN_MAX_NS (5ull * 1000 * 1000 * 1000)
+
+static void log_fenced(void *user, err_t why);
+
+struct broker *broker_create(const struct broker_params *params)
+{
+    struct broker *b = mem_alloc(sizeof *b);
+    b->params = *params;
+    b->io = params->io;
+    b->config = params->config;
+    list_init(&b->conns);
+    list_init(&b->dirty_conns);
+    list_init(&b->starved_conns);
+    list_init(&b->ready_waiters);
+    list_init(&b->parked_fetches);
+    list_init(&b->jobs);
+    b->resume_timer.fired = conns_resume;
+    b->sweep_timer.fired = conns_sweep;
+
+    u64 budget = params->memory_bytes;
+    quota_init(&b->memory.root, "memory", NULL, budget);
+    quota_init(&b->memory.wal, "wal", &b->memory.root, budget / 2);
+    quota_init(&b->memory.receive, "receive", &b->memory.root, budget / 4);
+    quota_init(&b->memory.cold, "cold", &b->memory.root, budget / 8);
+    quota_init(&b->memory.requests, "requests", &b->memory.root, budget / 4);
+    i64 configured = config_i64(b->config, CONFIG_socket_request_max_bytes);
+    b->request_bytes_max = (i32)MIN((u64)configured, budget / 4 - 64 * KIB);
+
+    decompressor_init(&b->scratch, &b->memory.requests);
+    blob_pool_init(&b->receive_pool, "receive", &b->memory.receive, CONN_RECEIVE_BYTES, 8);
+    pool_init(&b->request_pool, "requests", &b->memory.requests, sizeof(struct request), 65536);
+    pool_init(&b->conn_pool, "connections", &b->memory.requests, sizeof(struct conn), 65536);
+    return b;
+}
+
+static void conn_hook_run(struct io_hook *h)
+{
+    conns_flush(CONTAINER_OF(h, struct broker, conn_hook));
+}
+
+static void waiter_hook_run(struct io_hook *h)
+{
+    fetch_waiters_run(CONTAINER_OF(h, struct broker, waiter_hook));
+}
+
+static err_t broker_start_storage(struct broker *b)
+{
+    struct home_disk_params disk = {
+        .directory = b->params.data_directory,
+        .extent_bytes = b->params.extent_bytes,
+        .quota = &b->memory.cold,
+        .canaries = b->params.home_canaries,
+    };
+    b->home = home_disk_create(b->io, &disk);
+    struct log_params log = {
+        .io = b->io,
+        .home = b->home,
+        .quota = &b->memory.wal,
+        .hot_bytes = b->memory.wal.cap,
+        .cold_bytes = b->memory.cold.cap,
+        .inflight_max = FRAME_INFLIGHT_MAX,
+        .producer_expiry_ms = config_i64(b->config, CONFIG_producer_id_expiration_ms),
+        .canaries = b->params.log_canaries,
+        .fenced = log_fenced,
+        .user = b,
+    };
+    b->log = log_create(&log);
+    struct cluster_params cluster = {
+        .io = b->io,
+        .home = b->home,
+        .log = b->log,
+        .node_id = BROKER_NODE_ID,
+    };
+    b->cluster = cluster_create(&cluster);
+    err_t e = cluster_start(b->cluster);
+    if (e != OK) {
+        snprintf(b->reason, sizeof b->reason, "%s", cluster_reason(b->cluster));
+    }
+    return e;
+}
+
+err_t broker_start(struct broker *b)
+{
+    TRY(broker_start_storage(b));
+    b->fetch_sessions = fetch_sessions_create(b);
+    b->conn_hook.run = conn_hook_run;
+    io_hook_add(b->io, &b->conn_hook, IO_HOOK_CONN);
+    b->waiter_hook.run = waiter_hook_run;
+    io_hook_add(b->io, &b->waiter_hook, IO_HOOK_WAITERS);
+    err_t e = io_listen(b->io, b->params.listen_host, b->params.listen_port, conn_accepted, b, &b->listener);
+    if (e != OK) {
+        snprintf(b->reason, sizeof b->reason,
+                 "cannot listen on %s:%u: %s\nthe address is taken by another program or is not one of this machine\n"
+                 "choose another with --listen HOST:PORT (port 0 picks a free one)",
+                 b->params.listen_host, b->params.listen_port, err_name(e));
+        return e;
+    }
+    io_listener_address(b->listener, &b->address);
+    return OK;
+}
+
+const char *broker_reason(const struct broker *b)
+{
+    return b->reason;
+}
+
+void broker_address(const struct broker *b, struct io_address *out)
+{
+    *out = b->address;
+}
+
+struct log *broker_log(struct broker *b)
+{
+    return b->log;
+}
+
+struct cluster *broker_cluster(struct broker *b)
+{
+    return b->cluster;
+}
+
+/* ---- the end ---------------------------------------------------------------------------------------- */
+
+/* A durable write failed: nothing of it was acknowledged and nothing more will be (reliability.md R9). */
+static void log_fenced(void *user, err_t why)
+{
+    struct broker *b = user;
+    if (b->fenced) {
+        return;
+    }
+    b->fenced = true;
+    diag(MSG_home_fenced, D_STR("directory", b->params.data_directory), D_STR("error", err_name(why)));
+    b->params.stopped(b->params.user, ERR_IO);
+}
+
+static void log_drain_done(void *user, err_t result)
+{
+    struct broker *b = user;
+    b->log_drained = true;
+    conns_close_all(b);
+    if (!b->fenced) {
+        b->params.stopped(b->params.user, result);
+    }
+}
+
+/* Requests in flight get their answers; those still parked when nothing moves any more are closed with their connections. */
+static void drain_step(struct io_timer *t)
+{
+    struct broker *b = CONTAINER_OF(t, struct broker, drain_timer);
+    u64 now = io_now_ns(b->io);
+    if (conns_busy(b) > 0 && now < b->drain_deadline_ns) {
+        io_timer_start(b->io, t, now + DRAIN_POLL_NS);
+        return;
+    }
+    cluster_drain(b->cluster, log_drain_done, b);
+}
+
+void broker_stop(struct broker *b)
+{
+    if (b->stopping) {
+        return;
+    }
+    b->stopping = true;
+    diag0(MSG_stopping);
+    io_listener_close(b->io, b->listener);
+    b->listener = NULL;
+    conns_stop_reading(b);
+    fetch_waiters_expire(b);
+    b->drain_timer.fired = drain_step;
+    b->drain_deadline_ns = io_now_ns(b->io) + DRAIN_MAX_NS;
+    io_timer_start(b->io, &b->drain_timer, io_now_ns(b->io));
+}
+
+void broker_destroy(struct broker *b)
+{
+    conns_close_all(b);
+    if (b->listener != NULL) {
+        io_listener_close(b->io, b->listener);
+    }
+    io_timer_stop(b->io, &b->resume_timer);
+    io_timer_stop(b->io, &b->sweep_timer);
+    io_timer_stop(b->io, &b->drain_timer);
+    if (list_linked(&b->conn_hook.node)) {
+        io_hook_remove(&b->conn_hook);
+        io_hook_remove(&b->waiter_hook);
+    }
+    if (b->fetch_sessions != NULL) {
+        fetch_sessions_destroy(b->fetch_sessions);
+    }
+    if (b->cluster != NULL) {
+        cluster_destroy(b->cluster);
+    }
+    if (b->log != NULL) {
+        log_destroy(b->log);
+    }
+    if (b->home != NULL) {
+        home_destroy(b->home);
+    }
+    produce_jobs_drop(b);
+    decompressor_fini(&b->scratch);
+    pool_fini(&b->request_pool);
+    pool_fini(&b->conn_pool);
+    blob_pool_fini(&b->receive_pool);
+    mem_free(b);
+}
+
+void broker_print_stats(struct broker *b)
+{
+    metric_set(METRIC_memory_used_bytes, b->memory.root.used);
+    struct diag_field fields[METRIC_COUNT];
+    for (u32 i = 0; i < METRIC_COUNT; i++) {
+        fields[i] = D_UINT(metric_rows[i].name, metric_slots[i]);
+    }
+    diag_event_(MSG_stats, fields, METRIC_COUNT);
+}
