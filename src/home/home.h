@@ -24,14 +24,16 @@ struct home_disk_params {
 };
 /* Does no I/O. */
 MUST_USE struct home *home_disk_create(struct io *io, const struct home_disk_params *params);
+/* home_open may be called again: a restart, a new session over what the one before wrote. */
 MUST_USE struct home *home_mem_create(struct io *io);
-void home_destroy(struct home *h); /* closes; works also when io is dead */
+void home_destroy(struct home *h); /* closes; works also when io is dead. What is in flight is never told. */
 
 /* Blocking, start-up. Makes the directory {format, meta/, wal/, packs/} or checks it, and takes the lock.
    ERR_LOCKED (the reason names the pid), ERR_VERSION (newer or foreign format), ERR_CORRUPT, ERR_IO, ERR_DENIED.
    cluster: made up on first use, read back later. */
 MUST_USE err_t home_open(struct home *h, struct uuid *cluster);
-/* One English sentence about the last failure of a blocking verb: what, where, values, what next. */
+/* One English sentence about the last failure: what, where, values, what next. After a home_meta_replay that ended
+   with OK it is empty, or tells what was repaired: worth a warning. */
 const char *home_reason(const struct home *h);
 u32 home_block_bytes(const struct home *h);
 bool home_is_direct(const struct home *h);    /* false: buffered + fdatasync, to be announced at start */

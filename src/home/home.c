@@ -1,0 +1,281 @@
+/* The door of home/: checks what callers promised, then hands on to the implementation. Owns nothing
+   but the lists of completions that wait for the next turn (home_private.h).
+
+   A write, happy path: home_wal_write -> implementation -> done(OK). How it fails: the home is fenced
+   (this write's failure or an earlier one): ERR_IO; no space for another extent: ERR_NO_SPACE, the same
+   slot may be tried again. */
+#include "home/home_private.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+void home_destroy(struct home *h)
+{
+    if (h == NULL) {
+        return;
+    }
+    io_timer_stop(h->io, &h->soon);
+    h->ops->destroy(h);
+}
+
+err_t home_open(struct home *h, struct uuid *cluster)
+{
+    assert(!h->opened || h->ops->reopens);
+    h->replayed = false;
+    h->wal_started = false;
+    TRY(h->ops->open(h, &h->cluster));
+    assert(!uuid_is_zero(h->cluster));
+    assert(h->block_bytes >= BLOB_ALIGN);
+    h->opened = true;
+    *cluster = h->cluster;
+    return OK;
+}
+
+const char *home_reason(const struct home *h)
+{
+    return h->reason;
+}
+
+u32 home_block_bytes(const struct home *h)
+{
+    assert(h->opened);
+    return h->block_bytes;
+}
+
+bool home_is_direct(const struct home *h)
+{
+    assert(h->opened);
+    return h->direct;
+}
+
+bool home_fenced(const struct home *h)
+{
+    return h->fenced;
+}
+
+/* ---- metadata -------------------------------------------------------------------------------- */
+
+err_t home_meta_replay(struct home *h, const struct home_meta_visitor *v, u64 *next_slot)
+{
+    assert(h->opened);
+    assert(!h->replayed);
+    TRY(h->ops->meta_replay(h, v, next_slot));
+    h->replayed = true;
+    return OK;
+}
+
+void home_meta_write(struct home *h, struct home_meta_write *w)
+{
+    assert(h->replayed);
+    assert(h->meta_writing == NULL);
+    assert(w->done != NULL);
+    h->meta_writing = w;
+    if (h->fenced) {
+        home_finish_meta_soon(h, ERR_IO);
+        return;
+    }
+    h->ops->meta_write(h, w);
+}
+
+err_t home_meta_write_now(struct home *h, u64 slot, struct slice payload)
+{
+    assert(h->replayed);
+    assert(h->meta_writing == NULL);
+    if (h->fenced) {
+        return ERR_IO;
+    }
+    return h->ops->meta_write_now(h, slot, payload);
+}
+
+/* ---- WAL ------------------------------------------------------------------------------------- */
+
+err_t home_wal_start(struct home *h, u64 wal, u64 nonce)
+{
+    assert(h->replayed);
+    assert(!h->wal_started);
+    TRY(h->ops->wal_start(h, wal, nonce));
+    h->wal_started = true;
+    h->wal = wal;
+    h->nonce = nonce;
+    h->next_slot = 0;
+    return OK;
+}
+
+/* The pair of the assertions in frame_seal: what reaches the medium is a frame, and it is this slot's. */
+static void assert_is_slot(const struct home *h, const struct home_write *w)
+{
+    struct frame_header header;
+    err_t e = frame_header_decode(w->frame, &header);
+    assert(e == OK);
+    assert(header.total_bytes == w->bytes);
+    assert(header.slot == w->slot);
+    assert(header.wal == h->wal);
+    assert(header.nonce == h->nonce);
+    assert(header.slot < header.durable_slot + FRAME_INFLIGHT_MAX);
+    assert(uuid_eq(header.cluster, h->cluster));
+    (void)e;
+}
+
+void home_wal_write(struct home *h, struct home_write *w)
+{
+    assert(h->wal_started);
+    assert(w->done != NULL);
+    assert(!list_linked(&w->node));
+    assert(w->bytes > 0);
+    assert(w->bytes % h->block_bytes == 0);
+    assert((uintptr_t)w->frame % BLOB_ALIGN == 0);
+    assert(w->slot == h->next_slot);
+    assert_is_slot(h, w);
+    h->next_slot++;
+    w->private_[0] = (u64)(uintptr_t)h;
+    if (h->fenced) {
+        home_finish_write_soon(h, w, ERR_IO);
+        return;
+    }
+    if (h->refusing) {
+        home_finish_write_soon(h, w, ERR_NO_SPACE);
+        return;
+    }
+    h->ops->wal_write(h, w);
+}
+
+size_t home_read_room(const struct home *h, u32 bytes)
+{
+    /* The range, its start rounded down and its end rounded up. */
+    return ROUND_UP((size_t)bytes, (size_t)h->block_bytes) + h->block_bytes;
+}
+
+void home_wal_read(struct home *h, struct home_read *r)
+{
+    assert(h->opened);
+    assert(r->done != NULL);
+    assert(!list_linked(&r->node));
+    assert(r->bytes > 0);
+    assert(r->blob != NULL);
+    assert(r->blob->cap >= home_read_room(h, r->bytes));
+    r->private_[0] = (u64)(uintptr_t)h;
+    h->ops->wal_read(h, r);
+}
+
+err_t home_wal_scan(struct home *h, u64 wal, u64 nonce, u64 sealed_length,
+                    const struct home_wal_visitor *v, u64 *length)
+{
+    assert(h->replayed);
+    assert(!h->wal_started);
+    assert(v->slot != NULL);
+    return h->ops->wal_scan(h, wal, nonce, sealed_length, v, length);
+}
+
+void home_wal_remove(struct home *h, u64 wal)
+{
+    assert(h->replayed);
+    assert(!h->wal_started || wal != h->wal);
+    h->ops->wal_remove(h, wal);
+}
+
+/* ---- for the implementations ----------------------------------------------------------------- */
+
+/* Everything that was ready when the timer fired; what becomes ready meanwhile waits for its own. */
+static void deliver_ready(struct io_timer *t)
+{
+    struct home *h = CONTAINER_OF(t, struct home, soon);
+    struct list writes;
+    struct list reads;
+    list_init(&writes);
+    list_init(&reads);
+    list_splice(&writes, &h->ready_writes);
+    list_splice(&reads, &h->ready_reads);
+    h->refusing = false;
+    if (h->meta_ready) {
+        home_finish_meta(h, h->meta_result);
+    }
+    for (struct list_node *n = list_pop_front(&writes); n != NULL; n = list_pop_front(&writes)) {
+        struct home_write *w = CONTAINER_OF(n, struct home_write, node);
+        err_t result = (err_t)w->private_[1];
+        if (result == ERR_NO_SPACE) {
+            /* Nothing of it was written: the caller may come again with the same slot. */
+            h->next_slot = MIN(h->next_slot, w->slot);
+        }
+        w->done(w, result);
+    }
+    for (struct list_node *n = list_pop_front(&reads); n != NULL; n = list_pop_front(&reads)) {
+        struct home_read *r = CONTAINER_OF(n, struct home_read, node);
+        r->done(r, (err_t)r->private_[1]);
+    }
+}
+
+void home_init(struct home *h, const struct home_ops *ops, struct io *io)
+{
+    h->ops = ops;
+    h->io = io;
+    h->soon.fired = deliver_ready;
+    list_init(&h->ready_writes);
+    list_init(&h->ready_reads);
+}
+
+static void wake_soon(struct home *h)
+{
+    io_timer_start(h->io, &h->soon, io_now_ns(h->io));
+}
+
+void home_finish_write_soon(struct home *h, struct home_write *w, err_t result)
+{
+    w->private_[1] = (u64)result;
+    list_push_back(&h->ready_writes, &w->node);
+    wake_soon(h);
+}
+
+void home_finish_read_soon(struct home *h, struct home_read *r, err_t result)
+{
+    r->private_[1] = (u64)result;
+    list_push_back(&h->ready_reads, &r->node);
+    wake_soon(h);
+}
+
+void home_finish_meta_soon(struct home *h, err_t result)
+{
+    assert(h->meta_writing != NULL);
+    assert(!h->meta_ready);
+    h->meta_ready = true;
+    h->meta_result = result;
+    wake_soon(h);
+}
+
+void home_finish_meta(struct home *h, err_t result)
+{
+    struct home_meta_write *w = h->meta_writing;
+    assert(w != NULL);
+    h->meta_writing = NULL;
+    h->meta_ready = false;
+    w->done(w, result);
+}
+
+static void reason_set(struct home *h, const char *fmt, va_list args)
+{
+    int n = vsnprintf(h->reason, sizeof(h->reason), fmt, args);
+    assert(n >= 0);
+    (void)n;
+}
+
+err_t home_fail(struct home *h, err_t e, const char *fmt, ...)
+{
+    assert(e != OK);
+    va_list args;
+    va_start(args, fmt);
+    reason_set(h, fmt, args);
+    va_end(args);
+    return e;
+}
+
+void home_fence(struct home *h, const char *fmt, ...)
+{
+    if (h->fenced) {
+        return;
+    }
+    h->fenced = true;
+    va_list args;
+    va_start(args, fmt);
+    reason_set(h, fmt, args);
+    va_end(args);
+}

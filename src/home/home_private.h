@@ -1,0 +1,69 @@
+/* What the two homes share: the head of every home, its table of verbs, and completions that are
+   known at once but must not run inside the starting call. Only home.c, home_mem.c and disk_*.c
+   include this.
+
+   A started home_write or home_read is in exactly one list by its node: the home's own (in flight,
+   queued) or `ready_*` here. private_[0] holds the home (0: the home is gone, drop the completion),
+   private_[1] the result while it is in a ready list; [2] and [3] are the implementation's. */
+#pragma once
+
+#include "home/home.h"
+
+struct home_ops {
+    bool reopens; /* home_open again starts a new session */
+    void (*destroy)(struct home *h);
+    err_t (*open)(struct home *h, struct uuid *cluster);
+    err_t (*meta_replay)(struct home *h, const struct home_meta_visitor *v, u64 *next_slot);
+    void (*meta_write)(struct home *h, struct home_meta_write *w);
+    err_t (*meta_write_now)(struct home *h, u64 slot, struct slice payload);
+    err_t (*wal_start)(struct home *h, u64 wal, u64 nonce);
+    void (*wal_write)(struct home *h, struct home_write *w);
+    void (*wal_read)(struct home *h, struct home_read *r);
+    err_t (*wal_scan)(struct home *h, u64 wal, u64 nonce, u64 sealed_length,
+                      const struct home_wal_visitor *v, u64 *length);
+    void (*wal_remove)(struct home *h, u64 wal);
+};
+
+struct home {
+    const struct home_ops *ops;
+    struct io *io;
+    struct uuid cluster;
+    u32 block_bytes;
+    bool direct;
+    bool opened;
+    bool replayed;
+    bool wal_started;
+    bool fenced;
+    bool refusing; /* writes that failed for space wait to be told: later ones fail with them */
+    u64 wal;       /* this session's */
+    u64 nonce;
+    u64 next_slot; /* that home_wal_write must be called with */
+    struct home_meta_write *meta_writing;
+    err_t meta_result; /* of meta_writing, when it is only waiting to be told */
+    bool meta_ready;
+    struct list ready_writes;
+    struct list ready_reads;
+    struct io_timer soon;
+    char reason[512];
+};
+
+void home_init(struct home *h, const struct home_ops *ops, struct io *io);
+/* Completions of a later turn. finish_write_soon takes a write that is in no list. */
+void home_finish_write_soon(struct home *h, struct home_write *w, err_t result);
+void home_finish_read_soon(struct home *h, struct home_read *r, err_t result);
+void home_finish_meta_soon(struct home *h, err_t result);
+/* The current metadata write ends now (from a completion). */
+void home_finish_meta(struct home *h, err_t result);
+/* Sets the reason and passes `e` on. */
+PRINTF_LIKE(3, 4) MUST_USE err_t home_fail(struct home *h, err_t e, const char *fmt, ...);
+/* From now on nothing is acknowledged. Keeps the first reason. */
+PRINTF_LIKE(2, 3) void home_fence(struct home *h, const char *fmt, ...);
+
+static inline struct home *home_of_write(const struct home_write *w)
+{
+    return (struct home *)(uintptr_t)w->private_[0];
+}
+static inline struct home *home_of_read(const struct home_read *r)
+{
+    return (struct home *)(uintptr_t)r->private_[0];
+}
