@@ -16,7 +16,8 @@ static_assert(DECOMPRESS_ZSTD_WINDOW_MAX == 1u << ZSTD_WINDOW_LOG, "one limit, s
 
 struct zstd_frame {
     u64 window_bytes;
-    u64 content_bytes; /* ZSTD_CONTENTSIZE_UNKNOWN if not said */
+    u64 content_bytes; /* if content_known: 2^64-1 is a length like any other, and a lie */
+    bool content_known;
 };
 
 /* RFC 8878, 3.1.1.1: descriptor byte, window byte unless single segment, dictionary id, content
@@ -39,10 +40,11 @@ static err_t read_frame_header(struct slice in, struct zstd_frame *out)
         u64 base = 1ull << (10 + (window >> 3));
         window_bytes = base + (base / 8) * (window & 7u);
     }
-    u64 content_bytes = ZSTD_CONTENTSIZE_UNKNOWN;
+    bool content_known = single_segment || content_flag > 0;
+    u64 content_bytes = 0;
     switch (content_flag) {
     case 0:
-        content_bytes = single_segment ? read_u8(&r) : ZSTD_CONTENTSIZE_UNKNOWN;
+        content_bytes = single_segment ? read_u8(&r) : 0;
         break;
     case 1:
         content_bytes = read_le16(&r) + 256u;
@@ -57,7 +59,11 @@ static err_t read_frame_header(struct slice in, struct zstd_frame *out)
     if (r.failed) {
         return ERR_INVALID;
     }
-    *out = (struct zstd_frame){single_segment ? content_bytes : window_bytes, content_bytes};
+    *out = (struct zstd_frame){
+        .window_bytes = single_segment ? content_bytes : window_bytes,
+        .content_bytes = content_bytes,
+        .content_known = content_known,
+    };
     return OK;
 }
 
@@ -85,7 +91,7 @@ static err_t decompress_frame_at_once(struct decompressor *d, u64 content_bytes,
     TRY(growing_buffer_reserve(&d->out, MAX((size_t)content_bytes, 1u)));
     size_t produced = ZSTD_decompressDCtx(d->zstd, d->out.ptr + d->out.len, (size_t)content_bytes,
                                           in->ptr, frame_bytes);
-    if (ZSTD_isError(produced)) {
+    if (ZSTD_isError(produced) || produced != content_bytes) {
         return ERR_INVALID;
     }
     d->out.len += produced;
@@ -113,6 +119,7 @@ static err_t decompress_frame_stream(struct decompressor *d, const struct zstd_f
     TRY(charge_window(d, frame->window_bytes));
     ZSTD_DCtx_reset(d->zstd, ZSTD_reset_session_only);
     ZSTD_inBuffer source = {in->ptr, in->len, 0};
+    size_t len_before = d->out.len;
     TRY(decompress_reserve_hint(d, in->len, in->len * 4, allowed));
     for (;;) {
         size_t room = (size_t)MIN((u64)(d->out.cap - d->out.len), allowed + 1 - d->out.len);
@@ -136,7 +143,9 @@ static err_t decompress_frame_stream(struct decompressor *d, const struct zstd_f
     }
     in->ptr += source.pos;
     in->len -= source.pos;
-    return OK;
+    /* The library forgets to compare when the last block is empty. */
+    bool as_said = !frame->content_known || d->out.len - len_before == frame->content_bytes;
+    return as_said ? OK : ERR_INVALID;
 }
 
 err_t zstd_decompress(struct decompressor *d, struct slice in, u64 allowed)
@@ -148,7 +157,7 @@ err_t zstd_decompress(struct decompressor *d, struct slice in, u64 allowed)
         if (frame.window_bytes > DECOMPRESS_ZSTD_WINDOW_MAX) {
             return ERR_LIMIT;
         }
-        bool known = frame.content_bytes != ZSTD_CONTENTSIZE_UNKNOWN;
+        bool known = frame.content_known;
         if (known && frame.content_bytes > allowed - d->out.len) {
             return ERR_LIMIT;
         }
