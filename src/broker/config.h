@@ -52,4 +52,26 @@ void topic_config_resolve(const struct config *c, const struct meta_topic *t, st
 /* Is key=value acceptable as a topic config? KERR_NONE or INVALID_CONFIG with a reason. */
 MUST_USE i16 topic_config_check(const struct config *c, struct slice key, struct slice value, char *reason, size_t reason_bytes);
 
-/* One row resolved for DescribeConfigs: see config_describe.c. */
+/* One config of a resource, resolved, for DescribeConfigs and CreateTopics (config_describe.c). */
+struct config_synonym {
+    struct slice name; /* the broker's name */
+    struct slice value; /* ptr NULL: null */
+    enum config_source source;
+};
+struct config_entry {
+    struct slice name;
+    struct slice value; /* ptr NULL: null (no value, or sensitive) */
+    enum config_source source;
+    i8 type;            /* ConfigType: 1 boolean 2 string 3 int 4 short 5 long 6 double 7 list 8 class 9 password */
+    bool read_only;
+    bool sensitive;
+    struct slice doc;
+    const struct config_synonym *synonyms; /* best first */
+    u32 synonym_count;
+};
+/* Every config of a topic with these own values, or of the broker, in order of name. *count 0 with OK never; ERR_NO_MEMORY: the
+   arena is full. meta: for dynamic broker configs. */
+MUST_USE err_t config_describe_topic(const struct config *c, const struct meta *meta, const struct meta_config *own, u32 own_count,
+                                     struct arena *arena, struct config_entry **entries, u32 *count);
+MUST_USE err_t config_describe_broker(const struct config *c, const struct meta *meta, struct arena *arena,
+                                      struct config_entry **entries, u32 *count);

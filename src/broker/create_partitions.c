@@ -1,0 +1,139 @@
+/* CreatePartitions (API key 37): raises the number of partitions of topics [ReplicationControlManager]. `count` is the new total. */
+#include "broker/conn.h"
+#include "broker/topics.h"
+
+#define PARTITIONS_MAX 100000
+
+struct create_partitions {
+    struct request *r;
+    struct create_partitions_response response;
+    struct meta_command *commands;
+    u32 *command_row;
+    u32 command_count;
+    struct metalog_append append;
+    bool appended;
+};
+
+static void refuse(struct create_partitions_response_topic_result *row, i16 kerr, const char *message)
+{
+    row->error_code = kerr;
+    row->error_message = slice_cstr(message);
+}
+
+static bool assignments_ok(const struct create_partitions_request_topic *q, u32 added,
+                           struct create_partitions_response_topic_result *row)
+{
+    if (q->assignments.is_null) {
+        return true;
+    }
+    if (q->assignments.count != added) {
+        refuse(row, KERR_INVALID_REPLICA_ASSIGNMENT, "Every added partition needs one replica list, and no other.");
+        return false;
+    }
+    for (u32 i = 0; i < q->assignments.count; i++) {
+        const struct i32_array *ids = &q->assignments.items[i].broker_ids;
+        if (ids->count != 1 || ids->items[0] != BROKER_NODE_ID) {
+            refuse(row, KERR_INVALID_REPLICA_ASSIGNMENT, "The replica list must name the one broker there is.");
+            return false;
+        }
+    }
+    return true;
+}
+
+static void raise_one(struct create_partitions *c, const struct create_partitions_request *q, u32 index)
+{
+    struct request *r = c->r;
+    const struct create_partitions_request_topic *in = &q->topics.items[index];
+    struct create_partitions_response_topic_result *row = &c->response.results.items[index];
+    row->name = in->name;
+    for (u32 i = 0; i < q->topics.count; i++) {
+        if (i != index && slice_eq(q->topics.items[i].name, in->name)) {
+            refuse(row, KERR_INVALID_REQUEST, "Duplicate topic name.");
+            return;
+        }
+    }
+    i16 kerr;
+    const struct meta_topic *t = request_topic(r, in->name, (struct uuid){{0}}, false, &kerr);
+    if (t == NULL) {
+        refuse(row, kerr, "This server does not host this topic-partition.");
+        return;
+    }
+    if (in->count == (i32)t->partition_count) {
+        row->error_code = KERR_INVALID_PARTITIONS;
+        row->error_message = slice_cstr(arena_printf(&r->arena, "Topic already has %u partition(s).", t->partition_count));
+        return;
+    }
+    if (in->count < (i32)t->partition_count) {
+        row->error_code = KERR_INVALID_PARTITIONS;
+        row->error_message = slice_cstr(
+            arena_printf(&r->arena, "The topic currently has %u partition(s); %d would not be an increase.",
+                         t->partition_count, in->count));
+        return;
+    }
+    if (in->count > PARTITIONS_MAX) {
+        refuse(row, KERR_INVALID_PARTITIONS, "A topic can have at most 100000 partitions.");
+        return;
+    }
+    if (!assignments_ok(in, (u32)in->count - t->partition_count, row) || q->validate_only) {
+        return;
+    }
+    struct meta_command *m = &c->commands[c->command_count];
+    m->kind = META_CREATE_PARTITIONS;
+    m->create_partitions.id = t->id;
+    m->create_partitions.partition_count = (u32)in->count;
+    c->command_row[c->command_count++] = index;
+}
+
+static void raised(struct metalog_append *a, err_t result, const struct meta_outcome *outcomes)
+{
+    struct create_partitions *c = CONTAINER_OF(a, struct create_partitions, append);
+    c->appended = false;
+    for (u32 i = 0; i < c->command_count; i++) {
+        c->response.results.items[c->command_row[i]].error_code =
+            result != OK ? KERR_KAFKA_STORAGE_ERROR : outcomes[i].kerr;
+    }
+    request_reply(c->r, &c->response);
+}
+
+static void cancelled(struct request *r)
+{
+    struct create_partitions *c = r->state_of_handler;
+    if (c->appended) {
+        metalog_forget(&c->append);
+    }
+}
+
+void handle_create_partitions(struct request *r)
+{
+    const struct create_partitions_request *q = r->body;
+    u32 count = q->topics.count;
+    struct create_partitions *c = request_alloc(r, sizeof *c);
+    if (c == NULL) {
+        request_fail(r);
+        return;
+    }
+    c->r = r;
+    wire_init(&create_partitions_response_struct, &c->response);
+    c->commands = arena_array(&r->arena, count, sizeof *c->commands);
+    c->command_row = arena_array(&r->arena, count, sizeof *c->command_row);
+    c->response.results.items = wire_new(&create_partitions_response_topic_result_struct, &r->arena, count);
+    c->response.results.count = count;
+    if (r->arena.exhausted) {
+        request_fail(r);
+        return;
+    }
+    for (u32 i = 0; i < count; i++) {
+        raise_one(c, q, i);
+    }
+    if (c->command_count == 0) {
+        request_reply(r, &c->response);
+        return;
+    }
+    r->state_of_handler = c;
+    r->cancelled = cancelled;
+    c->append.done = raised;
+    c->append.commands = c->commands;
+    c->append.command_count = c->command_count;
+    c->appended = true;
+    metalog_append(r->broker->cluster, &c->append);
+}

@@ -1,0 +1,294 @@
+/* CreateTopics (API key 19): every check of kafka-semantics.md 9, then one metadata slot for all that passed. The answer leaves when
+   the topics are durable, and a Produce to them succeeds from then on. [ReplicationControlManager] */
+#include "broker/conn.h"
+#include "broker/topics.h"
+
+enum { CONFIGS_FROM = 5, DEFAULTS_FROM = 4 };
+
+struct create_topics {
+    struct request *r;
+    const struct create_topics_request *q;
+    struct create_topics_response response;
+    struct topic_draft *drafts;
+    struct meta_command *commands;
+    u32 *command_topic; /* index of the topic a command makes */
+    u32 command_count;
+    struct metalog_append append;
+    bool appended;
+};
+
+static void refuse(struct topic_draft *d, i16 kerr, const char *message)
+{
+    d->kerr = kerr;
+    d->message = message;
+}
+
+/* Replica lists given by hand: partitions 0..n-1 once each, lists of one size, without repeats, of brokers that exist. With one
+   broker the owner is always ours; further ids are the fiction of a replication factor (reliability.md). */
+static void check_assignments(struct request *r, const struct create_topics_request_creatable_topic *t, struct topic_draft *d)
+{
+    if (t->num_partitions != -1) {
+        refuse(d, KERR_INVALID_REQUEST, "A manual partition assignment was specified, but numPartitions was not set to -1.");
+        return;
+    }
+    if (t->replication_factor != -1) {
+        refuse(d, KERR_INVALID_REQUEST, "A manual partition assignment was specified, but replication factor was not set to -1.");
+        return;
+    }
+    u32 count = t->assignments.count;
+    bool *seen_index = arena_alloc(&r->arena, count);
+    if (seen_index == NULL) {
+        refuse(d, KERR_UNKNOWN_SERVER_ERROR, "Out of memory for this request.");
+        return;
+    }
+    u32 factor = t->assignments.items[0].broker_ids.count;
+    for (u32 i = 0; i < count; i++) {
+        const struct create_topics_request_creatable_replica_assignment *a = &t->assignments.items[i];
+        if (a->partition_index < 0 || (u32)a->partition_index >= count || seen_index[a->partition_index]) {
+            refuse(d, KERR_INVALID_REPLICA_ASSIGNMENT,
+                   "partitions should be a consecutive 0-based integer sequence, each named once.");
+            return;
+        }
+        seen_index[a->partition_index] = true;
+        if (a->broker_ids.count == 0 || a->broker_ids.count != factor) {
+            refuse(d, KERR_INVALID_REPLICA_ASSIGNMENT, "Every partition needs a replica list, all of the same size.");
+            return;
+        }
+        for (u32 k = 0; k < factor; k++) {
+            if (a->broker_ids.items[k] != BROKER_NODE_ID) {
+                refuse(d, k > 0 && a->broker_ids.items[k] == a->broker_ids.items[k - 1] ? KERR_INVALID_REPLICA_ASSIGNMENT
+                                                                                         : KERR_INVALID_REPLICA_ASSIGNMENT,
+                       arena_printf(&r->arena, "The manual partition assignment names broker %d, but there is no such broker.",
+                                    a->broker_ids.items[k]));
+                return;
+            }
+            if (k > 0) {
+                refuse(d, KERR_INVALID_REPLICA_ASSIGNMENT, "The manual partition assignment names a broker twice.");
+                return;
+            }
+        }
+    }
+    d->partition_count = count;
+    d->replication_factor = (i16)factor;
+}
+
+static void check_counts(struct request *r, const struct create_topics_request_creatable_topic *t, struct topic_draft *d)
+{
+    const struct config *config = r->broker->config;
+    if (t->num_partitions == -1) {
+        d->partition_count = (u32)config_i64(config, CONFIG_num_partitions);
+    } else if (t->num_partitions <= 0) {
+        refuse(d, KERR_INVALID_PARTITIONS, "Number of partitions was set to an invalid non-positive value.");
+        return;
+    } else {
+        d->partition_count = (u32)t->num_partitions;
+    }
+    if (t->replication_factor == -1) {
+        d->replication_factor = (i16)config_i64(config, CONFIG_default_replication_factor);
+    } else if (t->replication_factor <= 0) {
+        refuse(d, KERR_INVALID_REPLICATION_FACTOR, "Replication factor must be larger than 0, or -1 to use the default.");
+    } else {
+        d->replication_factor = t->replication_factor;
+    }
+}
+
+static void check_configs(struct request *r, const struct create_topics_request_creatable_topic *t, struct topic_draft *d)
+{
+    struct meta_config *configs = arena_array(&r->arena, t->configs.count, sizeof *configs);
+    char *reason = arena_alloc(&r->arena, 512);
+    if ((configs == NULL && t->configs.count > 0) || reason == NULL) {
+        refuse(d, KERR_UNKNOWN_SERVER_ERROR, "Out of memory for this request.");
+        return;
+    }
+    u32 count = 0;
+    for (u32 i = 0; i < t->configs.count; i++) {
+        struct slice name = t->configs.items[i].name;
+        struct slice value = t->configs.items[i].value;
+        if (value.ptr == NULL) {
+            refuse(d, KERR_INVALID_CONFIG,
+                   arena_printf(&r->arena, "Null value not supported for topic configs: %.*s", (int)name.len,
+                                (const char *)name.ptr));
+            return;
+        }
+        i16 kerr = topic_config_check(r->broker->config, name, value, reason, 512);
+        if (kerr != KERR_NONE) {
+            refuse(d, kerr, reason);
+            return;
+        }
+        u32 at = 0; /* a key given twice: the last value counts */
+        while (at < count && !slice_eq(configs[at].key, name)) {
+            at++;
+        }
+        configs[at] = (struct meta_config){.key = name, .value = value};
+        count = MAX(count, at + 1);
+    }
+    d->configs = configs;
+    d->config_count = count;
+}
+
+static u32 name_count(const struct create_topics_request *q, struct slice name)
+{
+    u32 count = 0;
+    for (u32 i = 0; i < q->topics.count; i++) {
+        count += slice_eq(q->topics.items[i].name, name);
+    }
+    return count;
+}
+
+static void draft(struct create_topics *c, u32 index)
+{
+    struct request *r = c->r;
+    const struct create_topics_request_creatable_topic *t = &c->q->topics.items[index];
+    struct topic_draft *d = &c->drafts[index];
+    d->name = t->name;
+    if (name_count(c->q, t->name) > 1) {
+        refuse(d, KERR_INVALID_REQUEST, "Duplicate topic name.");
+        return;
+    }
+    if (slice_eq_cstr(t->name, "__cluster_metadata")) {
+        refuse(d, KERR_INVALID_REQUEST, "Creation of internal topic __cluster_metadata is prohibited.");
+        return;
+    }
+    topic_draft_check(r, d); /* the name comes first: an existing topic is told as such whatever else is wrong */
+    if (d->kerr == KERR_NONE && t->assignments.count > 0) {
+        check_assignments(r, t, d);
+    } else if (d->kerr == KERR_NONE) {
+        check_counts(r, t, d);
+    }
+    if (d->kerr == KERR_NONE) {
+        topic_draft_check(r, d);
+    }
+    if (d->kerr == KERR_NONE) {
+        check_configs(r, t, d);
+    }
+}
+
+/* ---- the answer ------------------------------------------------------------------------------------------ */
+
+static bool fill_configs(struct request *r, const struct topic_draft *d, struct create_topics_response_creatable_topic_result *row)
+{
+    struct config_entry *entries;
+    u32 count;
+    if (config_describe_topic(r->broker->config, cluster_meta(r->broker->cluster), d->configs, d->config_count, &r->arena,
+                              &entries, &count) != OK) {
+        return false;
+    }
+    row->configs.items = wire_new(&create_topics_response_creatable_topic_configs_struct, &r->arena, count);
+    if (row->configs.items == NULL) {
+        return false;
+    }
+    row->configs.count = count;
+    row->configs.is_null = false;
+    for (u32 i = 0; i < count; i++) {
+        row->configs.items[i].name = entries[i].name;
+        row->configs.items[i].value = entries[i].value;
+        row->configs.items[i].read_only = entries[i].read_only;
+        row->configs.items[i].config_source = (i8)entries[i].source;
+        row->configs.items[i].is_sensitive = entries[i].sensitive;
+    }
+    return true;
+}
+
+static void create_answer(struct create_topics *c)
+{
+    struct request *r = c->r;
+    for (u32 i = 0; i < c->q->topics.count; i++) {
+        struct topic_draft *d = &c->drafts[i];
+        struct create_topics_response_creatable_topic_result *row = &c->response.topics.items[i];
+        row->error_code = d->kerr;
+        if (d->message != NULL) {
+            row->error_message = slice_cstr(d->message);
+        }
+        if (d->kerr != KERR_NONE) {
+            row->configs.is_null = false;
+            continue;
+        }
+        row->num_partitions = (i32)d->partition_count;
+        row->replication_factor = d->replication_factor;
+        if (r->version >= CONFIGS_FROM && !fill_configs(r, d, row)) {
+            request_fail(r);
+            return;
+        }
+    }
+    request_reply(r, &c->response);
+}
+
+static void created(struct metalog_append *a, err_t result, const struct meta_outcome *outcomes)
+{
+    struct create_topics *c = CONTAINER_OF(a, struct create_topics, append);
+    c->appended = false;
+    for (u32 i = 0; i < c->command_count; i++) {
+        struct topic_draft *d = &c->drafts[c->command_topic[i]];
+        if (result != OK) {
+            refuse(d, KERR_KAFKA_STORAGE_ERROR, "The metadata log could not be written.");
+        } else {
+            d->kerr = outcomes[i].kerr;
+        }
+    }
+    create_answer(c);
+}
+
+static void cancelled(struct request *r)
+{
+    struct create_topics *c = r->state_of_handler;
+    if (c->appended) {
+        metalog_forget(&c->append);
+    }
+}
+
+static void add_command(struct create_topics *c, u32 index)
+{
+    const struct topic_draft *d = &c->drafts[index];
+    struct meta_command *m = &c->commands[c->command_count];
+    c->command_topic[c->command_count++] = index;
+    m->kind = META_CREATE_TOPIC;
+    io_random(c->r->broker->io, &m->create_topic.id, sizeof m->create_topic.id);
+    m->create_topic.name = d->name;
+    m->create_topic.partition_count = d->partition_count;
+    m->create_topic.replication_factor = d->replication_factor;
+    m->create_topic.configs = d->configs;
+    m->create_topic.config_count = d->config_count;
+    c->response.topics.items[index].topic_id = m->create_topic.id;
+}
+
+void handle_create_topics(struct request *r)
+{
+    const struct create_topics_request *q = r->body;
+    u32 count = q->topics.count;
+    struct create_topics *c = request_alloc(r, sizeof *c);
+    if (c == NULL) {
+        request_fail(r);
+        return;
+    }
+    c->r = r;
+    c->q = q;
+    wire_init(&create_topics_response_struct, &c->response);
+    c->drafts = arena_array(&r->arena, count, sizeof *c->drafts);
+    c->commands = arena_array(&r->arena, count, sizeof *c->commands);
+    c->command_topic = arena_array(&r->arena, count, sizeof *c->command_topic);
+    c->response.topics.items = wire_new(&create_topics_response_creatable_topic_result_struct, &r->arena, count);
+    c->response.topics.count = count;
+    if (r->arena.exhausted) {
+        request_fail(r);
+        return;
+    }
+    for (u32 i = 0; i < count; i++) {
+        c->response.topics.items[i].name = q->topics.items[i].name;
+        c->response.topics.items[i].configs.is_null = true;
+        draft(c, i);
+        if (c->drafts[i].kerr == KERR_NONE && !q->validate_only) {
+            add_command(c, i);
+        }
+    }
+    if (c->command_count == 0) {
+        create_answer(c);
+        return;
+    }
+    r->state_of_handler = c;
+    r->cancelled = cancelled;
+    c->append.done = created;
+    c->append.commands = c->commands;
+    c->append.command_count = c->command_count;
+    c->appended = true;
+    metalog_append(r->broker->cluster, &c->append);
+}

@@ -1,0 +1,267 @@
+/* Metadata (API key 3): brokers, topics, partitions; makes topics that are asked for and missing, if configured
+   [kafka-semantics.md 4; KafkaApis].
+
+   Automatic creation happens before the answer: a topic in the answer works (clients such as segmentio's kafka-go do
+   not try again after LEADER_NOT_AVAILABLE). The request is parked until the metadata slot is durable.
+
+   Version 0 has no way to say "none": an empty list means all. From 1 on null means all and empty means none. */
+#include "broker/conn.h"
+#include "broker/topics.h"
+
+enum { BY_ID_FROM = 12, AUTO_CREATE_FLAG_FROM = 4 };
+
+struct metadata {
+    struct request *r;
+    const struct metadata_request *q;
+    struct metalog_append append;
+    struct meta_command *commands; /* topics to be made */
+    u32 command_count;
+    bool appended;
+    i16 create_error;
+};
+
+static bool wants_all(const struct request *r, const struct metadata_request *q)
+{
+    return r->version == 0 ? q->topics.count == 0 : q->topics.is_null;
+}
+
+static bool fill_partitions(struct request *r, const struct meta_topic *t, struct metadata_response_topic *out)
+{
+    struct metadata_response_partition *rows =
+        wire_new(&metadata_response_partition_struct, &r->arena, t->partition_count);
+    if (rows == NULL && t->partition_count > 0) {
+        return false;
+    }
+    i32 epoch = meta_leader_epoch(cluster_meta(r->broker->cluster), t);
+    for (u32 i = 0; i < t->partition_count; i++) {
+        rows[i].partition_index = (i32)i;
+        rows[i].leader_id = BROKER_NODE_ID;
+        rows[i].leader_epoch = epoch;
+        rows[i].replica_nodes = topic_replicas();
+        rows[i].isr_nodes = topic_replicas();
+    }
+    out->partitions.items = rows;
+    out->partitions.count = t->partition_count;
+    return true;
+}
+
+static bool fill_topic(struct request *r, const struct meta_topic *t, struct metadata_response_topic *out)
+{
+    out->name = t->name;
+    out->topic_id = t->id;
+    out->is_internal = t->internal;
+    return fill_partitions(r, t, out);
+}
+
+/* A topic that was named and is not there. */
+static void fill_missing(const struct metadata *m, const struct metadata_request_topic *q, bool by_id,
+                         struct metadata_response_topic *out)
+{
+    out->name = q->name;
+    out->topic_id = q->topic_id;
+    if (by_id) {
+        out->error_code = KERR_UNKNOWN_TOPIC_ID;
+        out->name = (struct slice){0};
+        return;
+    }
+    if (topic_name_problem(q->name) != NULL) {
+        out->error_code = KERR_INVALID_TOPIC_EXCEPTION;
+        return;
+    }
+    out->error_code = m->create_error != KERR_NONE ? m->create_error : KERR_UNKNOWN_TOPIC_OR_PARTITION;
+}
+
+static bool is_by_id(const struct metadata_request_topic *q)
+{
+    return !uuid_is_zero(q->topic_id);
+}
+
+static bool fill_topics(struct metadata *m, struct metadata_response *response)
+{
+    struct request *r = m->r;
+    const struct meta *meta = cluster_meta(r->broker->cluster);
+    bool all = wants_all(r, m->q);
+    u32 count = all ? meta_topic_count(meta) : m->q->topics.count;
+    struct metadata_response_topic *rows = wire_new(&metadata_response_topic_struct, &r->arena, count);
+    if (rows == NULL && count > 0) {
+        return false;
+    }
+    response->topics.items = rows;
+    response->topics.count = count;
+    for (u32 i = 0; i < count; i++) {
+        if (all) {
+            if (!fill_topic(r, meta_topic_at(meta, i), &rows[i])) {
+                return false;
+            }
+            continue;
+        }
+        const struct metadata_request_topic *q = &m->q->topics.items[i];
+        bool by_id = is_by_id(q);
+        i16 kerr;
+        const struct meta_topic *t = request_topic(r, q->name, q->topic_id, by_id, &kerr);
+        if (t == NULL) {
+            fill_missing(m, q, by_id, &rows[i]);
+        } else if (!fill_topic(r, t, &rows[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool fill_broker(struct request *r, struct metadata_response *response)
+{
+    struct metadata_response_broker *broker = wire_new(&metadata_response_broker_struct, &r->arena, 1);
+    char *id = arena_alloc(&r->arena, 23);
+    if (broker == NULL || id == NULL) {
+        return false;
+    }
+    broker->node_id = BROKER_NODE_ID;
+    request_advertised(r, &broker->host, &broker->port);
+    response->brokers.items = broker;
+    response->brokers.count = 1;
+    response->controller_id = BROKER_NODE_ID;
+    uuid_print(cluster_id(r->broker->cluster), id);
+    response->cluster_id = slice_cstr(id);
+    return true;
+}
+
+static void metadata_answer(struct metadata *m)
+{
+    struct metadata_response response;
+    wire_init(&metadata_response_struct, &response);
+    if (!fill_broker(m->r, &response) || !fill_topics(m, &response)) {
+        request_fail(m->r);
+        return;
+    }
+    request_reply(m->r, &response);
+}
+
+/* ---- automatic creation -------------------------------------------------------------------------------- */
+
+static void created(struct metalog_append *a, err_t result, const struct meta_outcome *outcomes)
+{
+    struct metadata *m = CONTAINER_OF(a, struct metadata, append);
+    (void)outcomes; /* one made by somebody else meanwhile is as good */
+    m->appended = false;
+    if (result != OK) {
+        m->create_error = KERR_LEADER_NOT_AVAILABLE;
+    }
+    metadata_answer(m);
+}
+
+static void cancelled(struct request *r)
+{
+    struct metadata *m = r->state_of_handler;
+    if (m->appended) {
+        metalog_forget(&m->append);
+    }
+}
+
+static bool is_repeat(const struct metadata_request *q, u32 index)
+{
+    for (u32 i = 0; i < index; i++) {
+        if (slice_eq(q->topics.items[i].name, q->topics.items[index].name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* One command per missing topic with a good name. false: the arena is full. */
+static bool collect_missing(struct metadata *m)
+{
+    struct request *r = m->r;
+    m->commands = arena_array(&r->arena, m->q->topics.count, sizeof *m->commands);
+    if (m->commands == NULL) {
+        return false;
+    }
+    for (u32 i = 0; i < m->q->topics.count; i++) {
+        const struct metadata_request_topic *q = &m->q->topics.items[i];
+        if (is_by_id(q) || q->name.ptr == NULL) {
+            continue;
+        }
+        struct topic_draft draft = {
+            .name = q->name,
+            .partition_count = (u32)config_i64(r->broker->config, CONFIG_num_partitions),
+            .replication_factor = (i16)config_i64(r->broker->config, CONFIG_default_replication_factor),
+        };
+        topic_draft_check(r, &draft);
+        if (draft.kerr != KERR_NONE || is_repeat(m->q, i)) {
+            continue;
+        }
+        struct meta_command *c = &m->commands[m->command_count++];
+        c->kind = META_CREATE_TOPIC;
+        c->create_topic.name = q->name;
+        io_random(r->broker->io, &c->create_topic.id, sizeof c->create_topic.id);
+        c->create_topic.partition_count = draft.partition_count;
+        c->create_topic.replication_factor = draft.replication_factor;
+    }
+    return true;
+}
+
+static i16 request_problem(const struct request *r, const struct metadata_request *q)
+{
+    for (u32 i = 0; i < q->topics.count; i++) {
+        bool by_id = is_by_id(&q->topics.items[i]);
+        bool nameless = r->version >= 10 && q->topics.items[i].name.ptr == NULL;
+        if ((by_id && r->version < BY_ID_FROM) || (nameless && !by_id)) {
+            return KERR_INVALID_REQUEST;
+        }
+    }
+    return KERR_NONE;
+}
+
+/* Ids before version 12, or neither name nor id: every topic of the request is refused, as Kafka does. */
+static void answer_refused(struct request *r, const struct metadata_request *q, i16 kerr)
+{
+    struct metadata_response response;
+    wire_init(&metadata_response_struct, &response);
+    response.topics.items = wire_new(&metadata_response_topic_struct, &r->arena, q->topics.count);
+    response.topics.count = q->topics.count;
+    if (response.topics.items == NULL || !fill_broker(r, &response)) {
+        request_fail(r);
+        return;
+    }
+    for (u32 i = 0; i < q->topics.count; i++) {
+        struct slice name = q->topics.items[i].name;
+        response.topics.items[i].error_code = kerr;
+        response.topics.items[i].name = name.ptr == NULL && r->version < BY_ID_FROM ? WIRE_EMPTY : name;
+        response.topics.items[i].topic_id = q->topics.items[i].topic_id;
+    }
+    request_reply(r, &response);
+}
+
+void handle_metadata(struct request *r)
+{
+    const struct metadata_request *q = r->body;
+    i16 problem = request_problem(r, q);
+    if (problem != KERR_NONE) {
+        answer_refused(r, q, problem);
+        return;
+    }
+    struct metadata *m = request_alloc(r, sizeof *m);
+    if (m == NULL) {
+        request_fail(r);
+        return;
+    }
+    m->r = r;
+    m->q = q;
+    bool may_create = !wants_all(r, q) && q->topics.count > 0 &&
+                      config_i64(r->broker->config, CONFIG_auto_create_topics_enable) != 0 &&
+                      (r->version < AUTO_CREATE_FLAG_FROM || q->allow_auto_topic_creation);
+    if (may_create && !collect_missing(m)) {
+        request_fail(r);
+        return;
+    }
+    if (m->command_count == 0) {
+        metadata_answer(m);
+        return;
+    }
+    r->state_of_handler = m;
+    r->cancelled = cancelled;
+    m->append.done = created;
+    m->append.commands = m->commands;
+    m->append.command_count = m->command_count;
+    m->appended = true;
+    metalog_append(r->broker->cluster, &m->append);
+}

@@ -1,0 +1,72 @@
+/* Names and drafts of topics; see topics.h. */
+#include "broker/topics.h"
+
+#include "broker/conn.h"
+
+/* A topic of a million partitions is a typo; all topics together are bounded by memory. */
+#define PARTITIONS_PER_TOPIC_MAX 100000u
+
+static bool name_byte_ok(u8 c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+}
+
+const char *topic_name_problem(struct slice name)
+{
+    if (name.len == 0) {
+        return "Topic name is invalid: the empty string is not allowed";
+    }
+    if (slice_eq_cstr(name, ".") || slice_eq_cstr(name, "..")) {
+        return "Topic name is invalid: it cannot be \".\" or \"..\"";
+    }
+    if (name.len > TOPIC_NAME_BYTES_MAX) {
+        return "Topic name is invalid: it is longer than 249 characters";
+    }
+    for (size_t i = 0; i < name.len; i++) {
+        if (!name_byte_ok(name.ptr[i])) {
+            return "Topic name is invalid: it contains one or more characters other than ASCII alphanumerics, '.', "
+                   "'_' and '-'";
+        }
+    }
+    return NULL;
+}
+
+static void refuse(struct topic_draft *d, i16 kerr, const char *message)
+{
+    d->kerr = kerr;
+    d->message = message;
+}
+
+void topic_draft_check(struct request *r, struct topic_draft *d)
+{
+    const struct meta *meta = cluster_meta(r->broker->cluster);
+    const char *problem = topic_name_problem(d->name);
+    if (problem != NULL) {
+        refuse(d, KERR_INVALID_TOPIC_EXCEPTION, problem);
+        return;
+    }
+    int name_len = (int)d->name.len;
+    const char *name = (const char *)d->name.ptr;
+    if (meta_topic_by_name(meta, d->name) != NULL) {
+        refuse(d, KERR_TOPIC_ALREADY_EXISTS, arena_printf(&r->arena, "Topic '%.*s' already exists.", name_len, name));
+        return;
+    }
+    const struct meta_topic *clash = meta_topic_collision(meta, d->name);
+    if (clash != NULL) {
+        refuse(d, KERR_INVALID_TOPIC_EXCEPTION,
+               arena_printf(&r->arena, "Topic '%.*s' collides with existing topic: %.*s", name_len, name,
+                            (int)clash->name.len, (const char *)clash->name.ptr));
+        return;
+    }
+    if (d->partition_count > PARTITIONS_PER_TOPIC_MAX) {
+        refuse(d, KERR_INVALID_PARTITIONS,
+               arena_printf(&r->arena, "A topic can have at most %u partitions; %u were asked for.",
+                            PARTITIONS_PER_TOPIC_MAX, d->partition_count));
+    }
+}
+
+struct i32_array topic_replicas(void)
+{
+    static i32 only[] = {BROKER_NODE_ID};
+    return (struct i32_array){.items = only, .count = 1};
+}

@@ -1,0 +1,25 @@
+/* What CreateTopics, Metadata (automatic creation), DeleteTopics and the describing APIs share about topics. */
+#pragma once
+
+#include "broker/request.h"
+
+#define TOPIC_NAME_BYTES_MAX 249
+
+/* 1-249 of [a-zA-Z0-9._-], not "." or "..": NULL when fine, else one sentence. */
+const char *topic_name_problem(struct slice name);
+
+/* One topic to be made, as far as it is checked. */
+struct topic_draft {
+    struct slice name;
+    u32 partition_count;
+    i16 replication_factor;
+    const struct meta_config *configs;
+    u32 config_count;
+    i16 kerr;
+    const char *message; /* NULL, or one sentence (arena or static) */
+};
+/* Name free, not clashing modulo '.' and '_', not too many partitions; sets kerr and message. */
+void topic_draft_check(struct request *r, struct topic_draft *d);
+
+/* The one replica there is, for every partition: {1}. */
+struct i32_array topic_replicas(void);
