@@ -51,8 +51,8 @@ err_t snappy_decompress(struct decompressor *d, struct slice in, u64 allowed)
     struct reader r = reader_of(in);
     read_bytes(&r, sizeof(xerial_magic));
     u32 version = read_be32(&r);
-    u32 compatible_version = read_be32(&r);
-    if (r.failed || version < XERIAL_VERSION || compatible_version > XERIAL_VERSION) {
+    read_be32(&r); /* the lowest compatible version: Java does not look at it either */
+    if (r.failed || version < XERIAL_VERSION) {
         return ERR_INVALID;
     }
     while (reader_left(&r) > 0) {

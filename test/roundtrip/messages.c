@@ -1,0 +1,212 @@
+/* Our side of the message round trip (run-messages); MessageCheck.java is the other, made of Kafka's
+   own classes.
+
+     messages emit SEED COUNT    COUNT random messages of every kind and version
+     messages check              reads such lines, decodes and encodes: the bytes must be the same
+     messages corpus DIR SEED    one random request frame per API and version into DIR, for fuzzing
+
+   A line: Kafka's name of the message, version, bytes in hex, and (emit) the message as JSON.
+   check prints "NAME ok COUNT" or "NAME FAIL reason" for each message. */
+#include "wire/wire.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void die(const char *what)
+{
+    fprintf(stderr, "messages: %s\n", what);
+    exit(2);
+}
+
+static void *must(void *memory)
+{
+    if (memory == NULL) {
+        die("out of memory");
+    }
+    return memory;
+}
+
+static struct slice encode(const struct message_def *def, i16 version, const void *message,
+                           struct arena *arena)
+{
+    size_t size = wire_size(def, version, message, NULL, NULL);
+    struct writer w = writer_of(must(arena_alloc(arena, size + 1)), size);
+    if (wire_encode(def, version, message, &w, NULL) != OK || w.len != size) {
+        die("a message did not encode to its size");
+    }
+    return (struct slice){w.start, w.len};
+}
+
+/* ---- emit ---- */
+
+static void print_hex(struct slice s)
+{
+    for (size_t i = 0; i < s.len; i++) {
+        printf("%02x", s.ptr[i]);
+    }
+}
+
+static void emit(u64 seed, u32 count)
+{
+    static char json[4 * MIB];
+    struct rng rng;
+    rng_seed(&rng, seed);
+    struct arena arena;
+    arena_init(&arena, NULL, MIB, 0);
+    for (u32 i = 0; i < wire_message_count; i++) {
+        const struct message_def *def = wire_messages[i];
+        for (i16 version = def->min; version <= def->max; version++) {
+            for (u32 n = 0; n < count; n++) {
+                void *message = must(arena_alloc(&arena, def->body->bytes));
+                if (wire_random(def, version, &rng, &arena, message) != OK) {
+                    die("out of memory");
+                }
+                printf("%s %d ", def->kafka_name, version);
+                print_hex(encode(def, version, message, &arena));
+                struct writer w = writer_of(json, sizeof(json));
+                wire_print_json(def, version, message, &w);
+                if (w.failed) {
+                    die("a message is too long to print");
+                }
+                printf(" %.*s\n", (int)w.len, json);
+                arena_reset(&arena);
+            }
+        }
+    }
+    arena_fini(&arena);
+}
+
+/* ---- check ---- */
+
+struct tally {
+    u32 good;
+    char reason[200];
+};
+
+static u32 find_message(const char *kafka_name)
+{
+    for (u32 i = 0; i < wire_message_count; i++) {
+        if (strcmp(wire_messages[i]->kafka_name, kafka_name) == 0) {
+            return i;
+        }
+    }
+    fprintf(stderr, "messages: what is a %s?\n", kafka_name);
+    exit(2);
+}
+
+/* In place: the text becomes the bytes. */
+static struct slice unhex(char *text)
+{
+    size_t len = strlen(text) / 2;
+    u8 *bytes = (u8 *)text;
+    for (size_t i = 0; i < len; i++) {
+        unsigned byte;
+        if (sscanf(text + 2 * i, "%2x", &byte) != 1) {
+            die("not hex");
+        }
+        bytes[i] = (u8)byte;
+    }
+    return (struct slice){bytes, len};
+}
+
+static void check_line(const struct message_def *def, i16 version, struct slice bytes,
+                       struct arena *arena, struct tally *tally)
+{
+    if (version < def->min || version > def->max) {
+        snprintf(tally->reason, sizeof(tally->reason), "v%d: not one of our versions", version);
+        return;
+    }
+    void *message = must(arena_alloc(arena, def->body->bytes));
+    err_t e = wire_decode(def, version, bytes, arena, message, NULL);
+    if (e != OK) {
+        snprintf(tally->reason, sizeof(tally->reason), "v%d: decode says %s", version,
+                 err_name(e));
+        return;
+    }
+    if (!slice_eq(encode(def, version, message, arena), bytes)) {
+        snprintf(tally->reason, sizeof(tally->reason), "v%d: encodes to other bytes", version);
+        return;
+    }
+    tally->good++;
+}
+
+static void check(void)
+{
+    struct tally *tallies = mem_alloc(wire_message_count * sizeof(*tallies));
+    struct arena arena;
+    arena_init(&arena, NULL, MIB, 0);
+    char *line = NULL;
+    size_t cap = 0;
+    while (getline(&line, &cap, stdin) > 0) {
+        line[strcspn(line, "\n")] = '\0';
+        char *rest = line;
+        const char *name = strsep(&rest, " ");
+        const char *version = strsep(&rest, " ");
+        if (version == NULL || rest == NULL) {
+            die("not a line of mine");
+        }
+        u32 index = find_message(name);
+        check_line(wire_messages[index], (i16)strtol(version, NULL, 10), unhex(rest), &arena,
+                   &tallies[index]);
+        arena_reset(&arena);
+    }
+    for (u32 i = 0; i < wire_message_count; i++) {
+        const char *name = wire_messages[i]->kafka_name;
+        if (tallies[i].reason[0] != '\0') {
+            printf("%s FAIL %s\n", name, tallies[i].reason);
+        } else if (tallies[i].good > 0) {
+            printf("%s ok %" PRIu32 "\n", name, tallies[i].good);
+        }
+    }
+    free(line);
+    arena_fini(&arena);
+    mem_free(tallies);
+}
+
+/* ---- corpus ---- */
+
+static void corpus(const char *dir, u64 seed)
+{
+    struct rng rng;
+    rng_seed(&rng, seed);
+    struct arena arena;
+    arena_init(&arena, NULL, MIB, 0);
+    for (u32 i = 0; i < api_row_count; i++) {
+        const struct api_row *api = &api_rows[i];
+        for (i16 version = api->min; version <= api->max; version++) {
+            void *request = must(arena_alloc(&arena, api->request->body->bytes));
+            struct slice frame;
+            if (wire_random(api->request, version, &rng, &arena, request) != OK ||
+                request_frame_build(api, version, 1, SLICE_LIT("fuzz"), request, &arena, &frame) !=
+                    OK) {
+                die("out of memory");
+            }
+            char path[512];
+            snprintf(path, sizeof(path), "%s/%s-%d", dir, api->name, version);
+            FILE *file = fopen(path, "w");
+            if (file == NULL || fwrite(frame.ptr + 4, frame.len - 4, 1, file) != 1 ||
+                fclose(file) != 0) {
+                die(strerror(errno));
+            }
+            arena_reset(&arena);
+        }
+    }
+    arena_fini(&arena);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 4 && strcmp(argv[1], "emit") == 0) {
+        emit(strtoull(argv[2], NULL, 0), (u32)strtoul(argv[3], NULL, 0));
+    } else if (argc == 2 && strcmp(argv[1], "check") == 0) {
+        check();
+    } else if (argc == 4 && strcmp(argv[1], "corpus") == 0) {
+        corpus(argv[2], strtoull(argv[3], NULL, 0));
+    } else {
+        die("emit SEED COUNT | check | corpus DIR SEED");
+    }
+    return 0;
+}
