@@ -1,7 +1,7 @@
 // Kafka's side of the batch round trip (run-batches): the verbs, files and texts of batches.c, by
 // Kafka's own classes.
 //
-//   emit FILE SEED COUNT   random batches into FILE, built as a producer builds them; text on stdout
+//   emit FILE SEED COUNT   random batches into FILE, built as a producer builds them, and their text
 //   read FILE              the text of every batch in FILE
 //   judge FILE             the error each batch would earn from a Kafka broker: the checks of
 //                          ProduceRequest, UnifiedLog and LogValidator in their order
