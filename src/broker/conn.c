@@ -11,6 +11,8 @@
      a frame that stops arriving for FRAME_STALL_NS: closed by the sweep */
 #include "broker/conn.h"
 
+#include <string.h>
+
 #define FRAME_STALL_NS (10ull * 1000 * 1000 * 1000)
 #define SWEEP_NS (1000ull * 1000 * 1000)
 

@@ -3,6 +3,8 @@
 #include "broker/conn.h"
 #include "broker/topics.h"
 
+#include <stdlib.h>
+
 enum { PAGE_PARTITIONS_MAX = 2000 };
 
 struct page {

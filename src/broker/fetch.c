@@ -13,6 +13,8 @@
 
 #include "broker/conn.h"
 
+#include <string.h>
+
 enum { NODE_ENDPOINTS_FROM = 16 };
 #define MAX_WAIT_MS 300000 /* a parked request costs memory: nobody waits longer */
 
@@ -517,6 +519,6 @@ void handle_fetch(struct request *r)
     }
     request_release_frame(r);
     f->timer.fired = fetch_expired;
-    io_timer_start(b->io, &f->timer, io_now_ns(b->io) + (u64)max_wait_ms * 1000000ull);
+    io_timer_start(b->io, &f->timer, io_now_ns(b->io) + (u64)max_wait_ms * 1000000);
     list_push_back(&b->parked_fetches, &f->parked_node);
 }

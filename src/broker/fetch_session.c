@@ -1,6 +1,8 @@
 /* The cache of fetch sessions; see fetch_session.h. Rules of ids and epochs: kafka-semantics.md 4, KIP-227. */
 #include "broker/fetch_session.h"
 
+#include <string.h>
+
 #define SESSION_IDLE_NS (120ull * 1000 * 1000 * 1000) /* Kafka's min.incremental.fetch.session.eviction.ms */
 
 struct fetch_sessions {

@@ -1,10 +1,6 @@
 /* A request's way in (decode, find the handler) and its answer's way to the connection's queue; see request.h. */
 #include "broker/conn.h"
 
-#define HANDLER(key, function) void function(struct request *r);
-#include "broker/handlers.def"
-#undef HANDLER
-
 enum { API_KEY_MAX = 127 };
 static const handler_fn handlers[API_KEY_MAX + 1] = {
 #define HANDLER(key, function) [key] = function,
@@ -22,7 +18,7 @@ bool broker_serves(i16 api_key)
 handler_fn request_decode(struct request *r, struct slice frame, const char **why)
 {
     struct request_frame parsed;
-    err_t e = request_frame_parse(frame, &r->arena, &parsed);
+    err_t e = request_frame_parse(frame, &parsed);
     if (e != OK && e != ERR_VERSION) {
         *why = "the request header cannot be read";
         return NULL;

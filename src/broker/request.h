@@ -46,6 +46,9 @@ struct request {
 };
 
 typedef void (*handler_fn)(struct request *r);
+#define HANDLER(key, function) void function(struct request *r);
+#include "broker/handlers.def"
+#undef HANDLER
 
 /* The answer struct of the API (from wire/schema), filled by the handler; encoded before this returns. */
 void request_reply(struct request *r, const void *response);

@@ -179,6 +179,10 @@ struct io_linux_params {
 MUST_USE err_t io_linux_create(const struct io_linux_params *params, struct io **out);
 const char *io_files_mode_name(const struct io *io); /* "io_uring" or "threads" */
 
+/* machine.c: for start-up messages and defaults, outside any loop. */
+u64 io_clock_ns(void);       /* the clock of io_now_ns, read now */
+u64 io_machine_memory(void); /* bytes of RAM, or of the cgroup when that is less */
+
 /* ---- for implementations: what struct io is -------------------------------------------------- */
 
 /* Every function above is a thin call through this table (loop.c); timers, hooks and turn order are

@@ -1,0 +1,137 @@
+/* Configs as DescribeConfigs and CreateTopics show them: every key with its value, where the value comes from, and its synonyms, best
+   first, under the broker's names [kafka-semantics.md 9; ConfigHelper, KIP-226]. Dynamic broker configs come with the issue that
+   alters them: until then sources are topic, static and default. */
+#include "broker/config_rows.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SYNONYMS_MAX = 8 };
+
+struct describing {
+    const struct config *c;
+    struct arena *arena;
+    struct config_entry *entries;
+    u32 count;
+    bool failed;
+};
+
+static bool is_sensitive(const struct config_row *row)
+{
+    return row->type == CONFIG_TYPE_PASSWORD;
+}
+
+static struct slice scaled(struct describing *d, struct slice text, i64 factor)
+{
+    if (factor == 1 || text.ptr == NULL) {
+        return text;
+    }
+    const char *s = arena_printf(d->arena, "%lld", (long long)(strtoll((const char *)text.ptr, NULL, 10) * factor));
+    d->failed = d->failed || s == NULL;
+    return s == NULL ? (struct slice){0} : slice_cstr(s);
+}
+
+static struct config_synonym *synonym_add(struct config_synonym *list, u32 *count, struct slice name, struct slice value,
+                                          enum config_source source)
+{
+    assert(*count < SYNONYMS_MAX);
+    list[*count] = (struct config_synonym){.name = name, .value = value, .source = source};
+    return &list[(*count)++];
+}
+
+/* The values a key could take, best first; the first is the one in force. */
+static void describe_row(struct describing *d, enum config_key key, const struct meta_config *own, u32 own_count)
+{
+    const struct config_row *row = &config_rows[key];
+    struct config_entry *entry = &d->entries[d->count++];
+    struct config_synonym *list = arena_array(d->arena, SYNONYMS_MAX, sizeof *list);
+    if (list == NULL) {
+        d->failed = true;
+        return;
+    }
+    u32 n = 0;
+    for (u32 i = 0; i < own_count; i++) {
+        if (slice_eq_cstr(own[i].key, row->key)) {
+            synonym_add(list, &n, own[i].key, own[i].value, CONFIG_SOURCE_TOPIC);
+        }
+    }
+    if (row->scope == CONFIG_SCOPE_BROKER && config_is_set(d->c, key)) {
+        synonym_add(list, &n, slice_cstr(row->key), config_str(d->c, key), CONFIG_SOURCE_STATIC);
+    }
+    const char *at = row->synonyms;
+    struct slice name;
+    i64 factor;
+    const char *fallback_name = row->key;
+    while (config_synonym_next(&at, &name, &factor)) {
+        enum config_key broker_key = (enum config_key)config_row_find(CONFIG_SCOPE_BROKER, name);
+        if (config_is_set(d->c, broker_key)) {
+            synonym_add(list, &n, slice_cstr(config_rows[broker_key].key), scaled(d, config_str(d->c, broker_key), factor),
+                        CONFIG_SOURCE_STATIC);
+        }
+        if (config_rows[broker_key].initial != NULL) {
+            fallback_name = config_rows[broker_key].key;
+        }
+    }
+    struct slice initial = row->initial == NULL ? (struct slice){0} : slice_cstr(row->initial);
+    synonym_add(list, &n, slice_cstr(fallback_name), initial, CONFIG_SOURCE_DEFAULT);
+
+    bool hidden = is_sensitive(row);
+    for (u32 i = 0; i < n && hidden; i++) {
+        list[i].value = (struct slice){0};
+    }
+    entry->name = slice_cstr(row->key);
+    entry->value = list[0].value;
+    entry->source = list[0].source;
+    entry->type = (i8)row->type;
+    entry->read_only = row->update == CONFIG_UPDATE_READ_ONLY;
+    entry->sensitive = hidden;
+    entry->doc = slice_cstr(row->doc);
+    entry->synonyms = list;
+    entry->synonym_count = n;
+    /* A default without a value is no synonym: Kafka leaves it out. */
+    if (list[n - 1].value.ptr == NULL && !hidden) {
+        entry->synonym_count--;
+    }
+}
+
+static int entry_order(const void *a, const void *b)
+{
+    return slice_cmp(((const struct config_entry *)a)->name, ((const struct config_entry *)b)->name);
+}
+
+static MUST_USE err_t describe_scope(const struct config *c, enum config_scope scope, const struct meta_config *own,
+                                     u32 own_count, struct arena *arena, struct config_entry **entries, u32 *count)
+{
+    struct describing d = {.c = c, .arena = arena};
+    d.entries = arena_array(arena, CONFIG_KEY_COUNT, sizeof *d.entries);
+    if (d.entries == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    for (u32 i = 0; i < CONFIG_KEY_COUNT && !d.failed; i++) {
+        if (config_rows[i].scope == scope) {
+            describe_row(&d, (enum config_key)i, own, own_count);
+        }
+    }
+    if (d.failed) {
+        return ERR_NO_MEMORY;
+    }
+    qsort(d.entries, d.count, sizeof *d.entries, entry_order);
+    *entries = d.entries;
+    *count = d.count;
+    return OK;
+}
+
+err_t config_describe_topic(const struct config *c, const struct meta *meta, const struct meta_config *own, u32 own_count,
+                            struct arena *arena, struct config_entry **entries, u32 *count)
+{
+    (void)meta;
+    return describe_scope(c, CONFIG_SCOPE_TOPIC, own, own_count, arena, entries, count);
+}
+
+err_t config_describe_broker(const struct config *c, const struct meta *meta, struct arena *arena,
+                             struct config_entry **entries, u32 *count)
+{
+    (void)meta;
+    return describe_scope(c, CONFIG_SCOPE_BROKER, NULL, 0, arena, entries, count);
+}

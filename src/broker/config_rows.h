@@ -1,0 +1,42 @@
+/* The rows of config.def as data: for config.c, the describing code and the printed documentation. */
+#pragma once
+
+#include "broker/config.h"
+
+enum config_scope { CONFIG_SCOPE_TOPIC, CONFIG_SCOPE_BROKER };
+enum config_type { /* numbers of DescribeConfigs' ConfigType */
+    CONFIG_TYPE_BOOLEAN = 1,
+    CONFIG_TYPE_STRING = 2,
+    CONFIG_TYPE_INT = 3,
+    CONFIG_TYPE_SHORT = 4,
+    CONFIG_TYPE_LONG = 5,
+    CONFIG_TYPE_DOUBLE = 6,
+    CONFIG_TYPE_LIST = 7,
+    CONFIG_TYPE_CLASS = 8,
+    CONFIG_TYPE_PASSWORD = 9,
+};
+enum config_update { CONFIG_UPDATE_READ_ONLY, CONFIG_UPDATE_PER_BROKER, CONFIG_UPDATE_CLUSTER_WIDE };
+enum config_status { CONFIG_WORKS, CONFIG_SHOWN, CONFIG_IGNORED };
+
+struct config_row {
+    enum config_scope scope;
+    const char *key;
+    enum config_type type;
+    const char *initial; /* NULL: none */
+    const char *valid;
+    enum config_update update;
+    enum config_status status;
+    const char *synonyms;
+    const char *doc;
+};
+extern const struct config_row config_rows[CONFIG_KEY_COUNT];
+
+#define NONE NULL
+#define IGNORED_DOC "Accepted so that existing configurations load; it has no effect in Odradek."
+
+const char *config_type_name(enum config_type type);
+i32 config_row_find(enum config_scope scope, struct slice key); /* -1: unknown */
+const char *config_nearest(enum config_scope scope, struct slice key); /* NULL: nothing like it */
+bool config_is_set(const struct config *c, enum config_key key);
+/* Walks "a b*60000": *at starts at the row's synonyms; false at the end. */
+bool config_synonym_next(const char **at, struct slice *key, i64 *factor);

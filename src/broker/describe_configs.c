@@ -1,0 +1,163 @@
+/* DescribeConfigs (API key 32) of topics and this broker: every key, or those asked for [kafka-semantics.md 9]. */
+#include "broker/config_rows.h"
+#include "broker/conn.h"
+#include "broker/topics.h"
+
+#include <string.h>
+
+enum { RESOURCE_TOPIC = 2, RESOURCE_BROKER = 4 };
+
+struct describe_configs {
+    struct request *r;
+    const struct describe_configs_request *q;
+    bool failed; /* the arena is full */
+};
+
+static void refuse(struct describe_configs_response_result *row, i16 kerr, const char *message)
+{
+    row->error_code = kerr;
+    row->error_message = message == NULL ? (struct slice){0} : slice_cstr(message);
+}
+
+static bool is_asked(const struct describe_configs_request_resource *q, struct slice name)
+{
+    if (q->configuration_keys.is_null || q->configuration_keys.count == 0) {
+        return true;
+    }
+    for (u32 i = 0; i < q->configuration_keys.count; i++) {
+        if (slice_eq(q->configuration_keys.items[i], name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool fill_synonyms(struct describe_configs *d, const struct config_entry *entry,
+                          struct describe_configs_response_resource_result *row)
+{
+    struct describe_configs_response_synonym *list =
+        wire_new(&describe_configs_response_synonym_struct, &d->r->arena, entry->synonym_count);
+    if (list == NULL && entry->synonym_count > 0) {
+        return false;
+    }
+    for (u32 i = 0; i < entry->synonym_count; i++) {
+        list[i].name = entry->synonyms[i].name;
+        list[i].value = entry->synonyms[i].value;
+        list[i].source = (i8)entry->synonyms[i].source;
+    }
+    row->synonyms.items = list;
+    row->synonyms.count = entry->synonym_count;
+    return true;
+}
+
+static void fill_entries(struct describe_configs *d, const struct describe_configs_request_resource *q,
+                         const struct config_entry *entries, u32 count, struct describe_configs_response_result *out)
+{
+    out->configs.items = wire_new(&describe_configs_response_resource_result_struct, &d->r->arena, count);
+    if (out->configs.items == NULL) {
+        d->failed = true;
+        return;
+    }
+    for (u32 i = 0; i < count && !d->failed; i++) {
+        const struct config_entry *entry = &entries[i];
+        if (!is_asked(q, entry->name)) {
+            continue;
+        }
+        struct describe_configs_response_resource_result *row = &out->configs.items[out->configs.count++];
+        row->name = entry->name;
+        row->value = entry->value;
+        row->read_only = entry->read_only;
+        row->config_source = (i8)entry->source;
+        row->is_sensitive = entry->sensitive;
+        row->config_type = entry->type;
+        if (d->q->include_documentation) {
+            row->documentation = entry->doc;
+        }
+        if (d->q->include_synonyms && !fill_synonyms(d, entry, row)) {
+            d->failed = true;
+        }
+    }
+}
+
+static void describe_topic(struct describe_configs *d, const struct describe_configs_request_resource *q,
+                           struct describe_configs_response_result *out)
+{
+    struct request *r = d->r;
+    if (topic_name_problem(q->resource_name) != NULL) {
+        refuse(out, KERR_INVALID_TOPIC_EXCEPTION, topic_name_problem(q->resource_name));
+        return;
+    }
+    i16 kerr;
+    const struct meta_topic *t = request_topic(r, q->resource_name, (struct uuid){{0}}, false, &kerr);
+    if (t == NULL) {
+        refuse(out, kerr, NULL);
+        return;
+    }
+    struct config_entry *entries;
+    u32 count;
+    if (config_describe_topic(r->broker->config, cluster_meta(r->broker->cluster), t->configs, t->config_count, &r->arena,
+                              &entries, &count) != OK) {
+        d->failed = true;
+        return;
+    }
+    fill_entries(d, q, entries, count, out);
+}
+
+static void describe_broker(struct describe_configs *d, const struct describe_configs_request_resource *q,
+                            struct describe_configs_response_result *out)
+{
+    struct request *r = d->r;
+    if (q->resource_name.len == 0) {
+        return; /* the cluster's dynamic defaults: none are set */
+    }
+    const char *self = arena_printf(&r->arena, "%d", BROKER_NODE_ID);
+    if (self == NULL || !slice_eq_cstr(q->resource_name, self)) {
+        refuse(out, KERR_INVALID_REQUEST,
+               arena_printf(&r->arena, "Unexpected broker id, expected %d or empty string, but received %.*s", BROKER_NODE_ID,
+                            (int)MIN(q->resource_name.len, (size_t)64), (const char *)q->resource_name.ptr));
+        return;
+    }
+    struct config_entry *entries;
+    u32 count;
+    if (config_describe_broker(r->broker->config, cluster_meta(r->broker->cluster), &r->arena, &entries, &count) != OK) {
+        d->failed = true;
+        return;
+    }
+    fill_entries(d, q, entries, count, out);
+}
+
+void handle_describe_configs(struct request *r)
+{
+    struct describe_configs d = {.r = r, .q = r->body};
+    struct describe_configs_response response;
+    wire_init(&describe_configs_response_struct, &response);
+    u32 count = d.q->resources.count;
+    response.results.items = wire_new(&describe_configs_response_result_struct, &r->arena, count);
+    response.results.count = count;
+    if (response.results.items == NULL && count > 0) {
+        request_fail(r);
+        return;
+    }
+    for (u32 i = 0; i < count && !d.failed; i++) {
+        const struct describe_configs_request_resource *q = &d.q->resources.items[i];
+        struct describe_configs_response_result *out = &response.results.items[i];
+        out->resource_type = q->resource_type;
+        out->resource_name = q->resource_name;
+        switch (q->resource_type) {
+        case RESOURCE_TOPIC:
+            describe_topic(&d, q, out);
+            break;
+        case RESOURCE_BROKER:
+            describe_broker(&d, q, out);
+            break;
+        default:
+            refuse(out, KERR_INVALID_REQUEST,
+                   arena_printf(&r->arena, "Unsupported resource type: %d", q->resource_type));
+        }
+    }
+    if (d.failed) {
+        request_fail(r);
+        return;
+    }
+    request_reply(r, &response);
+}
