@@ -126,8 +126,8 @@ static err_t frame_build(const struct message_def *header_def, i16 header_versio
     TRY(wire_encode(body_def, version, body, &w, &holes));
     assert(w.len == total);
     assert(holes.count == hole_count);
-    *out = (struct response_frame){
-        .bytes = {bytes, total}, .holes = holes, .hole_bytes = hole_bytes};
+    *out =
+        (struct response_frame){.bytes = {bytes, total}, .holes = holes, .hole_bytes = hole_bytes};
     return OK;
 }
 

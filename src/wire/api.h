@@ -1,4 +1,5 @@
-/* The table of APIs (apis.def) and what stands around a body: frame, request and response header. */
+/* The table of APIs (apis.def) and what stands around a body: frame, request and response header.
+ */
 #pragma once
 
 #include "wire/codec.h"
@@ -44,15 +45,15 @@ struct request_frame {
 
 /* frame: the bytes after the int32 length.
    OK           header read; body is what follows.
-   ERR_VERSION  the key is unknown, or the version is not in the row: key, version and correlation_id
-                are set, nothing else could be read. (An ApiVersions request is then answered in
+   ERR_VERSION  the key is unknown, or the version is not in the row: key, version and
+   correlation_id are set, nothing else could be read. (An ApiVersions request is then answered in
                 version 0; any other ends the connection.)
    ERR_TRUNCATED, ERR_INVALID  not a request. */
 MUST_USE err_t request_frame_parse(struct slice frame, struct request_frame *out);
 
 /* An answer: int32 length, response header, body, with holes for records. */
 struct response_frame {
-    struct slice bytes; /* in the arena */
+    struct slice bytes;      /* in the arena */
     struct wire_holes holes; /* offsets count from bytes.ptr */
     u64 hole_bytes;
 };
@@ -65,8 +66,8 @@ MUST_USE err_t response_frame_build(const struct api_row *api, i16 version, i32 
 
 /* The same for a request (tests, simulator, cli). client_id.ptr NULL: null. */
 MUST_USE err_t request_frame_build(const struct api_row *api, i16 version, i32 correlation_id,
-                                   struct slice client_id, const void *request,
-                                   struct arena *arena, struct slice *out);
+                                   struct slice client_id, const void *request, struct arena *arena,
+                                   struct slice *out);
 
 /* frame: the bytes after the int32 length. *body is what follows the header. */
 MUST_USE err_t response_frame_parse(const struct api_row *api, i16 version, struct slice frame,

@@ -1,10 +1,10 @@
 /* The walker: decode, size and encode of any message by its table. Callers: api.c, the broker's
    handlers, coordinators, tests. Nothing here allocates but from the arena handed in.
 
-   Decoding goes down the rows of a struct: what the version has is read, what it lacks is set to its
-   default, and at the end of a struct in a flexible version comes its tagged section. Encoding is one
-   walk with two sinks: without a writer it only counts, and that is wire_size; so the size cannot
-   disagree with the bytes. */
+   Decoding goes down the rows of a struct: what the version has is read, what it lacks is set to
+   its default, and at the end of a struct in a flexible version comes its tagged section. Encoding
+   is one walk with two sinks: without a writer it only counts, and that is wire_size; so the size
+   cannot disagree with the bytes. */
 #include "wire/codec_walk.h"
 
 /* Defaults */
@@ -88,8 +88,11 @@ bool field_is_default(const struct field_def *field, const void *member)
         const struct any_array *array = member;
         return field->null_by_default ? array->is_null : !array->is_null && array->count == 0;
     }
-    case WIRE_OPTIONAL:
-        return *(const any_pointer *)member == NULL;
+    case WIRE_OPTIONAL: {
+        const void *value = *(const any_pointer *)member;
+        return field->null_by_default ? value == NULL
+                                      : value != NULL && struct_is_default(field->type, value);
+    }
     case WIRE_ONE:
         break;
     }
@@ -270,6 +273,7 @@ static err_t decode_array(struct decoder *d, const struct field_def *field, stru
         out->is_null = true;
         return walk_may_be_null(&d->walk, field) ? OK : ERR_INVALID;
     }
+    out->is_null = false;
     if (count == 0) {
         return OK;
     }
@@ -295,13 +299,16 @@ static err_t decode_array(struct decoder *d, const struct field_def *field, stru
     return OK;
 }
 
+/* In front of an optional struct stands an int8, -1 for null; in the tagged section it is a
+   uvarint, 0 for null. */
 static err_t decode_optional(struct decoder *d, const struct field_def *field, any_pointer *out)
 {
-    i8 presence = (i8)read_u8(&d->reader);
+    bool is_null = field->tagged ? read_uvarint(&d->reader) == 0 : (i8)read_u8(&d->reader) < 0;
     if (d->reader.failed) {
         return ERR_TRUNCATED;
     }
-    if (presence < 0) {
+    if (is_null) {
+        *out = NULL;
         return walk_may_be_null(&d->walk, field) ? OK : ERR_INVALID;
     }
     void *value = d->arena != NULL ? arena_alloc(d->arena, field->type->bytes) : NULL;
@@ -370,6 +377,21 @@ static err_t decode_tagged_section(struct decoder *d, const struct struct_def *d
     return d->reader.failed ? ERR_TRUNCATED : OK;
 }
 
+/* What the bytes do not contain. (One field of Kafka's has a default that needs memory:
+   ConsumerGroupMemberMetadataValue's optional struct is not null by default.) */
+static err_t decode_default(struct decoder *d, const struct field_def *field, void *member)
+{
+    field_init(field, member);
+    if (field->shape == WIRE_OPTIONAL && !field->null_by_default) {
+        void *value = d->arena != NULL ? wire_new(field->type, d->arena, 1) : NULL;
+        if (value == NULL) {
+            return ERR_NO_MEMORY;
+        }
+        *(any_pointer *)member = value;
+    }
+    return OK;
+}
+
 /* out is zeroed memory. */
 static err_t decode_struct(struct decoder *d, const struct struct_def *def, u8 *out)
 {
@@ -378,7 +400,7 @@ static err_t decode_struct(struct decoder *d, const struct struct_def *def, u8 *
         if (walk_has(&d->walk, field) && !field->tagged) {
             TRY(decode_field(d, field, out + field->offset));
         } else {
-            field_init(field, out + field->offset);
+            TRY(decode_default(d, field, out + field->offset));
         }
     }
     if (d->walk.flexible) {
@@ -390,8 +412,7 @@ static err_t decode_struct(struct decoder *d, const struct struct_def *def, u8 *
 err_t wire_decode(const struct message_def *def, i16 version, struct slice in, struct arena *arena,
                   void *out, size_t *consumed)
 {
-    struct decoder d = {
-        .walk = walk_of(def, version), .reader = reader_of(in), .arena = arena};
+    struct decoder d = {.walk = walk_of(def, version), .reader = reader_of(in), .arena = arena};
     memset(out, 0, def->body->bytes);
     TRY(decode_struct(&d, def->body, out));
     if (consumed != NULL) {
@@ -606,7 +627,7 @@ static err_t encode_optional(struct encoder *e, const struct field_def *field,
         if (!walk_may_be_null(&e->walk, field)) {
             return ERR_INVALID;
         }
-        put_u8(e, (u8)-1);
+        put_u8(e, field->tagged ? 0 : (u8)-1);
         return OK;
     }
     put_u8(e, 1);
@@ -691,8 +712,8 @@ size_t wire_size(const struct message_def *def, i16 version, const void *message
     return e.counted;
 }
 
-err_t wire_encode(const struct message_def *def, i16 version, const void *message,
-                  struct writer *w, struct wire_holes *holes)
+err_t wire_encode(const struct message_def *def, i16 version, const void *message, struct writer *w,
+                  struct wire_holes *holes)
 {
     assert(!w->failed);
     struct encoder e = {.walk = walk_of(def, version), .writer = w, .holes = holes};

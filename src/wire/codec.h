@@ -22,8 +22,9 @@ MUST_USE void *wire_new(const struct struct_def *def, struct arena *arena, u32 c
    read; NULL instead means that the message must fill `in`.
    ERR_TRUNCATED, ERR_INVALID: the bytes are wrong. ERR_NO_MEMORY: the arena is full. On an error
    *out is in no particular state, but points nowhere it should not.
-   A count is believed only if that many of the smallest elements fit into what is left, so the arena
-   takes at most about (sizeof element / smallest element) times the input; its cap does the rest. */
+   A count is believed only if that many of the smallest elements fit into what is left, so the
+   arena takes at most about (sizeof element / smallest element) times the input; its cap does the
+   rest. */
 MUST_USE err_t wire_decode(const struct message_def *def, i16 version, struct slice in,
                            struct arena *arena, void *out, size_t *consumed);
 
@@ -40,10 +41,11 @@ struct wire_holes {
     u32 count;
 };
 
-/* Bytes that wire_encode will write; *hole_bytes (may be NULL) the sum of the holes, which a frame's
-   length includes. *hole_count (may be NULL): how many. Only for a message that wire_encode accepts. */
-size_t wire_size(const struct message_def *def, i16 version, const void *message,
-                 u64 *hole_bytes, u32 *hole_count);
+/* Bytes that wire_encode will write; *hole_bytes (may be NULL) the sum of the holes, which a
+   frame's length includes. *hole_count (may be NULL): how many. Only for a message that wire_encode
+   accepts. */
+size_t wire_size(const struct message_def *def, i16 version, const void *message, u64 *hole_bytes,
+                 u32 *hole_count);
 
 /* ERR_INVALID: a non-ignorable field is not at its default in a version that lacks it, a null where
    it is not allowed, or a value too long for its length field. ERR_LIMIT: the writer or the list of

@@ -98,9 +98,9 @@ struct chance {
     struct arena *arena;
 };
 
-#define RANDOM_ARRAY_MAX  3u
-#define RANDOM_SHORT_MAX  12u
-#define RANDOM_LONG_MAX   300u /* needs two bytes of length in compact form */
+#define RANDOM_ARRAY_MAX 3u
+#define RANDOM_SHORT_MAX 12u
+#define RANDOM_LONG_MAX  300u /* needs two bytes of length in compact form */
 
 static size_t random_len(struct chance *c)
 {
@@ -111,8 +111,8 @@ static size_t random_len(struct chance *c)
 /* Text of one to three bytes per character: what every client's string type holds. */
 static err_t random_string(struct chance *c, struct slice *out)
 {
-    static const char *const pieces[] = {"a", "Z", "0", "-", ".", "_", " ", "\"", "\\", "\n", "\x7f",
-                                         "\xc3\xa9", "\xe2\x82\xac"};
+    static const char *const pieces[] = {"a",  "Z",  "0",  "-",    ".",        "_",           " ",
+                                         "\"", "\\", "\n", "\x7f", "\xc3\xa9", "\xe2\x82\xac"};
     size_t len = random_len(c);
     u8 *text = arena_alloc(c->arena, len + 1);
     if (text == NULL) {
@@ -233,8 +233,8 @@ static err_t random_struct(struct chance *c, const struct struct_def *def, u8 *o
     return OK;
 }
 
-err_t wire_random(const struct message_def *def, i16 version, struct rng *rng,
-                  struct arena *arena, void *out)
+err_t wire_random(const struct message_def *def, i16 version, struct rng *rng, struct arena *arena,
+                  void *out)
 {
     struct chance c = {.walk = walk_of(def, version), .rng = rng, .arena = arena};
     return random_struct(&c, def->body, out);

@@ -52,12 +52,18 @@ static inline bool walk_is_compact(const struct walk *walk, const struct field_d
 static inline size_t value_bytes(const struct field_def *field)
 {
     static const u8 bytes[WIRE_KIND_COUNT] = {
-        [WIRE_BOOL] = sizeof(bool),         [WIRE_I8] = sizeof(i8),
-        [WIRE_I16] = sizeof(i16),           [WIRE_U16] = sizeof(u16),
-        [WIRE_I32] = sizeof(i32),           [WIRE_U32] = sizeof(u32),
-        [WIRE_I64] = sizeof(i64),           [WIRE_F64] = sizeof(f64),
-        [WIRE_UUID] = sizeof(struct uuid),  [WIRE_STRING] = sizeof(struct slice),
-        [WIRE_BYTES] = sizeof(struct slice), [WIRE_RECORDS] = sizeof(struct wire_records),
+        [WIRE_BOOL] = sizeof(bool),
+        [WIRE_I8] = sizeof(i8),
+        [WIRE_I16] = sizeof(i16),
+        [WIRE_U16] = sizeof(u16),
+        [WIRE_I32] = sizeof(i32),
+        [WIRE_U32] = sizeof(u32),
+        [WIRE_I64] = sizeof(i64),
+        [WIRE_F64] = sizeof(f64),
+        [WIRE_UUID] = sizeof(struct uuid),
+        [WIRE_STRING] = sizeof(struct slice),
+        [WIRE_BYTES] = sizeof(struct slice),
+        [WIRE_RECORDS] = sizeof(struct wire_records),
     };
     return field->kind == WIRE_STRUCT ? field->type->bytes : bytes[field->kind];
 }

@@ -16,9 +16,9 @@
 /* An empty value that is not null. */
 #define WIRE_EMPTY SLICE_LIT("")
 
-/* Record batches. In an answer they may be left out: hole_bytes > 0 says how many bytes belong here,
-   and the encoder writes only their length and notes the place (struct wire_hole in codec.h). Then
-   bytes must be {0}. */
+/* Record batches. In an answer they may be left out: hole_bytes > 0 says how many bytes belong
+   here, and the encoder writes only their length and notes the place (struct wire_hole in codec.h).
+   Then bytes must be {0}. */
 struct wire_records {
     struct slice bytes; /* ptr NULL and hole_bytes 0: null */
     u64 hole_bytes;
@@ -59,10 +59,13 @@ WIRE_ARRAY_OF(uuid_array, struct uuid);
 #define WIRE_ARRAY_UUID   struct uuid_array
 
 /* First the structs. (NAMED expands SELF before the macro it is handed to pastes to it.) */
-#define NAMED(make, self)         make(self)
-#define MAKE_ARRAY(self)          WIRE_ARRAY_OF(self##_array, struct self);
-#define BEGIN                     struct SELF {
-#define END                       }; NAMED(MAKE_ARRAY, SELF)
+#define NAMED(make, self) make(self)
+#define MAKE_ARRAY(self)  WIRE_ARRAY_OF(self##_array, struct self);
+#define BEGIN             struct SELF {
+#define END \
+    }       \
+    ;       \
+    NAMED(MAKE_ARRAY, SELF)
 #define EMPTY                     u8 nothing;
 #define FIELD(kind, name, ...)    WIRE_TYPE_##kind name;
 #define ARRAY(kind, name, ...)    WIRE_ARRAY_##kind name;

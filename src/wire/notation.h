@@ -13,7 +13,7 @@
        FIELD(kind, name, versions, options)        one value
        ARRAY(kind, name, versions, options)        an array of values
        STRUCT(type, name, versions, options)       a struct, always there
-       OPTIONAL(type, name, versions, options)     a struct or null: a pointer in C
+       OPTIONAL(type, name, versions, options)     a struct or null: a pointer in C, NULL = null
        STRUCTS(type, name, versions, options)      an array of structs
        EMPTY                                       the struct has no fields
 
@@ -93,7 +93,7 @@ struct message_def {
     const char *name;       /* of the C struct */
     const char *kafka_name; /* "ProduceRequest" */
     const struct struct_def *body;
-    i16 min;         /* versions there are */
+    i16 min; /* versions there are */
     i16 max;
     i16 flexible;    /* first flexible version, WIRE_NEVER if none */
     i16 record_type; /* of coordinator records, else -1 */

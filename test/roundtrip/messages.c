@@ -1,5 +1,5 @@
-/* Our side of the message round trip (run-messages); MessageCheck.java is the other, made of Kafka's
-   own classes.
+/* Our side of the message round trip (run-messages); MessageCheck.java is the other, made of
+   Kafka's own classes.
 
      messages emit SEED COUNT    COUNT random messages of every kind and version
      messages check              reads such lines, decodes and encodes: the bytes must be the same
@@ -122,8 +122,7 @@ static void check_line(const struct message_def *def, i16 version, struct slice 
     void *message = must(arena_alloc(arena, def->body->bytes));
     err_t e = wire_decode(def, version, bytes, arena, message, NULL);
     if (e != OK) {
-        snprintf(tally->reason, sizeof(tally->reason), "v%d: decode says %s", version,
-                 err_name(e));
+        snprintf(tally->reason, sizeof(tally->reason), "v%d: decode says %s", version, err_name(e));
         return;
     }
     if (!slice_eq(encode(def, version, message, arena), bytes)) {

@@ -20,8 +20,8 @@ static void rows_are_in_order_and_found(void **state)
         assert_false(api_has_version(api, (i16)(api->max + 1)));
         assert_false(api_has_version(api, (i16)(api->min - 1)));
     }
-    assert_null(api_find(4));   /* removed */
-    assert_null(api_find(52));  /* controllers only */
+    assert_null(api_find(4));  /* removed */
+    assert_null(api_find(52)); /* controllers only */
     assert_null(api_find(-1));
     assert_null(api_find(INT16_MAX));
     assert_string_equal(api_find(API_list_offsets)->kafka_name, "ListOffsets");
@@ -66,8 +66,9 @@ static void requests_we_cannot_read_still_say_who_they_are(void **state)
     (void)state;
     struct request_frame frame;
     const u8 new_versions[] = {0, 18, 0, 99, 0, 0, 0, 5, 1, 2, 3};
-    assert_int_equal(request_frame_parse((struct slice){new_versions, sizeof(new_versions)}, &frame),
-                     ERR_VERSION);
+    assert_int_equal(
+        request_frame_parse((struct slice){new_versions, sizeof(new_versions)}, &frame),
+        ERR_VERSION);
     assert_int_equal(frame.api->key, API_api_versions);
     assert_int_equal(frame.version, 99);
     assert_int_equal(frame.correlation_id, 5);
@@ -100,9 +101,9 @@ static void frames_come_back_as_they_went(void **state)
             void *message = arena_alloc(&arena, api->request->body->bytes);
             assert_int_equal(wire_random(api->request, version, &rng, &arena, message), OK);
             struct slice sent;
-            assert_int_equal(request_frame_build(api, version, 77, SLICE_LIT("client"), message,
-                                                 &arena, &sent),
-                             OK);
+            assert_int_equal(
+                request_frame_build(api, version, 77, SLICE_LIT("client"), message, &arena, &sent),
+                OK);
             assert_int_equal(load_be32(sent.ptr), sent.len - 4);
             struct request_frame frame;
             assert_int_equal(
@@ -110,8 +111,8 @@ static void frames_come_back_as_they_went(void **state)
             assert_ptr_equal(frame.api, api);
             assert_int_equal(frame.correlation_id, 77);
             void *again = arena_alloc(&arena, api->request->body->bytes);
-            assert_int_equal(
-                wire_decode(api->request, version, frame.body, &arena, again, NULL), OK);
+            assert_int_equal(wire_decode(api->request, version, frame.body, &arena, again, NULL),
+                             OK);
             assert_true(wire_equal(api->request, version, message, again));
 
             message = arena_alloc(&arena, api->response->body->bytes);
@@ -122,9 +123,9 @@ static void frames_come_back_as_they_went(void **state)
             i32 correlation_id;
             struct slice body;
             assert_int_equal(
-                response_frame_parse(
-                    api, version, (struct slice){answer.bytes.ptr + 4, answer.bytes.len - 4},
-                    &correlation_id, &body),
+                response_frame_parse(api, version,
+                                     (struct slice){answer.bytes.ptr + 4, answer.bytes.len - 4},
+                                     &correlation_id, &body),
                 OK);
             assert_int_equal(correlation_id, 78);
             again = arena_alloc(&arena, api->response->body->bytes);

@@ -176,12 +176,12 @@ static void known_bytes_of_metadata_12(void **state)
     wire_init(&metadata_request_struct, &request);
     request.topics.items = &item;
     request.topics.count = 1;
-    const u8 expected[] = {2,                                                   /* one topic */
-                           1, 2, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,     /* its id */
-                           0,                                                   /* no name */
-                           0,                                                   /* no tags */
-                           1,                                                   /* create it */
-                           0,                                                   /* no operations */
+    const u8 expected[] = {2,                                              /* one topic */
+                           1, 2, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, /* its id */
+                           0,                                              /* no name */
+                           0,                                              /* no tags */
+                           1,                                              /* create it */
+                           0,                                              /* no operations */
                            0};
     struct slice bytes = encode(&metadata_request_def, 12, &request);
     assert_int_equal(bytes.len, sizeof(expected));
@@ -229,7 +229,8 @@ static void optional_structs_have_a_byte_before_them(void **state)
 static err_t decode_metadata(i16 version, const u8 *bytes, size_t len, struct arena *arena,
                              struct metadata_request *out)
 {
-    return wire_decode(&metadata_request_def, version, (struct slice){bytes, len}, arena, out, NULL);
+    return wire_decode(&metadata_request_def, version, (struct slice){bytes, len}, arena, out,
+                       NULL);
 }
 
 static void hostile_counts_allocate_nothing(void **state)
@@ -243,8 +244,7 @@ static void hostile_counts_allocate_nothing(void **state)
     const u8 compact[] = {0xff, 0xff, 0xff, 0xff, 0x0f, 0, 0, 0};
     const u8 some[] = {0, 0, 0, 200, 0, 0, 0, 0, 0, 0};
     assert_int_equal(decode_metadata(1, fixed, sizeof(fixed), &arena, &request), ERR_TRUNCATED);
-    assert_int_equal(decode_metadata(9, compact, sizeof(compact), &arena, &request),
-                     ERR_TRUNCATED);
+    assert_int_equal(decode_metadata(9, compact, sizeof(compact), &arena, &request), ERR_TRUNCATED);
     assert_int_equal(decode_metadata(1, some, sizeof(some), &arena, &request), ERR_TRUNCATED);
     assert_int_equal(arena.total_bytes, 0);
     arena_fini(&arena);
@@ -263,8 +263,7 @@ static void hostile_lengths_are_refused(void **state)
     arena_init(&arena, NULL, 4 * KIB, 0);
     struct metadata_request request;
     const u8 endless[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
-    assert_int_equal(decode_metadata(9, endless, sizeof(endless), &arena, &request),
-                     ERR_TRUNCATED);
+    assert_int_equal(decode_metadata(9, endless, sizeof(endless), &arena, &request), ERR_TRUNCATED);
     arena_fini(&arena);
 }
 
@@ -301,8 +300,7 @@ static void compact_strings_end_at_32767(void **state)
     request.key = (struct slice){text, INT16_MAX};
     struct slice bytes = encode(&find_coordinator_request_def, 3, &request);
     struct find_coordinator_request out;
-    assert_int_equal(
-        wire_decode(&find_coordinator_request_def, 3, bytes, NULL, &out, NULL), OK);
+    assert_int_equal(wire_decode(&find_coordinator_request_def, 3, bytes, NULL, &out, NULL), OK);
     free_bytes(bytes);
     request.key.len = INT16_MAX + 1;
     static u8 buffer[2 * sizeof(text)];
@@ -314,8 +312,8 @@ static void compact_strings_end_at_32767(void **state)
     write_uvarint(&w, INT16_MAX + 2);
     write_bytes(&w, text, sizeof(text));
     write_zeros(&w, 2);
-    assert_int_equal(wire_decode(&find_coordinator_request_def, 3,
-                                 (struct slice){buffer, w.len}, NULL, &out, NULL),
+    assert_int_equal(wire_decode(&find_coordinator_request_def, 3, (struct slice){buffer, w.len},
+                                 NULL, &out, NULL),
                      ERR_INVALID);
 }
 
@@ -375,9 +373,9 @@ static void known_tags_are_read(void **state)
 {
     (void)state;
     struct fetch_request request;
-    const u8 both[] = {3, 0, 3, 3, 'i', 'd',                                 /* cluster id */
-                       1, 13, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0, 8, 0,         /* replica state */
-                       5, 1, 0xee};                                          /* not known */
+    const u8 both[] = {3, 0,  3,   3, 'i', 'd',                            /* cluster id */
+                       1, 13, 0,   0, 0,   7,   0, 0, 0, 0, 0, 0, 0, 8, 0, /* replica state */
+                       5, 1,  0xee};                                       /* not known */
     assert_int_equal(decode_fetch(NULL, both, sizeof(both), &request), OK);
     assert_true(slice_eq_cstr(request.cluster_id, "id"));
     assert_int_equal(request.replica_state.replica_id, 7);

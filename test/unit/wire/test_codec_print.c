@@ -24,9 +24,10 @@ static void a_request_reads_as_expected(void **state)
     request.topics.count = 1;
     assert_string_equal(print(&metadata_request_def, 1, &request),
                         "{\"topics\":[{\"name\":\"a\\\"b\"}]}");
-    assert_string_equal(print(&metadata_request_def, 12, &request),
-                        "{\"topics\":[{\"topicId\":\"_wAAAAAAAAAAAAAAAAAAAA\",\"name\":\"a\\\"b\"}],"
-                        "\"allowAutoTopicCreation\":true,\"includeTopicAuthorizedOperations\":false}");
+    assert_string_equal(
+        print(&metadata_request_def, 12, &request),
+        "{\"topics\":[{\"topicId\":\"_wAAAAAAAAAAAAAAAAAAAA\",\"name\":\"a\\\"b\"}],"
+        "\"allowAutoTopicCreation\":true,\"includeTopicAuthorizedOperations\":false}");
     request.topics.is_null = true;
     assert_string_equal(print(&metadata_request_def, 1, &request), "{\"topics\":null}");
 }

@@ -1,11 +1,11 @@
 /* Proves that the tables the walker believes are well made: rows in the order the codec counts on,
-   members where the table says, version sets inside the message's, no struct that takes no bytes. */
+   members where the table says, version sets inside the message's, no struct that takes no bytes.
+ */
 #include "../unit.h"
 
 #include "wire/wire.h"
 
-static void check_fields(const struct message_def *message, const struct struct_def *def,
-                         u32 depth)
+static void check_fields(const struct message_def *message, const struct struct_def *def, u32 depth)
 {
     assert_true(depth < 10);
     bool seen_tagged = false;
@@ -22,8 +22,8 @@ static void check_fields(const struct message_def *message, const struct struct_
             tag = field->tag;
             assert_true(message->flexible != WIRE_NEVER);
             /* A tagged section exists only in flexible versions. */
-            version_set inflexible = VERSIONS_BETWEEN(0, WIRE_VERSION_MAX) &
-                                     ~VERSIONS_FROM(message->flexible);
+            version_set inflexible =
+                VERSIONS_BETWEEN(0, WIRE_VERSION_MAX) & ~VERSIONS_FROM(message->flexible);
             assert_int_equal(field->versions & inflexible, 0);
         } else {
             assert_false(seen_tagged);
@@ -50,7 +50,8 @@ static void every_table_is_well_made(void **state)
     }
 }
 
-/* The codec judges a count by its smallest element; an element of no bytes would allow any count. */
+/* The codec judges a count by its smallest element; an element of no bytes would allow any count.
+ */
 static void check_elements(const struct struct_def *def, i16 version, bool flexible)
 {
     for (u32 i = 0; i < def->field_count; i++) {
