@@ -268,6 +268,14 @@ err_t home_fail(struct home *h, err_t e, const char *fmt, ...)
     return e;
 }
 
+void home_note(struct home *h, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    reason_set(h, fmt, args);
+    va_end(args);
+}
+
 void home_fence(struct home *h, const char *fmt, ...)
 {
     if (h->fenced) {

@@ -56,6 +56,8 @@ void home_finish_meta_soon(struct home *h, err_t result);
 void home_finish_meta(struct home *h, err_t result);
 /* Sets the reason and passes `e` on. */
 PRINTF_LIKE(3, 4) MUST_USE err_t home_fail(struct home *h, err_t e, const char *fmt, ...);
+/* Sets the reason only. */
+PRINTF_LIKE(2, 3) void home_note(struct home *h, const char *fmt, ...);
 /* From now on nothing is acknowledged. Keeps the first reason. */
 PRINTF_LIKE(2, 3) void home_fence(struct home *h, const char *fmt, ...);
 

@@ -1,0 +1,418 @@
+/* This session's WAL on disk: writes, the making of extents, and reads of any WAL. Called through home.c,
+   on the loop.
+
+   A write, happy path
+     1. it fits the current extent: it gets the next position and goes to the disk at once
+     2. the disk says durable: done(OK)
+   When it does not fit, it waits in `queue` until the next extent is there; so do those behind it. After the first
+   write an extent is kept ready ahead: a worker creates, locks and allocates it, fills it with zeros
+   (a written block is overwritten faster than a new one is first written), and syncs it and its name.
+   Filling takes bandwidth from the writes themselves, so it is left out while extents are used up faster than
+   FILL_PACE_NS, and broken off when a write waits for the extent.
+
+   How it fails: no room for another extent: everything in `queue` ends with ERR_NO_SPACE and may be tried
+   again. Anything else: the home is fenced, every write ends with ERR_IO.
+
+   A read finds extent and position of its slot, has the extent opened by a worker if it is not open, and
+   reads whole blocks around the range into the caller's blob. */
+#include "home/home_disk.h"
+
+#include <string.h>
+
+enum {
+    FILL_CHUNK_BYTES = 1 * MIB,
+};
+static const u64 FILL_PACE_NS = 250u * 1000u * 1000u;
+
+/* Never written: pages of the system's zero page, no memory of ours. */
+static u8 zeros[FILL_CHUNK_BYTES] __attribute__((aligned(BLOB_ALIGN)));
+
+/* ---- making an extent ------------------------------------------------------------------------ */
+
+struct extent_job {
+    struct disk_job job;
+    char folder[DISK_PATH_MAX]; /* <directory>/wal */
+    char path[DISK_PATH_MAX];
+    u64 bytes;
+    bool direct;
+    bool fill;
+    atomic_bool hurry; /* somebody waits: no more filling */
+    struct io_file *file;
+    err_t result;
+};
+
+static err_t extent_fill(struct extent_job *j)
+{
+    for (u64 at = 0; at < j->bytes && !atomic_load_explicit(&j->hurry, memory_order_relaxed);) {
+        u64 bytes = MIN((u64)FILL_CHUNK_BYTES, j->bytes - at);
+        TRY(io_file_write_now(j->job.io, j->file, zeros, bytes, at));
+        at += bytes;
+    }
+    return OK;
+}
+
+static err_t extent_make(struct extent_job *j)
+{
+    struct io *io = j->job.io;
+    u32 flags = IO_OPEN_WRITE | IO_OPEN_CREATE | IO_OPEN_EXCLUSIVE;
+    TRY(disk_file_open(io, j->path, flags, &j->direct, &j->file));
+    TRY(io_file_lock(io, j->file));
+    TRY(io_file_allocate(io, j->file, j->bytes));
+    if (j->fill) {
+        TRY(extent_fill(j));
+    }
+    TRY(io_file_sync_now(io, j->file));
+    return io_sync_dir(io, j->folder);
+}
+
+static void extent_run(struct disk_job *job)
+{
+    struct extent_job *j = CONTAINER_OF(job, struct extent_job, job);
+    j->result = extent_make(j);
+    if (j->result != OK && j->file != NULL) {
+        /* A part of an extent: removed, so that the next attempt can make it anew. */
+        io_file_close(job->io, j->file);
+        j->file = NULL;
+        err_t ignored = io_unlink(job->io, j->path);
+        (void)ignored;
+    }
+}
+
+static void extent_discard(struct disk_job *job)
+{
+    struct extent_job *j = CONTAINER_OF(job, struct extent_job, job);
+    if (j->file != NULL) {
+        io_file_close(job->io, j->file);
+    }
+    mem_free(j);
+}
+
+static void queue_advance(struct home_disk *d);
+static void queue_fail(struct home_disk *d, err_t result);
+
+static void extent_finished(struct disk_job *job)
+{
+    struct extent_job *j = CONTAINER_OF(job, struct extent_job, job);
+    struct home_disk *d = job->disk;
+    struct wal_writer *writer = &d->writer;
+    assert(writer->making == j);
+    assert(writer->next == NULL);
+    writer->making = NULL;
+    if (d->base.fenced) {
+        extent_discard(job);
+        return;
+    }
+    if (j->result == OK) {
+        struct extent *e = disk_extent_add(d, writer->files, writer->files->extent_count);
+        disk_extent_pin(e); /* until it has been the current one */
+        disk_extent_opened(d, e, j->file);
+        j->file = NULL;
+        writer->next = e;
+    } else if (j->result == ERR_NO_SPACE) {
+        /* When nobody waits this is not a failure yet: the next write that needs room tries again. */
+        seen("wal: no space for an extent");
+        if (!list_empty(&writer->queue)) {
+            home_note(&d->base, "No room for another extent of %llu bytes in %s.",
+                      (unsigned long long)j->bytes, j->folder);
+        }
+        writer->ahead_refused = true;
+        queue_fail(d, ERR_NO_SPACE);
+    } else {
+        home_fence(&d->base, "Making the extent %s failed: %s.", j->path, err_name(j->result));
+        queue_fail(d, ERR_IO);
+    }
+    extent_discard(job);
+    queue_advance(d);
+}
+
+static void extent_start(struct home_disk *d, bool fill)
+{
+    struct wal_writer *writer = &d->writer;
+    assert(writer->making == NULL);
+    assert(writer->next == NULL);
+    struct extent_job *j = mem_alloc(sizeof(*j));
+    disk_path(d, j->folder, "wal");
+    disk_path(d, j->path, "wal/%016llx-%08x", (unsigned long long)writer->files->wal,
+              (unsigned)writer->files->extent_count);
+    j->bytes = d->extent_bytes;
+    j->direct = d->base.direct;
+    j->fill = fill;
+    j->job.run = extent_run;
+    j->job.finished = extent_finished;
+    j->job.discard = extent_discard;
+    writer->making = j;
+    disk_job_start(d, &j->job);
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+err_t disk_wal_start(struct home *h, u64 wal, u64 nonce)
+{
+    struct home_disk *d = disk_of(h);
+    (void)nonce;
+    if (disk_wal_files(d, wal) != NULL) {
+        return home_fail(h, ERR_CORRUPT,
+                         "WAL %llu is to be made but %s/wal has files of it: the metadata is older than the data. "
+                         "Nothing was changed; restore the whole directory from one backup.",
+                         (unsigned long long)wal, d->directory);
+    }
+    d->writer.files = disk_wal_files_make(d, wal);
+    d->writer.fill_next = true;
+    return OK;
+}
+
+/* The first extent is made when the first slot needs it; from then on one is kept ready. */
+static void extent_ahead(struct home_disk *d)
+{
+    struct wal_writer *writer = &d->writer;
+    bool wanted = writer->next == NULL && writer->making == NULL && !writer->ahead_refused;
+    if (wanted && !d->base.fenced) {
+        extent_start(d, writer->fill_next);
+    }
+}
+
+static void write_done(struct io_op *op, i64 result)
+{
+    struct home_write *w = CONTAINER_OF(op, struct home_write, op);
+    struct home *h = home_of_write(w);
+    if (h == NULL) {
+        return;
+    }
+    struct home_disk *d = disk_of(h);
+    struct extent *e = (struct extent *)(uintptr_t)w->private_[2];
+    list_remove(&w->node);
+    disk_extent_unpin(d, e);
+    if (result != (i64)w->bytes) {
+        char path[DISK_PATH_MAX];
+        disk_extent_path(d, e, path);
+        home_fence(h, "Writing slot %llu to %s failed: %s.", (unsigned long long)w->slot, path,
+                   err_name(result < 0 ? (err_t)-result : ERR_IO));
+        queue_fail(d, ERR_IO);
+    } else {
+        extent_ahead(d);
+    }
+    w->done(w, h->fenced ? ERR_IO : OK);
+}
+
+static bool fits(const struct home_disk *d, const struct home_write *w)
+{
+    return d->writer.current != NULL && d->writer.position + w->bytes <= d->extent_bytes;
+}
+
+static void write_submit(struct home_disk *d, struct home_write *w)
+{
+    struct wal_writer *writer = &d->writer;
+    struct extent *e = writer->current;
+    assert(fits(d, w));
+    assert(writer->files->extents[e->number] == e);
+    disk_slot_set(writer->files, w->slot, e->number, writer->position);
+    disk_extent_pin(e);
+    w->private_[2] = (u64)(uintptr_t)e;
+    w->op.done = write_done;
+    /* Writing does not change the frame; io_vec serves both directions. */
+    w->vec = (struct io_vec){.data = (void *)(uintptr_t)w->frame, .len = w->bytes};
+    list_push_back(&writer->inflight, &w->node);
+    io_file_writev(d->base.io, &w->op, e->file, &w->vec, 1, writer->position, true);
+    writer->position += w->bytes;
+}
+
+/* The extent that is ready becomes the current one. Was the last one used up so fast that filling the one
+   after this would only be in the way? */
+static void extent_switch(struct home_disk *d)
+{
+    struct wal_writer *writer = &d->writer;
+    u64 now_ns = io_now_ns(d->base.io);
+    if (writer->current != NULL) {
+        writer->fill_next = now_ns - writer->current_since_ns >= FILL_PACE_NS;
+        disk_extent_unpin(d, writer->current);
+    }
+    writer->current = writer->next;
+    writer->next = NULL;
+    writer->position = 0;
+    writer->ahead_refused = false;
+    writer->current_since_ns = now_ns;
+}
+
+static void queue_advance(struct home_disk *d)
+{
+    struct wal_writer *writer = &d->writer;
+    while (!list_empty(&writer->queue)) {
+        struct home_write *w = CONTAINER_OF(list_first(&writer->queue), struct home_write, node);
+        if (fits(d, w)) {
+            list_remove(&w->node);
+            write_submit(d, w);
+        } else if (writer->next != NULL) {
+            extent_switch(d);
+        } else if (writer->making != NULL) {
+            atomic_store_explicit(&writer->making->hurry, true, memory_order_relaxed);
+            return;
+        } else {
+            extent_start(d, false);
+            return;
+        }
+    }
+}
+
+static void queue_fail(struct home_disk *d, err_t result)
+{
+    struct list *queue = &d->writer.queue;
+    for (struct list_node *n = list_pop_front(queue); n != NULL; n = list_pop_front(queue)) {
+        d->base.refusing = result == ERR_NO_SPACE;
+        home_finish_write_soon(&d->base, CONTAINER_OF(n, struct home_write, node), result);
+    }
+}
+
+void disk_wal_write(struct home *h, struct home_write *w)
+{
+    struct home_disk *d = disk_of(h);
+    assert(w->bytes <= d->extent_bytes);
+    list_push_back(&d->writer.queue, &w->node);
+    queue_advance(d);
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+struct open_job {
+    struct disk_job job;
+    struct extent *extent;
+    char path[DISK_PATH_MAX];
+    bool direct;
+    struct io_file *file;
+    err_t result;
+};
+
+static void read_done(struct io_op *op, i64 result)
+{
+    struct home_read *r = CONTAINER_OF(op, struct home_read, op);
+    struct home *h = home_of_read(r);
+    if (h == NULL) {
+        return;
+    }
+    list_remove(&r->node);
+    disk_extent_unpin(disk_of(h), (struct extent *)(uintptr_t)r->private_[2]);
+    err_t e = OK;
+    if (result < 0) {
+        e = (err_t)-result;
+    } else if ((u64)result < (u64)r->blob_offset + r->bytes) {
+        e = ERR_IO; /* the file is shorter than what was found in it at start */
+    }
+    r->done(r, e);
+}
+
+static void read_submit(struct home_disk *d, struct extent *e, struct home_read *r)
+{
+    u32 index;
+    u64 position;
+    bool found = disk_slot_get(disk_wal_files(d, r->wal), r->slot, &index, &position);
+    assert(found);
+    (void)found;
+    u64 block = d->base.block_bytes;
+    u64 from = position + r->pos;
+    u64 start = from - from % block;
+    u64 end = ROUND_UP(from + r->bytes, block);
+    assert(end - start <= r->blob->cap);
+    r->blob_offset = (u32)(from - start);
+    r->private_[2] = (u64)(uintptr_t)e;
+    r->vec = (struct io_vec){.data = r->blob->data, .len = end - start};
+    r->op.done = read_done;
+    disk_extent_pin(e);
+    list_push_back(&d->reads, &r->node);
+    io_file_readv(d->base.io, &r->op, e->file, &r->vec, 1, start);
+}
+
+static void open_run(struct disk_job *job)
+{
+    struct open_job *j = CONTAINER_OF(job, struct open_job, job);
+    j->result = disk_file_open(job->io, j->path, IO_OPEN_READ, &j->direct, &j->file);
+}
+
+static void open_discard(struct disk_job *job)
+{
+    struct open_job *j = CONTAINER_OF(job, struct open_job, job);
+    if (j->file != NULL) {
+        io_file_close(job->io, j->file);
+    }
+    mem_free(j);
+}
+
+static void open_finished(struct disk_job *job)
+{
+    struct open_job *j = CONTAINER_OF(job, struct open_job, job);
+    struct home_disk *d = job->disk;
+    struct extent *e = j->extent;
+    err_t result = j->result;
+    e->opening = false;
+    struct list waiting;
+    list_init(&waiting);
+    list_splice(&waiting, &e->waiting);
+    if (result == OK) {
+        disk_extent_pin(e); /* it must not be closed before the reads have it */
+        disk_extent_opened(d, e, j->file);
+        j->file = NULL;
+    }
+    for (struct list_node *n = list_pop_front(&waiting); n != NULL; n = list_pop_front(&waiting)) {
+        struct home_read *r = CONTAINER_OF(n, struct home_read, node);
+        if (result == OK) {
+            read_submit(d, e, r);
+        } else {
+            home_finish_read_soon(&d->base, r, result);
+        }
+    }
+    if (result == OK) {
+        disk_extent_unpin(d, e);
+    }
+    open_discard(job);
+}
+
+static void open_start(struct home_disk *d, struct extent *e)
+{
+    struct open_job *j = mem_alloc(sizeof(*j));
+    j->extent = e;
+    j->direct = d->base.direct;
+    disk_extent_path(d, e, j->path);
+    j->job.run = open_run;
+    j->job.finished = open_finished;
+    j->job.discard = open_discard;
+    e->opening = true;
+    disk_job_start(d, &j->job);
+}
+
+void disk_wal_read(struct home *h, struct home_read *r)
+{
+    struct home_disk *d = disk_of(h);
+    struct wal_files *files = disk_wal_files(d, r->wal);
+    u32 index;
+    u64 position;
+    if (files == NULL || !disk_slot_get(files, r->slot, &index, &position)) {
+        home_finish_read_soon(h, r, ERR_NOT_FOUND);
+        return;
+    }
+    assert(index < files->extent_count);
+    struct extent *e = files->extents[index];
+    if (e->file != NULL) {
+        read_submit(d, e, r);
+        return;
+    }
+    list_push_back(&e->waiting, &r->node);
+    if (!e->opening) {
+        open_start(d, e);
+    }
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+static void writes_forget(struct list *l)
+{
+    for (struct list_node *n = list_pop_front(l); n != NULL; n = list_pop_front(l)) {
+        CONTAINER_OF(n, struct home_write, node)->private_[0] = 0;
+    }
+}
+
+void disk_wal_fini(struct home_disk *d)
+{
+    if (d->writer.making != NULL) {
+        atomic_store_explicit(&d->writer.making->hurry, true, memory_order_relaxed);
+    }
+    writes_forget(&d->writer.inflight);
+    writes_forget(&d->writer.queue);
+}
