@@ -3,13 +3,13 @@
 
      messages emit SEED COUNT    COUNT random messages of every kind and version
      messages check              reads such lines, decodes and encodes: the bytes must be the same
-     messages corpus DIR SEED    one random request frame per API and version into DIR, for fuzzing
+     messages corpus DIR SEED    seeds for the fuzzers: DIR/fuzz-request and DIR/fuzz-message, one file for
+   the newest version of each
 
    A line: Kafka's name of the message, version, bytes in hex, and (emit) the message as JSON.
    check prints "NAME ok COUNT" or "NAME FAIL reason" for each message. */
 #include "wire/wire.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -167,6 +167,52 @@ static void check(void)
 
 /* ---- corpus ---- */
 
+static void write_file(const char *dir, const char *kind, const char *name, struct slice bytes)
+{
+    char path[512];
+    snprintf(path, sizeof(path), "%s/%s/%s", dir, kind, name);
+    FILE *file = fopen(path, "w");
+    if (file == NULL || fwrite(bytes.ptr, bytes.len, 1, file) != 1 || fclose(file) != 0) {
+        die(path);
+    }
+}
+
+static void *random_message(const struct message_def *def, struct rng *rng, struct arena *arena)
+{
+    void *message = must(arena_alloc(arena, def->body->bytes));
+    if (wire_random(def, def->max, rng, arena, message) != OK) {
+        die("out of memory");
+    }
+    return message;
+}
+
+/* fuzz_request.c reads a frame without its length. */
+static void corpus_request(const char *dir, const struct api_row *api, struct rng *rng,
+                           struct arena *arena)
+{
+    struct slice frame;
+    const void *request = random_message(api->request, rng, arena);
+    if (request_frame_build(api, api->max, 1, SLICE_LIT("fuzz"), request, arena, &frame) != OK) {
+        die("a request did not encode");
+    }
+    write_file(dir, "fuzz-request", api->name, (struct slice){frame.ptr + 4, frame.len - 4});
+}
+
+/* fuzz_message.c reads the index of a message, the index of a version, and the bytes. */
+static void corpus_message(const char *dir, u8 index, struct rng *rng, struct arena *arena)
+{
+    const struct message_def *def = wire_messages[index];
+    const void *message = random_message(def, rng, arena);
+    size_t size = 2 + wire_size(def, def->max, message, NULL, NULL);
+    struct writer w = writer_of(must(arena_alloc(arena, size)), size);
+    write_u8(&w, index);
+    write_u8(&w, (u8)(def->max - def->min));
+    if (wire_encode(def, def->max, message, &w, NULL) != OK) {
+        die("a message did not encode");
+    }
+    write_file(dir, "fuzz-message", def->name, (struct slice){w.start, w.len});
+}
+
 static void corpus(const char *dir, u64 seed)
 {
     struct rng rng;
@@ -174,24 +220,12 @@ static void corpus(const char *dir, u64 seed)
     struct arena arena;
     arena_init(&arena, NULL, MIB, 0);
     for (u32 i = 0; i < api_row_count; i++) {
-        const struct api_row *api = &api_rows[i];
-        for (i16 version = api->min; version <= api->max; version++) {
-            void *request = must(arena_alloc(&arena, api->request->body->bytes));
-            struct slice frame;
-            if (wire_random(api->request, version, &rng, &arena, request) != OK ||
-                request_frame_build(api, version, 1, SLICE_LIT("fuzz"), request, &arena, &frame) !=
-                    OK) {
-                die("out of memory");
-            }
-            char path[512];
-            snprintf(path, sizeof(path), "%s/%s-%d", dir, api->name, version);
-            FILE *file = fopen(path, "w");
-            if (file == NULL || fwrite(frame.ptr + 4, frame.len - 4, 1, file) != 1 ||
-                fclose(file) != 0) {
-                die(strerror(errno));
-            }
-            arena_reset(&arena);
-        }
+        corpus_request(dir, &api_rows[i], &rng, &arena);
+        arena_reset(&arena);
+    }
+    for (u32 i = 0; i < wire_message_count && i <= UINT8_MAX; i++) {
+        corpus_message(dir, (u8)i, &rng, &arena);
+        arena_reset(&arena);
     }
     arena_fini(&arena);
 }
