@@ -3,8 +3,8 @@
 
      messages emit SEED COUNT    COUNT random messages of every kind and version
      messages check              reads such lines, decodes and encodes: the bytes must be the same
-     messages corpus DIR SEED    seeds for the fuzzers: DIR/fuzz-request and DIR/fuzz-message, one file for
-   the newest version of each
+     messages corpus DIR SEED    seeds for the fuzzers: DIR/fuzz-request and DIR/fuzz-message, one
+                                 file for the newest version of each
 
    A line: Kafka's name of the message, version, bytes in hex, and (emit) the message as JSON.
    check prints "NAME ok COUNT" or "NAME FAIL reason" for each message. */
