@@ -69,11 +69,12 @@ void partition_info(const struct partition *p, struct partition_info *out);
 /* ---- append ---------------------------------------------------------------------------------------- */
 
 /* Room for `bytes` of batches in WAL chunks? false: the caller stops reading and waits (log_room_wait); appends that fit into
-   what was granted in this turn never fail for memory. */
+   what was granted in this turn never fail for memory. While appends are refused anyway (no space, fenced, draining) there is
+   always room: the refusal then reaches the client, instead of a silence. */
 MUST_USE bool log_room(struct log *l, u64 bytes);
 struct log_room_waiter {
     struct list_node node;
-    void (*granted)(struct log_room_waiter *w); /* from a turn-end hook; try again from the start */
+    void (*granted)(struct log_room_waiter *w); /* from a turn-end hook; try again at once or in the next turn */
     u64 bytes;
 };
 void log_room_wait(struct log *l, struct log_room_waiter *w);
@@ -84,13 +85,14 @@ struct append_result {
     bool duplicate;         /* an exact repeat of a stored batch: its offsets are given */
     u64 base_offset;
     i64 log_append_time_ms; /* -1 under CreateTime */
-    u64 slot;               /* durable when log_durable_slot > slot; wait for it (a duplicate may be in flight too) */
+    u64 slot;               /* durable when log_durable_slot > slot; wait for it (a duplicate may be in flight too).
+                               Counted from 1: 0 is durable from the start (a duplicate from before the restart) */
 };
 /* view is verified, with one batch, and views memory that may be changed in place. log_append_time: the topic's timestamp
    type is LogAppendTime (max timestamp and CRC are rewritten). Does the idempotence checks of kafka-semantics.md 3. */
 void partition_append(struct partition *p, const struct batch_view *view, bool log_append_time, struct append_result *out);
 
-/* Slots of the current WAL known durable: all below it. */
+/* Slots of the current WAL known durable: all below it, as append_result counts them. */
 u64 log_durable_slot(const struct log *l);
 struct log_waiter {
     struct list_node node;
@@ -108,6 +110,7 @@ struct log_range {
     u64 slot;
     u32 pos;
     u32 bytes; /* > 0; whole batches, contiguous */
+    u32 partition; /* whose: a cold read checks its bytes against the partition's index */
 };
 
 enum { PARTITION_READ_RANGES_MAX = 64 };
@@ -129,8 +132,9 @@ MUST_USE err_t partition_read(struct partition *p, struct partition_read *read);
 
 /* Bytes of a range if hot; the pointer is valid until the end of the turn. NULL: cold. */
 const u8 *log_peek(struct log *l, const struct log_range *range);
-/* Cold: reads `range` (or the part of it that fits one buffer: cut at whatever byte) and verifies the CRC of every batch
-   that lies wholly in it. One in flight per struct. */
+/* Cold: reads `range` (or the part of it that fits one buffer: whole batches, unless one batch is larger than the pool) and
+   verifies every batch that lies wholly in it. The range begins at a batch, or at the end of what an earlier load gave. One
+   in flight per struct. */
 struct log_load {
     void (*done)(struct log_load *load, err_t result); /* ERR_CORRUPT: quarantined now; ERR_NO_MEMORY never */
     struct log_range range;
@@ -140,7 +144,7 @@ struct log_load {
     struct log *log;
     u32 state;
     struct list_node node;
-    struct home_read read;
+    struct cold_read *cold;
 };
 /* Waits its turn for a buffer when the cold pool is full; done() comes later, never inside. */
 void log_load(struct log *l, struct log_load *load);

@@ -1,0 +1,224 @@
+/* The read index of a partition: its runs in order of offsets, and which leader epoch began where.
+   Called by partition.c (append, read, look-ups) and recover.c.
+
+   Memory is charged to the log's index quota, run by run array. At the cap index_reserve says no and the batch is refused
+   before it has an offset (KAFKA_STORAGE_ERROR): reads go on, nothing is lost, the log just takes
+   no more until it has been filed or given more memory. Arrays grow by half, so the charge is at most 1.5
+   times the need. */
+#include "log/log_private.h"
+
+enum { RUNS_MIN = 4, EPOCHS_MIN = 4 };
+
+void index_fini(struct partition *p)
+{
+    quota_release(&p->log->index_quota, (u64)p->run_cap * sizeof(p->runs[0]));
+    assert(p->log->index_entries >= p->run_count);
+    p->log->index_entries -= p->run_count;
+    mem_free(p->runs);
+    mem_free(p->older_epochs);
+    p->runs = NULL;
+    p->older_epochs = NULL;
+    p->run_count = p->run_cap = 0;
+}
+
+bool index_reserve(struct partition *p)
+{
+    if (LIKELY(p->run_count < p->run_cap)) {
+        return true;
+    }
+    u32 cap = p->run_cap < RUNS_MIN ? RUNS_MIN : p->run_cap + p->run_cap / 2;
+    if (!quota_charge(&p->log->index_quota, (u64)(cap - p->run_cap) * sizeof(p->runs[0]))) {
+        seen("log: index at its cap");
+        return false;
+    }
+    p->runs = mem_resize(p->runs, cap * sizeof(p->runs[0]));
+    p->run_cap = cap;
+    return true;
+}
+
+/* Does the batch continue the last run: same slot, next to it, together not too large? */
+static bool run_continues(const struct run *last, const struct index_add *add)
+{
+    bool beside = (last->flags & RUN_STAGED) != 0 || last->pos + last->bytes == add->pos;
+    return last->place == add->place && last->leader_epoch == add->leader_epoch &&
+           last->flags == add->flags && beside && (add->flags & RUN_QUARANTINED) == 0 &&
+           (u64)last->bytes + add->bytes <= LOG_RUN_BYTES;
+}
+
+void index_add(struct partition *p, const struct index_add *add)
+{
+    i64 so_far = add->max_timestamp;
+    if (p->run_count > 0) {
+        struct run *last = &p->runs[p->run_count - 1];
+        assert(last->place <= add->place);
+        so_far = MAX(so_far, last->max_timestamp_so_far);
+        if (run_continues(last, add)) {
+            last->bytes += add->bytes;
+            last->max_timestamp_so_far = so_far;
+            return;
+        }
+    }
+    assert(p->run_count < p->run_cap);
+    p->runs[p->run_count] = (struct run){
+        .base_offset = add->base_offset,
+        .max_timestamp_so_far = so_far,
+        .place = add->place,
+        .pos = add->pos,
+        .bytes = add->bytes,
+        .leader_epoch = add->leader_epoch,
+        .flags = add->flags,
+    };
+    p->run_count++;
+    p->log->index_entries++;
+}
+
+/* The slot has been laid out: the staged runs follow each other from `pos` on. */
+void index_settle_staged(struct partition *p, u32 first, u32 pos)
+{
+    for (u32 i = first; i < p->run_count; i++) {
+        struct run *r = &p->runs[i];
+        if ((r->flags & RUN_STAGED) != 0) {
+            r->pos = pos;
+            r->flags &= ~(u32)RUN_STAGED;
+            pos += r->bytes;
+        }
+    }
+}
+
+u64 index_next_offset(const struct partition *p, u32 index)
+{
+    assert(index < p->run_count);
+    return index + 1 < p->run_count ? p->runs[index + 1].base_offset : p->end_offset;
+}
+
+u32 index_find(const struct partition *p, u64 offset)
+{
+    assert(p->run_count > 0);
+    assert(offset >= p->runs[0].base_offset);
+    assert(offset < p->end_offset);
+    u32 low = 0; /* base_offset <= offset */
+    u32 high = p->run_count;
+    /* Most readers are at the tail. */
+    for (u32 step = 1; step < high && high == p->run_count; step *= 4) {
+        if (p->runs[p->run_count - step].base_offset <= offset) {
+            low = p->run_count - step;
+            break;
+        }
+    }
+    while (high - low > 1) {
+        u32 middle = low + (high - low) / 2;
+        if (p->runs[middle].base_offset <= offset) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+u32 index_find_place(const struct partition *p, u64 place, u32 pos)
+{
+    u32 low = 0;
+    u32 high = p->run_count;
+    while (low < high) {
+        u32 middle = low + (high - low) / 2;
+        if (p->runs[middle].place < place) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    for (u32 i = low; i < p->run_count && p->runs[i].place == place; i++) {
+        const struct run *r = &p->runs[i];
+        if (pos >= r->pos && pos - r->pos < r->bytes) {
+            return i;
+        }
+    }
+    return p->run_count;
+}
+
+u32 index_find_timestamp(const struct partition *p, i64 target)
+{
+    u32 low = 0;
+    u32 high = p->run_count;
+    while (low < high) {
+        u32 middle = low + (high - low) / 2;
+        if (p->runs[middle].max_timestamp_so_far < target) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/* ---- leader epochs --------------------------------------------------------------------------- */
+
+static void older_epoch_push(struct partition *p)
+{
+    if (p->older_epoch_count == p->older_epoch_cap) {
+        p->older_epoch_cap = MAX(2 * p->older_epoch_cap, (u32)EPOCHS_MIN);
+        p->older_epochs =
+            mem_resize(p->older_epochs, p->older_epoch_cap * sizeof(p->older_epochs[0]));
+    }
+    p->older_epochs[p->older_epoch_count] =
+        (struct epoch_start){p->leader_epoch_start, p->leader_epoch};
+    p->older_epoch_count++;
+}
+
+/* An epoch in which nothing was appended leaves no trace once there is a later one: a partition that is
+   never written to may see any number of restarts. */
+void epoch_assign(struct partition *p, i32 leader_epoch, u64 start_offset)
+{
+    if (leader_epoch <= p->leader_epoch) {
+        return;
+    }
+    assert(p->leader_epoch < 0 || start_offset >= p->leader_epoch_start);
+    if (p->leader_epoch >= 0 && p->leader_epoch_start < start_offset) {
+        older_epoch_push(p);
+    }
+    p->leader_epoch = leader_epoch;
+    p->leader_epoch_start = start_offset;
+}
+
+i32 partition_epoch_at(const struct partition *p, u64 offset)
+{
+    if (offset >= p->leader_epoch_start || p->older_epoch_count == 0) {
+        return p->leader_epoch;
+    }
+    u32 low = 0;
+    u32 high = p->older_epoch_count;
+    while (high - low > 1) {
+        u32 middle = low + (high - low) / 2;
+        if (p->older_epochs[middle].start_offset <= offset) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return p->older_epochs[low].leader_epoch;
+}
+
+/* [LeaderEpochFileCache, OffsetForLeaderEpoch] */
+void partition_end_offset_for_epoch(const struct partition *p, i32 asked, i32 *epoch,
+                                    i64 *end_offset)
+{
+    *epoch = -1;
+    *end_offset = -1;
+    if (asked < 0 || asked > p->leader_epoch) {
+        return;
+    }
+    if (asked == p->leader_epoch) {
+        *epoch = asked;
+        *end_offset = (i64)p->end_offset;
+        return;
+    }
+    u32 after = 0; /* first known epoch above the one asked for */
+    while (after < p->older_epoch_count && p->older_epochs[after].leader_epoch <= asked) {
+        after++;
+    }
+    u64 end = after < p->older_epoch_count ? p->older_epochs[after].start_offset
+                                           : p->leader_epoch_start;
+    *epoch = after > 0 ? p->older_epochs[after - 1].leader_epoch : asked;
+    *end_offset = (i64)end;
+}

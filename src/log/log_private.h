@@ -1,0 +1,368 @@
+/* What the files of log/ share. Only they include this.
+
+     log.c        create, destroy, the turn's order, partitions by id, statistics
+     chunk.c      WAL chunks: memory of open slots, slots in flight and the hot cache; room
+     wal.c        slots: fill, cut, write, commit; waiters; MARK, no space, fencing, drain
+     layout.c     the bytes of one slot: sorting by partition, sealing
+     partition.c  append, read, look-ups, watches
+     index.c      the runs of a partition and its leader epochs
+     producer.c   idempotence: the last five batches of every producer
+     cold.c       reads that are not in the hot cache
+     recover.c    rebuilding partitions from an earlier WAL
+
+   Two numberings. The home counts slots 0, 1, 2 ... within a WAL; so do runs and ranges. What a
+   caller waits for (append_result.slot, log_wait, log_durable_slot) is a *position*: slot + 1.
+   Position 0 is before the first slot and always durable: it is what a duplicate of a batch from an
+   earlier WAL waits for. */
+#pragma once
+
+#include "log/log.h"
+
+enum {
+    /* Smaller batches are staged and sorted by partition when the slot is cut: one more copy of few
+       bytes, one index entry for all of a partition's. Larger ones stay where they were copied to
+       and have an entry each (or one per LOG_RUN_BYTES if neighbours). Just below the 16 KiB that
+       most producers batch by default, so that those are copied once. */
+    LOG_STAGED_BYTES = 8 * 1024,
+    LOG_SLOT_ENTRIES_MAX = 8192,      /* bounds sorting and the memory beside the frame */
+    LOG_BATCH_BYTES_MAX = 32 << 20,   /* storage.md, Limits */
+    LOG_FULL_SLOT_BYTES = 256 * 1024, /* a full slot is not followed by one smaller than this */
+    LOG_PRODUCER_BATCHES = 5,         /* Kafka's window of duplicates */
+    LOG_WAL_INDEX_SHIFT = 44,         /* in run.place: slots below, index of the WAL above */
+};
+#define LOG_MARK_DELAY_NS  1000000000ull
+#define LOG_SPACE_RETRY_NS 250000000ull
+/* Writes that take longer than this are worth overlapping even if no slot is full. */
+#define LOG_SLOW_WRITE_NS 3000000ull
+
+/* ---- index ----------------------------------------------------------------------------------- */
+
+enum run_flag {
+    RUN_STAGED = 1,      /* in the open slot, place in it not known yet */
+    RUN_QUARANTINED = 2, /* its bytes disagree with their checksum */
+};
+
+/* Whole batches of one partition, contiguous in one slot. Offsets abut: a run ends where the next
+   one starts, the last one at the partition's end. */
+struct run {
+    u64 base_offset;
+    i64 max_timestamp_so_far; /* of this and all earlier runs: ascending, so it can be searched */
+    u64 place;                /* index of the WAL << LOG_WAL_INDEX_SHIFT | slot */
+    u32 pos;
+    u32 bytes;
+    i32 leader_epoch;
+    u32 flags;
+};
+static_assert(sizeof(struct run) == 40, "one per partition and slot: every byte counts");
+
+struct epoch_start {
+    u64 start_offset;
+    i32 leader_epoch;
+};
+
+/* ---- producers ------------------------------------------------------------------------------- */
+
+struct producer_batch {
+    u64 base_offset;
+    u64 position; /* durable when log_durable_slot is above it ... */
+    i64 max_timestamp;
+    i32 first_sequence;
+    i32 last_sequence;
+};
+struct producer {
+    i64 id;
+    i64 last_write_ms; /* wall clock */
+    i16 epoch;
+    u8 count;
+    u8 newest; /* index into batches, when count > 0 */
+    struct producer_batch batches[LOG_PRODUCER_BATCHES];
+};
+
+/* ---- partitions ------------------------------------------------------------------------------ */
+
+struct partition {
+    struct log *log;
+    u32 id;
+    i32 leader_epoch; /* -1: none yet */
+    u64 leader_epoch_start;
+    struct epoch_start *older_epochs; /* ascending; each has at least one offset */
+    u32 older_epoch_count;
+    u32 older_epoch_cap;
+    u64 start_offset;
+    u64 end_offset; /* appended */
+    u64 high_watermark;
+    u64 bytes;
+    struct run *runs;
+    u32 run_count;
+    u32 run_cap;
+    u64 touched_slot; /* slot + 1 of the slot that touched_index and first_open_run are about */
+    u32 touched_index;
+    u32 first_open_run;
+    struct map64 producers; /* id -> struct producer */
+    u32 producers_sweep_at;
+    struct list watches;
+    struct list_node moved; /* in log.moved */
+};
+static_assert(sizeof(struct partition) <= 256, "10,000s of these");
+
+/* ---- chunks and slots ------------------------------------------------------------------------ */
+
+/* Memory that slots are carved from, one after the other. */
+struct chunk {
+    struct list_node node; /* in log.chunks (oldest first) or log.spare */
+    struct blob *blob;
+    u32 used;       /* taken by finished slots */
+    u32 undurable;  /* slots in it that are not durable, the open one included */
+    bool has_slots; /* the two below mean something */
+    u64 first_slot;
+    u64 last_slot;
+    u64 peek_turn; /* somebody may hold a pointer into it until the end of that turn */
+};
+
+/* A slot whose bytes are in memory. */
+struct hot_slot {
+    struct chunk *chunk; /* NULL: evicted */
+    u32 offset;
+    u32 bytes;
+};
+
+/* One partition's share of a slot. */
+struct touched {
+    struct partition *partition; /* NULL: removed meanwhile */
+    u64 end_offset;              /* the high watermark when the slot is durable */
+    u32 id;
+    u32 entry_count;
+    u32 entry_first; /* among the sorted, while laying out */
+    bool staged;     /* has staged batches */
+};
+
+enum slot_state {
+    SLOT_OPEN,
+    SLOT_QUEUED,  /* complete, waits to be written */
+    SLOT_WRITING, /* the home has it */
+    SLOT_WRITTEN, /* durable by itself, perhaps not yet all before it */
+};
+
+struct slot {
+    struct list_node node; /* in log.pending in order of number, or log.free_slots */
+    struct log *log;
+    enum slot_state state;
+    enum frame_kind kind;
+    bool sealed;
+    bool released; /* waiters and watermarks have been told */
+    u64 number;
+    struct chunk *chunk;
+    u32 offset;   /* in the chunk */
+    u32 capacity; /* bytes it may take there */
+    u32 total_bytes;
+    u32 placed_bytes; /* payload that is where it will stay */
+    u32 staged_bytes; /* payload in log.staging */
+    u32 entry_count;
+    struct frame_entry *entries; /* sorted; only while it is queued unsealed */
+    u64 write_start_ns;
+    bool alone; /* no other write was under way when this one began */
+    struct home_write write;
+    struct list waiters;
+    struct touched *touched;
+    u32 touched_count;
+    u32 touched_cap;
+};
+
+/* A batch of the open slot, in order of arrival. */
+struct open_entry {
+    struct frame_entry entry; /* pos is in the staging buffer when staged */
+    u32 touched;
+    bool staged;
+};
+
+struct sort_key {
+    u32 id;
+    u32 index;
+};
+
+/* ---- the log --------------------------------------------------------------------------------- */
+
+struct log {
+    struct log_params params;
+    struct io *io;
+    struct home *home;
+    u64 turn;
+    struct io_hook turn_hook;
+    struct io_hook late_hook;
+    struct io_timer wake; /* only makes a turn happen */
+
+    struct map64 partitions;
+    struct pool partition_pool;
+    struct pool producer_pool;
+    struct quota index_quota;
+    u64 index_entries;
+    struct list moved;          /* partitions whose high watermark moved, with watches */
+    struct partition *notified; /* its watches are being told ... */
+    struct list notify_left;    /* ... and these are still to come */
+
+    u64 *wals; /* ids by index, in order of recovery; the current one last */
+    u32 wal_count;
+    u32 wal_cap;
+
+    /* wal.c */
+    bool started;
+    struct uuid cluster;
+    u64 wal;
+    u64 nonce;
+    u32 block_bytes;
+    u64 next_slot; /* number of the next slot to be opened */
+    u64 durable;   /* all slots below are durable */
+    u64 committed; /* all slots below have been told: == durable, but for a canary */
+    u64 chain;
+    struct slot *open;
+    struct list pending; /* finished and not durable */
+    struct list free_slots;
+    u32 writing;
+    u64 write_ns; /* smoothed duration of writes that were alone */
+    bool last_is_mark;
+    bool last_was_full;
+    u64 quiet_since_ns;
+    struct io_timer mark_timer;
+    bool no_space;
+    struct io_timer space_timer;
+    err_t failure; /* of a write, not acted upon yet */
+    bool fenced;
+    struct list ready;  /* waiters whose slot is durable */
+    struct list failed; /* waiters that nothing will come of */
+    bool draining;
+    void (*drained)(void *user, err_t result);
+    void *drained_user;
+
+    /* layout.c: of the open slot, and scratch */
+    struct open_entry *open_entries;
+    u32 open_entry_cap;
+    struct frame_entry *sorted;
+    u32 *sorted_from; /* index into open_entries */
+    u32 sorted_cap;
+    struct sort_key *keys; /* twice keys_cap */
+    u32 keys_cap;
+    struct blob *staging;
+
+    /* chunk.c */
+    struct quota hot_quota;
+    struct blob_pool chunk_pool;
+    u64 hot_used;           /* bytes of all chunks, spare ones and the staging buffer */
+    struct list chunks;     /* oldest first */
+    struct list spare;      /* of usual size, without content */
+    u32 spare_count;
+    struct chunk *open_chunk; /* the one slots are carved from */
+    struct pool chunk_structs;
+    struct hot_slot *hot; /* ring: slot & hot_mask */
+    u32 hot_mask;
+    u64 hot_first; /* slots [hot_first, hot_end) have an element */
+    u64 hot_end;
+    u64 granted;  /* bytes promised by log_room in this turn and not appended yet */
+    u64 promised; /* bytes granted to waiters, who come back in the next turn */
+    struct list room_waiters;
+
+    /* cold.c */
+    struct quota cold_quota;
+    struct blob_pool cold_small;
+    struct blob_pool cold_large;
+    bool cold_ready; /* the pools are sized */
+    struct pool cold_reads_pool;
+    struct list cold_reads;   /* in flight, or held by a caller */
+    struct list load_waiting; /* log_load.node */
+};
+
+/* log.c */
+void log_wake(struct log *l, u64 delay_ns); /* a turn happens then, at the latest */
+u32 log_wal_add(struct log *l, u64 wal);    /* its index in runs */
+
+/* chunk.c */
+void chunks_init(struct log *l);
+void chunks_fini(struct log *l);
+/* A chunk of at least `bytes`, at the end of log.chunks. NULL: the budget is exhausted. */
+struct chunk *chunk_acquire(struct log *l, u64 bytes);
+struct blob *chunk_staging_acquire(struct log *l);
+void hot_add(struct log *l, u64 number, struct chunk *chunk, u32 offset, u32 bytes);
+const struct hot_slot *hot_find(const struct log *l, u64 number); /* NULL: cold */
+void room_used(struct log *l, u64 bytes);
+void room_turn(struct log *l);  /* a turn's grants end */
+void room_grant(struct log *l); /* waiters, first come first served */
+
+/* wal.c */
+void wal_init(struct log *l);
+void wal_fini(struct log *l);
+/* Where `bytes` go in the open slot, which is opened or changed if need be. *staged: they go to the
+   staging buffer, *pos is an offset in it. NULL: no memory. The caller fills the bytes and then calls
+   slot_add. */
+u8 *wal_place(struct log *l, u32 bytes, bool *staged, u32 *pos);
+/* The index entry of the batch just placed. */
+void wal_add(struct log *l, struct partition *p, const struct frame_entry *entry, bool staged);
+bool wal_refuses(const struct log *l); /* no new batches now */
+void wal_commit(struct log *l);
+void wal_pump(struct log *l);
+void wal_release(struct log *l);
+void wal_drain_step(struct log *l);
+void wal_forget_partition(struct log *l, struct partition *p);
+
+/* layout.c */
+void layout_fini(struct log *l);
+struct open_entry *layout_entry_new(struct log *l, u32 index);
+/* Sorts the open slot's entries into log.sorted and moves staged batches to their place. */
+void layout_slot(struct log *l, struct slot *s);
+/* Writes header, index and trailer around the payload. */
+void layout_seal(struct log *l, struct slot *s, const struct frame_entry *entries);
+
+/* index.c */
+struct index_add {
+    u64 base_offset;
+    i64 max_timestamp;
+    u64 place;
+    u32 pos;
+    u32 bytes;
+    i32 leader_epoch;
+    u32 flags;
+};
+MUST_USE bool index_reserve(struct partition *p); /* room for one more run */
+void index_add(struct partition *p, const struct index_add *add);
+void index_fini(struct partition *p);
+u32 index_find(const struct partition *p, u64 offset); /* the run that holds it; there is one */
+/* The run with that byte of that slot; run_count: none. */
+u32 index_find_place(const struct partition *p, u64 place, u32 pos);
+/* First run whose records, or those before it, reach `target`; run_count: none. */
+u32 index_find_timestamp(const struct partition *p, i64 target);
+u64 index_next_offset(const struct partition *p, u32 index);
+void index_settle_staged(struct partition *p, u32 first, u32 pos);
+void epoch_assign(struct partition *p, i32 leader_epoch, u64 start_offset);
+
+static inline u64 run_place(u32 wal_index, u64 slot)
+{
+    assert(slot < 1ull << LOG_WAL_INDEX_SHIFT);
+    return (u64)wal_index << LOG_WAL_INDEX_SHIFT | slot;
+}
+static inline u32 place_wal_index(u64 place)
+{
+    return (u32)(place >> LOG_WAL_INDEX_SHIFT);
+}
+static inline u64 place_slot(u64 place)
+{
+    return place & ((1ull << LOG_WAL_INDEX_SHIFT) - 1);
+}
+
+/* producer.c */
+/* The checks of kafka-semantics.md 3, in their order. KERR_NONE and *repeat == NULL: new. */
+i16 producer_check(struct partition *p, const struct batch_view *view,
+                   const struct producer_batch **repeat);
+MUST_USE bool producer_reserve(struct partition *p, i64 id); /* room for its state */
+void producer_add(struct partition *p, i64 id, i16 epoch, const struct producer_batch *batch,
+                  i64 now_ms);
+void producers_fini(struct partition *p);
+
+/* partition.c */
+struct partition *partition_get(struct log *l, u32 id);
+void partition_destroy(struct partition *p);
+void partitions_notify(struct log *l);
+void partition_moved(struct partition *p, u64 high_watermark);
+struct log_range run_range(const struct partition *p, const struct run *r);
+
+/* cold.c */
+void cold_init(struct log *l);
+void cold_fini(struct log *l);
+void cold_pump(struct log *l);
