@@ -1,0 +1,140 @@
+/* Prints the reference documentation from the rows of config.def, apis.def, errors.def, metrics.def and messages.def. */
+#include "broker/docs.h"
+
+#include "broker/config_rows.h"
+#include "broker/request.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* A '|' inside a table cell would end it. */
+static void print_cell(const char *text)
+{
+    for (; *text != 0; text++) {
+        if (*text == '|') {
+            putchar('\\');
+        }
+        putchar(*text);
+    }
+}
+
+static const char *status_name(enum config_status status)
+{
+    return status == CONFIG_WORKS ? "works" : status == CONFIG_SHOWN ? "stored and shown" : "ignored";
+}
+
+static void print_config_table(enum config_scope scope, bool ignored)
+{
+    static const char *const updates[] = {"read-only", "per-broker", "cluster-wide"};
+    printf("| key | type | default | valid | update | status | meaning |\n|---|---|---|---|---|---|---|\n");
+    for (u32 i = 0; i < CONFIG_KEY_COUNT; i++) {
+        const struct config_row *row = &config_rows[i];
+        if (row->scope != scope || (row->status == CONFIG_IGNORED) != ignored) {
+            continue;
+        }
+        printf("| `%s` | %s | ", row->key, config_type_name(row->type));
+        print_cell(row->initial == NULL ? "none" : row->initial[0] == 0 ? "empty" : row->initial);
+        printf(" | ");
+        print_cell(row->valid);
+        printf(" | %s | %s | ", updates[row->update], status_name(row->status));
+        print_cell(row->doc);
+        printf(" |\n");
+    }
+}
+
+static void print_config(void)
+{
+    printf("# Configuration\n\nPrinted by `odradek docs config` from `src/broker/config.def`. Broker keys are set with\n"
+           "`odradek serve --set KEY=VALUE`, topic keys when a topic is created.\n\n"
+           "Status: *works*; *stored and shown* (accepted, checked and described, not acted upon); *ignored* (accepted so\n"
+           "that existing configurations load).\n\n## Topic keys\n\n");
+    print_config_table(CONFIG_SCOPE_TOPIC, false);
+    printf("\n## Broker keys\n\n");
+    print_config_table(CONFIG_SCOPE_BROKER, false);
+    printf("\n## Broker keys that are accepted and ignored\n\n");
+    print_config_table(CONFIG_SCOPE_BROKER, true);
+}
+
+static void print_apis(void)
+{
+    printf("# APIs\n\nPrinted by `odradek docs apis` from `src/wire/apis.def` and `src/broker/handlers.def`: what ApiVersions\n"
+           "advertises. (Produce is advertised from version 0, as librdkafka needs, though 0 to 2 are refused.)\n\n"
+           "| key | API | versions | what it does |\n|---|---|---|---|\n");
+    for (u32 i = 0; i < api_row_count; i++) {
+        const struct api_row *api = &api_rows[i];
+        if (broker_serves(api->key)) {
+            i16 max = api->key == API_init_producer_id ? INIT_PRODUCER_ID_VERSION_MAX : api->max;
+            printf("| %d | %s | %d-%d | %s |\n", api->key, api->kafka_name, api->min, max, api->doc);
+        }
+    }
+}
+
+static void print_errors(void)
+{
+    printf("# Errors on the wire\n\nPrinted by `odradek docs errors` from `src/wire/errors.def`.\n\n"
+           "| code | name | clients try again | meaning |\n|---|---|---|---|\n");
+    for (u32 i = 0; i < kerr_row_count; i++) {
+        printf("| %d | %s | %s | ", kerr_rows[i].code, kerr_rows[i].name,
+               kerr_rows[i].flags & KERR_FLAG_RETRIABLE ? "yes" : "");
+        print_cell(kerr_rows[i].doc);
+        printf(" |\n");
+    }
+}
+
+static void print_metrics(void)
+{
+    printf("# Metrics\n\nPrinted by `odradek docs metrics` from `src/base/metrics.def`. The broker prints them in one\n"
+           "diagnostic when it stops and on SIGUSR1.\n\n| metric | kind | unit | meaning |\n|---|---|---|---|\n");
+    for (u32 i = 0; i < METRIC_COUNT; i++) {
+        printf("| `odradek_%s` | %s | %s | %s |\n", metric_rows[i].name,
+               metric_rows[i].kind == METRIC_COUNTER ? "counter" : "gauge", metric_rows[i].unit, metric_rows[i].doc);
+    }
+}
+
+static void print_messages(void)
+{
+    static const struct {
+        int code;
+        const char *level;
+        const char *text;
+    } rows[] = {
+#define MSG(code, level, name, text) {code, #level, text},
+#include "base/messages.def"
+#undef MSG
+    };
+    printf("# Diagnostics\n\nPrinted by `odradek docs messages` from `src/base/messages.def`: everything the broker can say on\n"
+           "standard error.\n\n| code | level | text |\n|---|---|---|\n");
+    for (u32 i = 0; i < ARRAY_LEN(rows); i++) {
+        printf("| ODK-%04d | %s | ", rows[i].code, rows[i].level);
+        print_cell(rows[i].text);
+        printf(" |\n");
+    }
+}
+
+int docs_print(const char *reference)
+{
+    static const struct {
+        const char *name;
+        void (*print)(void);
+    } references[] = {
+        {"config", print_config}, {"apis", print_apis}, {"errors", print_errors}, {"metrics", print_metrics}, {"messages", print_messages},
+    };
+    for (u32 i = 0; i < ARRAY_LEN(references); i++) {
+        if (strcmp(reference, references[i].name) == 0) {
+            references[i].print();
+            return 0;
+        }
+    }
+    return -1;
+}
+
+void docs_print_keys(void)
+{
+    printf("\nkeys for --set that do something (all others: odradek docs config):\n");
+    for (u32 i = 0; i < CONFIG_KEY_COUNT; i++) {
+        const struct config_row *row = &config_rows[i];
+        if (row->scope == CONFIG_SCOPE_BROKER && row->status == CONFIG_WORKS) {
+            printf("  %-40s %s\n", row->key, row->doc);
+        }
+    }
+}

@@ -1,0 +1,39 @@
+/* The command line: finds the command in commands.def, parses its options, runs it. Client commands stand on librdkafka, which is
+   loaded when the first of them runs: the broker does not pay for it.
+
+   Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 denied, 5 conflict, 6 timeout. */
+#pragma once
+
+#include "base/base.h"
+
+enum cli_exit { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_NOT_FOUND = 3, CLI_DENIED = 4, CLI_CONFLICT = 5, CLI_TIMEOUT = 6 };
+
+struct cli_value {
+    const char *option; /* long name */
+    const char *value;  /* NULL for a flag */
+};
+struct cli_args {
+    const char *brokers;
+    const struct cli_value *values; /* in the order given */
+    u32 value_count;
+    char **operands;
+    u32 operand_count;
+    const struct cli_host *host;
+};
+/* The last value given, or NULL. */
+const char *cli_value(const struct cli_args *a, const char *option);
+bool cli_flag(const struct cli_args *a, const char *option);
+
+/* What the program above brings along: commands that are not a client's. */
+struct cli_host {
+    const char *version;
+    int (*serve)(const struct cli_args *args);
+    void (*serve_help)(void);          /* printed under `serve --help`: the configuration keys */
+    int (*docs)(const char *reference); /* -1: no such reference */
+};
+int cli_run(int argc, char **argv, const struct cli_host *host);
+
+/* docs/commands.md. */
+void cli_print_commands(void);
+/* "64MiB", "1GiB", "4096", "10kB": false when it is not a size. */
+bool cli_parse_size(const char *text, u64 *bytes);

@@ -1,0 +1,124 @@
+/* Loading librdkafka, and what all client commands do with it: see rdkafka.h. */
+#include "cli/rdkafka.h"
+
+#include <dlfcn.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static struct rdkafka table;
+
+static bool resolve(void *library, const char *name, void *slot)
+{
+    void *symbol = dlsym(library, name);
+    memcpy(slot, &symbol, sizeof symbol);
+    if (symbol == NULL) {
+        fprintf(stderr, "error: librdkafka on this machine lacks %s\nversion 2.0 or newer is needed\n"
+                        "install it: apt-get install librdkafka1\n", name);
+    }
+    return symbol != NULL;
+}
+
+const struct rdkafka *rdkafka_load(void)
+{
+    if (table.rd_kafka_new != NULL) {
+        return &table;
+    }
+    void *library = dlopen("librdkafka.so.1", RTLD_NOW | RTLD_LOCAL);
+    if (library == NULL) {
+        fprintf(stderr, "error: client commands need librdkafka, which is not installed\n%s\n"
+                        "install it: apt-get install librdkafka1   (the broker itself runs without it)\n", dlerror());
+        return NULL;
+    }
+#define RD(name)                                          \
+    if (!resolve(library, #name, &table.name)) {          \
+        table.rd_kafka_new = NULL;                        \
+        return NULL;                                      \
+    }
+#include "cli/rdkafka.def"
+#undef RD
+    return &table;
+}
+
+/* The library's own log would say again what our error says. */
+static void no_log(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+    (void)rk;
+    (void)level;
+    (void)facility;
+    (void)text;
+}
+
+rd_kafka_t *rdkafka_client_with(const struct rdkafka *rd, rd_kafka_type_t type, const struct cli_args *args,
+                                rdkafka_delivered delivered, void *opaque, ...)
+{
+    char reason[512];
+    rd_kafka_conf_t *conf = rd->rd_kafka_conf_new();
+    rd->rd_kafka_conf_set_log_cb(conf, no_log);
+    rd->rd_kafka_conf_set_opaque(conf, opaque);
+    if (delivered != NULL) {
+        rd->rd_kafka_conf_set_dr_msg_cb(conf, delivered);
+    }
+    bool good = rd->rd_kafka_conf_set(conf, "bootstrap.servers", args->brokers, reason, sizeof reason) == RD_KAFKA_CONF_OK;
+    va_list list;
+    va_start(list, opaque);
+    const char *key;
+    while (good && (key = va_arg(list, const char *)) != NULL) {
+        const char *value = va_arg(list, const char *);
+        good = rd->rd_kafka_conf_set(conf, key, value, reason, sizeof reason) == RD_KAFKA_CONF_OK;
+    }
+    va_end(list);
+    rd_kafka_t *client = good ? rd->rd_kafka_new(type, conf, reason, sizeof reason) : NULL;
+    if (client == NULL) {
+        fprintf(stderr, "error: %s\n", reason);
+        rd->rd_kafka_conf_destroy(conf);
+    }
+    return client;
+}
+
+int rdkafka_failed(const struct rdkafka *rd, const struct cli_args *args, const char *what, rd_kafka_resp_err_t err)
+{
+    fprintf(stderr, "error: %s\n%s (%s)\n", what, rd->rd_kafka_err2str(err), rd->rd_kafka_err2name(err));
+    switch (err) {
+    case RD_KAFKA_RESP_ERR__TRANSPORT:
+    case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+    case RD_KAFKA_RESP_ERR__TIMED_OUT:
+        fprintf(stderr, "is a broker running at %s? start one: odradek serve; another address: -b HOST:PORT\n", args->brokers);
+        return err == RD_KAFKA_RESP_ERR__TIMED_OUT ? CLI_TIMEOUT : CLI_FAILED;
+    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
+        fprintf(stderr, "odradek topic ls   shows the topics there are\n");
+        return CLI_NOT_FOUND;
+    case RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS:
+        fprintf(stderr, "odradek topic info NAME   shows it\n");
+        return CLI_CONFLICT;
+    default:
+        return CLI_FAILED;
+    }
+}
+
+const struct rd_kafka_metadata *rdkafka_metadata(const struct rdkafka *rd, rd_kafka_t *client, const struct cli_args *args,
+                                                 const char *topic, int *code)
+{
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_topic_t *handle = topic == NULL ? NULL : rd->rd_kafka_topic_new(client, topic, NULL);
+    rd_kafka_resp_err_t err = rd->rd_kafka_metadata(client, topic == NULL, handle, &metadata, RDKAFKA_TIMEOUT_MS);
+    if (handle != NULL) {
+        rd->rd_kafka_topic_destroy(handle);
+    }
+    if (err == RD_KAFKA_RESP_ERR_NO_ERROR && topic != NULL) {
+        err = metadata->topics[0].err;
+    }
+    if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+        *code = CLI_OK;
+        return metadata;
+    }
+    if (metadata != NULL) {
+        rd->rd_kafka_metadata_destroy(metadata);
+    }
+    char what[320];
+    snprintf(what, sizeof what, "cannot read the metadata of %s%s%s", topic == NULL ? "the broker" : "topic \"",
+             topic == NULL ? "" : topic, topic == NULL ? "" : "\"");
+    *code = rdkafka_failed(rd, args, what, err);
+    return NULL;
+}
