@@ -417,8 +417,6 @@ err_t wire_decode(const struct message_def *def, i16 version, struct slice in, s
     TRY(decode_struct(&d, def->body, out));
     if (consumed != NULL) {
         *consumed = in.len - reader_left(&d.reader);
-    } else if (reader_left(&d.reader) > 0) {
-        return ERR_INVALID;
     }
     return OK;
 }

@@ -18,8 +18,9 @@ void wire_init(const struct struct_def *def, void *out);
 MUST_USE void *wire_new(const struct struct_def *def, struct arena *arena, u32 count);
 
 /* Strings, bytes and records become slices of `in` (nothing is copied), arrays come from the arena.
-   Fields the version lacks get their defaults. Unknown tags are skipped. *consumed is how far it
-   read; NULL instead means that the message must fill `in`.
+   Fields the version lacks get their defaults. Unknown tags are skipped. *consumed (may be NULL) is
+   how far it read; what follows a whole message is not looked at, as in Kafka (librdkafka ends
+   AlterUserScramCredentials with a byte too many).
    ERR_TRUNCATED, ERR_INVALID: the bytes are wrong. ERR_NO_MEMORY: the arena is full. On an error
    *out is in no particular state, but points nowhere it should not.
    A count is believed only if that many of the smallest elements fit into what is left, so the
