@@ -5,13 +5,19 @@
  *                                  compares each value with the JSON, writes the bytes again, which
  *                                  must be the same; then "NAME ok COUNT" or "NAME FAIL reason"
  *   MessageCheck emit SEED COUNT   COUNT random messages "NAME VERSION HEX" of every class and
- *                                  version named on stdin ("NAME MIN MAX")
+ *                                  version whose name is a line of stdin
+ *   MessageCheck tables            every API of a broker with its versions, and every error
  */
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 
 import org.apache.kafka.common.Uuid;
+import org.apache.kafka.common.errors.RefreshRetriableException;
+import org.apache.kafka.common.errors.RetriableException;
+import org.apache.kafka.common.message.ApiMessageType;
+import org.apache.kafka.common.protocol.ApiKeys;
 import org.apache.kafka.common.protocol.ByteBufferAccessor;
+import org.apache.kafka.common.protocol.Errors;
 import org.apache.kafka.common.protocol.Message;
 import org.apache.kafka.common.protocol.ObjectSerializationCache;
 import org.apache.kafka.common.protocol.types.BoundField;
@@ -320,11 +326,36 @@ public class MessageCheck {
         }
     }
 
+    // ---- tables ----
+
+    static void tables() {
+        for (ApiKeys key : ApiKeys.values()) {
+            if (!key.inScope(ApiMessageType.ListenerType.BROKER)) {
+                continue;
+            }
+            System.out.print("api " + key.id + " " + key.name + " " + key.oldestVersion() + "-"
+                + key.latestVersion());
+            for (short v = key.oldestVersion(); v <= key.latestVersion(); v++) {
+                System.out.print(" " + key.requestHeaderVersion(v) + "/" + key.responseHeaderVersion(v));
+            }
+            System.out.println();
+        }
+        for (int code = -1; code < Errors.values().length - 1; code++) {
+            Errors error = Errors.forCode((short) code);
+            boolean retriable = error.exception() instanceof RetriableException;
+            boolean refresh = error.exception() instanceof RefreshRetriableException;
+            System.out.println("error " + code + " " + error.name() + " "
+                + (retriable ? "retriable" : "") + (refresh ? " refresh" : ""));
+        }
+    }
+
     public static void main(String[] args) throws Exception {
         BufferedReader in = new BufferedReader(
             new InputStreamReader(System.in, StandardCharsets.UTF_8));
         if (args[0].equals("read")) {
             read(in);
+        } else if (args[0].equals("tables")) {
+            tables();
         } else {
             random = new Random(Long.parseLong(args[1]));
             PrintStream out = new PrintStream(new BufferedOutputStream(System.out, 1 << 16));

@@ -3,6 +3,7 @@
 
      messages emit SEED COUNT    COUNT random messages of every kind and version
      messages check              reads such lines, decodes and encodes: the bytes must be the same
+     messages tables             every API with its versions and every error, for comparison
      messages corpus DIR SEED    seeds for the fuzzers: DIR/fuzz-request and DIR/fuzz-message, one
                                  file for the newest version of each
 
@@ -165,6 +166,27 @@ static void check(void)
     mem_free(tallies);
 }
 
+/* ---- tables ---- */
+
+static void tables(void)
+{
+    for (u32 i = 0; i < api_row_count; i++) {
+        const struct api_row *api = &api_rows[i];
+        printf("api %d %s %d-%d", api->key, api->kafka_name, api->min, api->max);
+        for (i16 version = api->min; version <= api->max; version++) {
+            printf(" %d/%d", api_request_header_version(api, version),
+                   api_response_header_version(api, version));
+        }
+        printf("\n");
+    }
+    for (u32 i = 0; i < kerr_row_count; i++) {
+        const struct kerr_row *row = &kerr_rows[i];
+        printf("error %d %s %s%s\n", row->code, row->name,
+               row->flags & KERR_FLAG_RETRIABLE ? "retriable" : "",
+               row->flags & KERR_FLAG_REFRESH_METADATA ? " refresh" : "");
+    }
+}
+
 /* ---- corpus ---- */
 
 static void write_file(const char *dir, const char *kind, const char *name, struct slice bytes)
@@ -236,10 +258,12 @@ int main(int argc, char **argv)
         emit(strtoull(argv[2], NULL, 0), (u32)strtoul(argv[3], NULL, 0));
     } else if (argc == 2 && strcmp(argv[1], "check") == 0) {
         check();
+    } else if (argc == 2 && strcmp(argv[1], "tables") == 0) {
+        tables();
     } else if (argc == 4 && strcmp(argv[1], "corpus") == 0) {
         corpus(argv[2], strtoull(argv[3], NULL, 0));
     } else {
-        die("emit SEED COUNT | check | corpus DIR SEED");
+        die("emit SEED COUNT | check | tables | corpus DIR SEED");
     }
     return 0;
 }
