@@ -1,17 +1,14 @@
 /* CreatePartitions (API key 37): raises the number of partitions of topics [ReplicationControlManager]. `count` is the new total. */
+#include "broker/change.h"
 #include "broker/conn.h"
 #include "broker/topics.h"
 
 #define PARTITIONS_MAX 100000
 
 struct create_partitions {
+    struct change change;
     struct request *r;
     struct create_partitions_response response;
-    struct meta_command *commands;
-    u32 *command_row;
-    u32 command_count;
-    struct metalog_append append;
-    bool appended;
 };
 
 static void refuse(struct create_partitions_response_topic_result *row, i16 kerr, const char *message)
@@ -77,30 +74,20 @@ static void raise_one(struct create_partitions *c, const struct create_partition
     if (!assignments_ok(in, (u32)in->count - t->partition_count, row) || q->validate_only) {
         return;
     }
-    struct meta_command *m = &c->commands[c->command_count];
-    m->kind = META_CREATE_PARTITIONS;
+    struct meta_command *m = change_add(&c->change, META_CREATE_PARTITIONS, index);
     m->create_partitions.id = t->id;
     m->create_partitions.partition_count = (u32)in->count;
-    c->command_row[c->command_count++] = index;
 }
 
-static void raised(struct metalog_append *a, err_t result, const struct meta_outcome *outcomes)
+static void raise_outcome(struct change *change, u32 row, i16 kerr)
 {
-    struct create_partitions *c = CONTAINER_OF(a, struct create_partitions, append);
-    c->appended = false;
-    for (u32 i = 0; i < c->command_count; i++) {
-        c->response.results.items[c->command_row[i]].error_code =
-            result != OK ? KERR_KAFKA_STORAGE_ERROR : outcomes[i].kerr;
-    }
+    CONTAINER_OF(change, struct create_partitions, change)->response.results.items[row].error_code = kerr;
+}
+
+static void raise_answer(struct change *change)
+{
+    struct create_partitions *c = CONTAINER_OF(change, struct create_partitions, change);
     request_reply(c->r, &c->response);
-}
-
-static void cancelled(struct request *r)
-{
-    struct create_partitions *c = r->state_of_handler;
-    if (c->appended) {
-        metalog_forget(&c->append);
-    }
 }
 
 void handle_create_partitions(struct request *r)
@@ -114,26 +101,16 @@ void handle_create_partitions(struct request *r)
     }
     c->r = r;
     wire_init(&create_partitions_response_struct, &c->response);
-    c->commands = arena_array(&r->arena, count, sizeof *c->commands);
-    c->command_row = arena_array(&r->arena, count, sizeof *c->command_row);
     c->response.results.items = wire_new(&create_partitions_response_topic_result_struct, &r->arena, count);
     c->response.results.count = count;
-    if (r->arena.exhausted) {
+    if (!change_init(&c->change, r, count) || r->arena.exhausted) {
         request_fail(r);
         return;
     }
     for (u32 i = 0; i < count; i++) {
         raise_one(c, q, i);
     }
-    if (c->command_count == 0) {
-        request_reply(r, &c->response);
-        return;
-    }
-    r->state_of_handler = c;
-    r->cancelled = cancelled;
-    c->append.done = raised;
-    c->append.commands = c->commands;
-    c->append.command_count = c->command_count;
-    c->appended = true;
-    metalog_append(r->broker->cluster, &c->append);
+    c->change.outcome = raise_outcome;
+    c->change.answer = raise_answer;
+    change_commit(&c->change);
 }

@@ -1,20 +1,17 @@
 /* CreateTopics (API key 19): every check of kafka-semantics.md 9, then one metadata slot for all that passed. The answer leaves when
    the topics are durable, and a Produce to them succeeds from then on. [ReplicationControlManager] */
+#include "broker/change.h"
 #include "broker/conn.h"
 #include "broker/topics.h"
 
 enum { CONFIGS_FROM = 5, DEFAULTS_FROM = 4 };
 
 struct create_topics {
+    struct change change;
     struct request *r;
     const struct create_topics_request *q;
     struct create_topics_response response;
     struct topic_draft *drafts;
-    struct meta_command *commands;
-    u32 *command_topic; /* index of the topic a command makes */
-    u32 command_count;
-    struct metalog_append append;
-    bool appended;
 };
 
 static void refuse(struct topic_draft *d, i16 kerr, const char *message)
@@ -23,8 +20,8 @@ static void refuse(struct topic_draft *d, i16 kerr, const char *message)
     d->message = message;
 }
 
-/* Replica lists given by hand: partitions 0..n-1 once each, lists of one size, without repeats, of brokers that exist. With one
-   broker the owner is always ours; further ids are the fiction of a replication factor (reliability.md). */
+/* Replica lists given by hand: partitions 0..n-1 once each, lists of one size, without repeats, of brokers that exist:
+   which leaves {1}. */
 static void check_assignments(struct request *r, const struct create_topics_request_creatable_topic *t, struct topic_draft *d)
 {
     if (t->num_partitions != -1) {
@@ -55,15 +52,14 @@ static void check_assignments(struct request *r, const struct create_topics_requ
             return;
         }
         for (u32 k = 0; k < factor; k++) {
-            if (a->broker_ids.items[k] != BROKER_NODE_ID) {
-                refuse(d, k > 0 && a->broker_ids.items[k] == a->broker_ids.items[k - 1] ? KERR_INVALID_REPLICA_ASSIGNMENT
-                                                                                         : KERR_INVALID_REPLICA_ASSIGNMENT,
-                       arena_printf(&r->arena, "The manual partition assignment names broker %d, but there is no such broker.",
-                                    a->broker_ids.items[k]));
+            if (k > 0) {
+                refuse(d, KERR_INVALID_REPLICA_ASSIGNMENT, "The manual partition assignment names more brokers than there are.");
                 return;
             }
-            if (k > 0) {
-                refuse(d, KERR_INVALID_REPLICA_ASSIGNMENT, "The manual partition assignment names a broker twice.");
+            if (a->broker_ids.items[k] != BROKER_NODE_ID) {
+                refuse(d, KERR_INVALID_REPLICA_ASSIGNMENT,
+                       arena_printf(&r->arena, "The manual partition assignment names broker %d, but there is no such broker.",
+                                    a->broker_ids.items[k]));
                 return;
             }
         }
@@ -189,8 +185,9 @@ static bool fill_configs(struct request *r, const struct topic_draft *d, struct 
     return true;
 }
 
-static void create_answer(struct create_topics *c)
+static void create_answer(struct change *change)
 {
+    struct create_topics *c = CONTAINER_OF(change, struct create_topics, change);
     struct request *r = c->r;
     for (u32 i = 0; i < c->q->topics.count; i++) {
         struct topic_draft *d = &c->drafts[i];
@@ -213,35 +210,17 @@ static void create_answer(struct create_topics *c)
     request_reply(r, &c->response);
 }
 
-static void created(struct metalog_append *a, err_t result, const struct meta_outcome *outcomes)
+static void create_outcome(struct change *change, u32 row, i16 kerr)
 {
-    struct create_topics *c = CONTAINER_OF(a, struct create_topics, append);
-    c->appended = false;
-    for (u32 i = 0; i < c->command_count; i++) {
-        struct topic_draft *d = &c->drafts[c->command_topic[i]];
-        if (result != OK) {
-            refuse(d, KERR_KAFKA_STORAGE_ERROR, "The metadata log could not be written.");
-        } else {
-            d->kerr = outcomes[i].kerr;
-        }
-    }
-    create_answer(c);
-}
-
-static void cancelled(struct request *r)
-{
-    struct create_topics *c = r->state_of_handler;
-    if (c->appended) {
-        metalog_forget(&c->append);
-    }
+    struct topic_draft *d = &CONTAINER_OF(change, struct create_topics, change)->drafts[row];
+    d->kerr = kerr;
+    d->message = kerr == KERR_KAFKA_STORAGE_ERROR ? "The metadata log could not be written." : NULL;
 }
 
 static void add_command(struct create_topics *c, u32 index)
 {
     const struct topic_draft *d = &c->drafts[index];
-    struct meta_command *m = &c->commands[c->command_count];
-    c->command_topic[c->command_count++] = index;
-    m->kind = META_CREATE_TOPIC;
+    struct meta_command *m = change_add(&c->change, META_CREATE_TOPIC, index);
     io_random(c->r->broker->io, &m->create_topic.id, sizeof m->create_topic.id);
     m->create_topic.name = d->name;
     m->create_topic.partition_count = d->partition_count;
@@ -264,11 +243,9 @@ void handle_create_topics(struct request *r)
     c->q = q;
     wire_init(&create_topics_response_struct, &c->response);
     c->drafts = arena_array(&r->arena, count, sizeof *c->drafts);
-    c->commands = arena_array(&r->arena, count, sizeof *c->commands);
-    c->command_topic = arena_array(&r->arena, count, sizeof *c->command_topic);
     c->response.topics.items = wire_new(&create_topics_response_creatable_topic_result_struct, &r->arena, count);
     c->response.topics.count = count;
-    if (r->arena.exhausted) {
+    if (!change_init(&c->change, r, count) || r->arena.exhausted) {
         request_fail(r);
         return;
     }
@@ -280,15 +257,7 @@ void handle_create_topics(struct request *r)
             add_command(c, i);
         }
     }
-    if (c->command_count == 0) {
-        create_answer(c);
-        return;
-    }
-    r->state_of_handler = c;
-    r->cancelled = cancelled;
-    c->append.done = created;
-    c->append.commands = c->commands;
-    c->append.command_count = c->command_count;
-    c->appended = true;
-    metalog_append(r->broker->cluster, &c->append);
+    c->change.outcome = create_outcome;
+    c->change.answer = create_answer;
+    change_commit(&c->change);
 }

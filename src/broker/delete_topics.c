@@ -1,17 +1,14 @@
 /* DeleteTopics (API key 20) by name, or from version 6 by name or id, exactly one of them [ReplicationControlManager]. */
+#include "broker/change.h"
 #include "broker/conn.h"
 #include "broker/topics.h"
 
 enum { BY_ID_FROM = 6 };
 
 struct delete_topics {
+    struct change change;
     struct request *r;
     struct delete_topics_response response;
-    struct meta_command *commands;
-    u32 *command_row;
-    u32 command_count;
-    struct metalog_append append;
-    bool appended;
 };
 
 static void refuse(struct delete_topics_response_deletable_topic_result *row, i16 kerr, const char *message)
@@ -22,8 +19,8 @@ static void refuse(struct delete_topics_response_deletable_topic_result *row, i1
 
 static bool is_repeated(const struct delete_topics *d, const struct meta_topic *t)
 {
-    for (u32 i = 0; i < d->command_count; i++) {
-        if (uuid_eq(d->commands[i].delete_topic.id, t->id)) {
+    for (u32 i = 0; i < d->change.count; i++) {
+        if (uuid_eq(d->change.commands[i].delete_topic.id, t->id)) {
             return true;
         }
     }
@@ -58,28 +55,18 @@ static void delete_one(struct delete_topics *d, u32 index, struct slice name, st
     }
     row->name = arena_copy(&r->arena, t->name);
     row->topic_id = t->id;
-    d->commands[d->command_count].kind = META_DELETE_TOPIC;
-    d->commands[d->command_count].delete_topic.id = t->id;
-    d->command_row[d->command_count++] = index;
+    change_add(&d->change, META_DELETE_TOPIC, index)->delete_topic.id = t->id;
 }
 
-static void deleted(struct metalog_append *a, err_t result, const struct meta_outcome *outcomes)
+static void delete_outcome(struct change *change, u32 row, i16 kerr)
 {
-    struct delete_topics *d = CONTAINER_OF(a, struct delete_topics, append);
-    d->appended = false;
-    for (u32 i = 0; i < d->command_count; i++) {
-        d->response.responses.items[d->command_row[i]].error_code =
-            result != OK ? KERR_KAFKA_STORAGE_ERROR : outcomes[i].kerr;
-    }
+    CONTAINER_OF(change, struct delete_topics, change)->response.responses.items[row].error_code = kerr;
+}
+
+static void delete_answer(struct change *change)
+{
+    struct delete_topics *d = CONTAINER_OF(change, struct delete_topics, change);
     request_reply(d->r, &d->response);
-}
-
-static void cancelled(struct request *r)
-{
-    struct delete_topics *d = r->state_of_handler;
-    if (d->appended) {
-        metalog_forget(&d->append);
-    }
 }
 
 void handle_delete_topics(struct request *r)
@@ -94,11 +81,9 @@ void handle_delete_topics(struct request *r)
     }
     d->r = r;
     wire_init(&delete_topics_response_struct, &d->response);
-    d->commands = arena_array(&r->arena, count, sizeof *d->commands);
-    d->command_row = arena_array(&r->arena, count, sizeof *d->command_row);
     d->response.responses.items = wire_new(&delete_topics_response_deletable_topic_result_struct, &r->arena, count);
     d->response.responses.count = count;
-    if (r->arena.exhausted) {
+    if (!change_init(&d->change, r, count) || r->arena.exhausted) {
         request_fail(r);
         return;
     }
@@ -109,15 +94,7 @@ void handle_delete_topics(struct request *r)
             delete_one(d, i, q->topic_names.items[i], (struct uuid){{0}});
         }
     }
-    if (d->command_count == 0) {
-        request_reply(r, &d->response);
-        return;
-    }
-    r->state_of_handler = d;
-    r->cancelled = cancelled;
-    d->append.done = deleted;
-    d->append.commands = d->commands;
-    d->append.command_count = d->command_count;
-    d->appended = true;
-    metalog_append(r->broker->cluster, &d->append);
+    d->change.outcome = delete_outcome;
+    d->change.answer = delete_answer;
+    change_commit(&d->change);
 }

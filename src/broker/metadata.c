@@ -5,18 +5,16 @@
    not try again after LEADER_NOT_AVAILABLE). The request is parked until the metadata slot is durable.
 
    Version 0 has no way to say "none": an empty list means all. From 1 on null means all and empty means none. */
+#include "broker/change.h"
 #include "broker/conn.h"
 #include "broker/topics.h"
 
 enum { BY_ID_FROM = 12, AUTO_CREATE_FLAG_FROM = 4 };
 
 struct metadata {
+    struct change change; /* topics to be made */
     struct request *r;
     const struct metadata_request *q;
-    struct metalog_append append;
-    struct meta_command *commands; /* topics to be made */
-    u32 command_count;
-    bool appended;
     i16 create_error;
 };
 
@@ -125,8 +123,9 @@ static bool fill_broker(struct request *r, struct metadata_response *response)
     return true;
 }
 
-static void metadata_answer(struct metadata *m)
+static void metadata_answer(struct change *change)
 {
+    struct metadata *m = CONTAINER_OF(change, struct metadata, change);
     struct metadata_response response;
     wire_init(&metadata_response_struct, &response);
     if (!fill_broker(m->r, &response) || !fill_topics(m, &response)) {
@@ -138,22 +137,12 @@ static void metadata_answer(struct metadata *m)
 
 /* ---- automatic creation -------------------------------------------------------------------------------- */
 
-static void created(struct metalog_append *a, err_t result, const struct meta_outcome *outcomes)
+/* One that somebody else made meanwhile is as good. */
+static void create_outcome(struct change *change, u32 row, i16 kerr)
 {
-    struct metadata *m = CONTAINER_OF(a, struct metadata, append);
-    (void)outcomes; /* one made by somebody else meanwhile is as good */
-    m->appended = false;
-    if (result != OK) {
-        m->create_error = KERR_LEADER_NOT_AVAILABLE;
-    }
-    metadata_answer(m);
-}
-
-static void cancelled(struct request *r)
-{
-    struct metadata *m = r->state_of_handler;
-    if (m->appended) {
-        metalog_forget(&m->append);
+    (void)row;
+    if (kerr == KERR_KAFKA_STORAGE_ERROR) {
+        CONTAINER_OF(change, struct metadata, change)->create_error = KERR_LEADER_NOT_AVAILABLE;
     }
 }
 
@@ -171,8 +160,7 @@ static bool is_repeat(const struct metadata_request *q, u32 index)
 static bool collect_missing(struct metadata *m)
 {
     struct request *r = m->r;
-    m->commands = arena_array(&r->arena, m->q->topics.count, sizeof *m->commands);
-    if (m->commands == NULL) {
+    if (!change_init(&m->change, r, m->q->topics.count)) {
         return false;
     }
     for (u32 i = 0; i < m->q->topics.count; i++) {
@@ -189,8 +177,7 @@ static bool collect_missing(struct metadata *m)
         if (draft.kerr != KERR_NONE || is_repeat(m->q, i)) {
             continue;
         }
-        struct meta_command *c = &m->commands[m->command_count++];
-        c->kind = META_CREATE_TOPIC;
+        struct meta_command *c = change_add(&m->change, META_CREATE_TOPIC, i);
         c->create_topic.name = q->name;
         io_random(r->broker->io, &c->create_topic.id, sizeof c->create_topic.id);
         c->create_topic.partition_count = draft.partition_count;
@@ -253,15 +240,7 @@ void handle_metadata(struct request *r)
         request_fail(r);
         return;
     }
-    if (m->command_count == 0) {
-        metadata_answer(m);
-        return;
-    }
-    r->state_of_handler = m;
-    r->cancelled = cancelled;
-    m->append.done = created;
-    m->append.commands = m->commands;
-    m->append.command_count = m->command_count;
-    m->appended = true;
-    metalog_append(r->broker->cluster, &m->append);
+    m->change.outcome = create_outcome;
+    m->change.answer = metadata_answer;
+    change_commit(&m->change);
 }
