@@ -111,19 +111,24 @@ static inline void batch_set_log_append_time(u8 *batch, i64 now_ms)
                             compress.h (the Java producer then splits the batch, the right answer)
      18 RECORD_LIST_TOO_LARGE   batch above segment_bytes
      32 INVALID_TIMESTAMP   on a CreateTime topic a record outside [now - before_max, now +
-                            after_max] (-1, no timestamp, passes); LogAppendTime set by the client
+                            after_max] (-1, no timestamp, passes). Ours: LogAppendTime set by the
+                            client (Kafka: only if the records have no timestamp, or the topic is
+                            LogAppendTime too)
      76 UNSUPPORTED_COMPRESSION_TYPE   zstd below Produce v7. Ours: codec 5-7 (Kafka fails with -1)
      87 INVALID_RECORD      no whole batch, or two; magic 0 or 1; baseOffset not 0; count or
                             lastOffsetDelta below the possible, or disagreeing; control bit;
                             producer id without sequence; records that overlap, run short or leave
                             bytes; null header key; null key on a compacted topic.
                             Ours: unknown attribute bits; offset deltas other than 0..n-1 (Kafka
-                            rewrites such a batch); compressed bytes that do not decompress, or
-                            with bytes behind their end (Kafka: -1, or its readers disagree);
-                            transactional without a producer id.
+                            rewrites such a batch); lengths below -1 (Kafka: null); varints past
+                            32 bits (Java cuts them off, other readers do not); compressed bytes
+                            that do not decompress, or with bytes behind their end (Kafka: -1, or
+                            its readers disagree); transactional without a producer id. Records
+                            of a compressed batch are read as closely as plain ones; Kafka skips.
    A tail after the batch that is too short to be a batch is ignored, as in Kafka: use view.whole.
    Attributes of a record are not looked at, as in Kafka. Neither is partitionLeaderEpoch, which is
-   overwritten, nor is the header's maxTimestamp believed: Kafka puts the true one in its place. */
+   overwritten, nor is the header's maxTimestamp believed: Kafka puts the true one in its place.
+   test/roundtrip/run-batches holds all this against Kafka's own classes. */
 struct batch_policy {
     enum timestamp_type timestamp_type; /* message.timestamp.type of the topic */
     i64 before_max_ms;                  /* message.timestamp.before.max.ms */

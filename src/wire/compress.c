@@ -41,6 +41,18 @@ static u64 allowed_bytes(size_t in_len, u64 max_bytes)
     return MIN(by_ratio, max_bytes);
 }
 
+/* A decompressor keeps the buffers of one codec at a time, so that whoever grants it memory need
+   not count with those of both. */
+static void keep_buffers_of(struct decompressor *d, enum codec codec)
+{
+    if (codec != CODEC_LZ4 && d->lz4_charged > 0) {
+        lz4_context_free(d);
+    }
+    if (codec != CODEC_ZSTD && d->zstd_charged > 0) {
+        zstd_context_free(d);
+    }
+}
+
 err_t decompress(struct decompressor *d, enum codec codec, struct slice in, u64 max_bytes,
                  struct slice *out)
 {
@@ -60,8 +72,12 @@ err_t decompress(struct decompressor *d, enum codec codec, struct slice in, u64 
     }
     u64 allowed = allowed_bytes(in.len, max_bytes);
     d->out.len = 0;
+    keep_buffers_of(d, codec);
     TRY(codecs[codec].decompress(d, in, allowed));
     assert(d->out.len <= allowed);
+    if (!d->out.ptr) {
+        TRY(growing_buffer_reserve(&d->out, 1)); /* even nothing has an address */
+    }
     *out = (struct slice){d->out.ptr, d->out.len};
     return OK;
 }
@@ -95,12 +111,7 @@ void decompressor_reset(struct decompressor *d)
 {
     growing_buffer_fini(&d->out);
     growing_buffer_init(&d->out, d->quota);
-    if (d->lz4_charged > 0) {
-        lz4_context_free(d);
-    }
-    if (d->zstd_charged > 0) {
-        zstd_context_free(d);
-    }
+    keep_buffers_of(d, CODEC_NONE);
 }
 
 void decompressor_fini(struct decompressor *d)
@@ -114,7 +125,7 @@ void decompressor_fini(struct decompressor *d)
 err_t decompress_reserve_hint(struct decompressor *d, size_t in_len, u64 hint_bytes, u64 allowed)
 {
     u64 honest = (u64)in_len * DECOMPRESS_HINT_RATIO;
-    u64 bytes = MIN(MIN(hint_bytes, honest), allowed + 1);
+    u64 bytes = MIN(MIN(hint_bytes, honest), allowed + 1 - d->out.len);
     return growing_buffer_reserve(&d->out, (size_t)bytes);
 }
 

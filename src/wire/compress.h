@@ -53,7 +53,9 @@ void growing_buffer_fini(struct growing_buffer *b); /* frees and gives back to t
 /* Scratch for decompression: the output buffer and the libraries' contexts, created on first use
    and kept, so that a small batch does not pay for them. One per thread that decompresses; not
    shared. A quota is not thread-safe: a worker gets a quota of its own, with a cap that the loop
-   has charged to the real one beforehand, and gives it back when the worker is done. */
+   has charged to the real one beforehand, and gives it back when the worker is done: the output cap
+   and DECOMPRESS_CONTEXT_BYTES_MAX are always enough. */
+#define DECOMPRESS_CONTEXT_BYTES_MAX (9u * MIB)
 struct decompressor {
     struct growing_buffer out;
     struct quota *quota;

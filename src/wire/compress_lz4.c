@@ -17,6 +17,9 @@ enum {
     LZ4_FLAG_DICTIONARY = 0x01,
 };
 
+#define LZ4_BLOCK_BYTES_MAX (4u * MIB)
+static_assert(2 * LZ4_BLOCK_BYTES_MAX <= DECOMPRESS_CONTEXT_BYTES_MAX, "what the door promises");
+
 /* The largest block of a frame in bytes, from the second descriptor byte; 0 = not a valid one. */
 static u64 block_bytes_max(u8 descriptor)
 {

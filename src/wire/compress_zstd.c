@@ -13,6 +13,8 @@
 #define ZSTD_CONTEXT_KEPT (3u * ZSTD_BLOCK_BYTES) /* in- and output buffers beside the window */
 
 static_assert(DECOMPRESS_ZSTD_WINDOW_MAX == 1u << ZSTD_WINDOW_LOG, "one limit, said twice");
+static_assert(DECOMPRESS_ZSTD_WINDOW_MAX + ZSTD_CONTEXT_KEPT <= DECOMPRESS_CONTEXT_BYTES_MAX,
+              "what the door promises");
 
 struct zstd_frame {
     u64 window_bytes;

@@ -449,6 +449,45 @@ static void bombs_stop_at_the_cap(void **state)
     }
 }
 
+/* What the door promises to whoever grants memory to a worker: the output cap and
+   DECOMPRESS_CONTEXT_BYTES_MAX are enough for any batches in any order. */
+static void the_promised_memory_is_enough(void **state)
+{
+    struct rng rng = unit_rng();
+    enum { BYTES = 5 * 1000 * 1000 };
+    u8 *bytes = mem_alloc(BYTES);
+    fill(&rng, bytes, BYTES);
+    struct quota quota;
+    quota_init(&quota, "test", NULL, BYTES + DECOMPRESS_CONTEXT_BYTES_MAX);
+    struct decompressor d;
+    decompressor_init(&d, &quota);
+    size_t bound = LZ4F_compressFrameBound(BYTES, NULL) + ZSTD_compressBound(BYTES);
+    u8 *packed = mem_alloc(bound);
+    for (unsigned round = 0; round < 30; round++) {
+        size_t len = round % 3 == 0 ? BYTES : (size_t)rng_between(&rng, 1, BYTES);
+        size_t packed_len;
+        enum codec codec = (enum codec)(CODEC_LZ4 + round % 2);
+        if (codec == CODEC_LZ4) {
+            LZ4F_preferences_t p = {
+                .frameInfo = {.blockSizeID = LZ4F_max4MB, .blockMode = LZ4F_blockIndependent}};
+            packed_len = LZ4F_compressFrame(packed, bound, bytes, len, &p);
+        } else {
+            ZSTD_CCtx *c = ZSTD_createCCtx();
+            ZSTD_CCtx_setParameter(c, ZSTD_c_windowLog, 23);
+            ZSTD_CCtx_setParameter(c, ZSTD_c_contentSizeFlag, 0);
+            packed_len = ZSTD_compress2(c, packed, bound, bytes, len);
+            ZSTD_freeCCtx(c);
+        }
+        struct slice out;
+        assert_int_equal(decompress(&d, codec, slice_of(packed, packed_len), BYTES, &out), OK);
+        assert_true(slice_eq(out, slice_of(bytes, len)));
+    }
+    decompressor_fini(&d);
+    assert_int_equal(quota.used, 0);
+    mem_free(packed);
+    mem_free(bytes);
+}
+
 static void the_ratio_has_a_floor(void **state)
 {
     struct decompressor d;
@@ -543,6 +582,7 @@ int main(void)
         cmocka_unit_test(zstd_streams_of_every_make),
         cmocka_unit_test(false_claims_cost_no_memory),
         cmocka_unit_test(bombs_stop_at_the_cap),
+        cmocka_unit_test(the_promised_memory_is_enough),
         cmocka_unit_test(the_ratio_has_a_floor),
         cmocka_unit_test(damaged_streams_never_crash),
         cmocka_unit_test(the_buffer_keeps_to_its_quota),
