@@ -23,9 +23,9 @@ MUST_USE void *wire_new(const struct struct_def *def, struct arena *arena, u32 c
    AlterUserScramCredentials with a byte too many).
    ERR_TRUNCATED, ERR_INVALID: the bytes are wrong. ERR_NO_MEMORY: the arena is full. On an error
    *out is in no particular state, but points nowhere it should not.
-   A count is believed only if that many of the smallest elements fit into what is left, so the
-   arena takes at most about (sizeof element / smallest element) times the input; its cap does the
-   rest. */
+   A count is believed only if that many of the smallest elements fit into what is left, so a
+   request takes at most twenty times its length of the arena (test_messages.c); the arena's cap
+   does the rest. */
 MUST_USE err_t wire_decode(const struct message_def *def, i16 version, struct slice in,
                            struct arena *arena, void *out, size_t *consumed);
 

@@ -77,6 +77,36 @@ static void every_element_takes_bytes(void **state)
     }
 }
 
+/* What a decoded array takes of the arena, for each byte that a client sends: the arena's cap holds
+   whatever the tables say, but a request within its size limit should not come near it. */
+#define MEMORY_PER_BYTE_MAX 20u
+
+static void check_growth(const struct struct_def *def, i16 version, bool flexible)
+{
+    for (u32 i = 0; i < def->field_count; i++) {
+        const struct field_def *field = &def->fields[i];
+        if ((field->versions >> version & 1) == 0 || field->type == NULL) {
+            continue;
+        }
+        if (field->shape == WIRE_MANY) {
+            size_t smallest = wire_size_min(field->type, version, flexible);
+            assert_true(field->type->bytes <= smallest * MEMORY_PER_BYTE_MAX);
+        }
+        check_growth(field->type, version, flexible);
+    }
+}
+
+static void requests_grow_little_when_decoded(void **state)
+{
+    (void)state;
+    for (u32 i = 0; i < api_row_count; i++) {
+        const struct message_def *request = api_rows[i].request;
+        for (i16 version = request->min; version <= request->max; version++) {
+            check_growth(request->body, version, version >= request->flexible);
+        }
+    }
+}
+
 static void structs_are_named_and_typed(void **state)
 {
     (void)state;
@@ -96,6 +126,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_table_is_well_made),
         cmocka_unit_test(every_element_takes_bytes),
+        cmocka_unit_test(requests_grow_little_when_decoded),
         cmocka_unit_test(structs_are_named_and_typed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
