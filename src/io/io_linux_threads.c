@@ -1,0 +1,175 @@
+/* Threads below the border: io_work always, file operations where io_uring is forbidden.
+
+   Happy path of an operation:
+     1. threads_give appends it to the queue of its group, wakes or creates a thread;
+     2. the thread runs it without holding the lock;
+     3. it appends it to io_linux.back and, when the loop was not told yet, writes the eventfd;
+     4. the loop moves all of io_linux.back to io_linux.finished, poll delivers.
+   Failure: no thread can be created - if the group has none at all, the loop does the work itself:
+   slow, but nothing is lost.
+
+   The groups: `writer` has one thread, so that durable writes reach the disk in the order they were
+   submitted; `files` reads and does the rest; `workers` runs io_work. A thread is created when an
+   operation finds nobody idle, has every signal blocked, and stays. */
+#include "io/io_linux.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+void threads_init(struct threads *t, struct io_linux *l, u32 count_max)
+{
+    assert(count_max >= 1 && count_max <= THREADS_MAX);
+    *t = (struct threads){.l = l, .count_max = count_max};
+    pthread_mutex_init(&t->lock, NULL);
+    pthread_cond_init(&t->ready, NULL);
+    list_init(&t->queue);
+}
+
+/* Operations that did not begin are forgotten; one that runs is waited for. */
+void threads_fini(struct threads *t)
+{
+    pthread_mutex_lock(&t->lock);
+    t->stopping = true;
+    pthread_cond_broadcast(&t->ready);
+    pthread_mutex_unlock(&t->lock);
+    for (u32 i = 0; i < t->count; i++) {
+        pthread_join(t->thread[i], NULL);
+    }
+    pthread_cond_destroy(&t->ready);
+    pthread_mutex_destroy(&t->lock);
+}
+
+static void run_op(struct io_linux *l, struct io_op *op)
+{
+    if (op->kind == OP_WORK) {
+        op->work(op->arg);
+        op->result = 0;
+    } else {
+        op_run_blocking(l, op);
+    }
+}
+
+static void give_back(struct io_linux *l, struct io_op *op)
+{
+    pthread_mutex_lock(&l->back_lock);
+    list_push_back(&l->back, &op->node);
+    bool must_tell = !l->back_told;
+    l->back_told = true;
+    pthread_mutex_unlock(&l->back_lock);
+    if (must_tell) {
+        u64 one = 1;
+        ssize_t written = write(l->back_fd, &one, sizeof(one));
+        assert(written == sizeof(one));
+    }
+}
+
+static void *thread_main(void *arg)
+{
+    struct threads *t = arg;
+    pthread_mutex_lock(&t->lock);
+    for (;;) {
+        while (t->queued == 0 && !t->stopping) {
+            t->idle++;
+            pthread_cond_wait(&t->ready, &t->lock);
+            t->idle--;
+        }
+        if (t->stopping) {
+            break;
+        }
+        struct io_op *op = CONTAINER_OF(list_pop_front(&t->queue), struct io_op, node);
+        t->queued--;
+        op->private_[OP_MARK] = MARK_BEGUN;
+        pthread_mutex_unlock(&t->lock);
+        run_op(t->l, op);
+        give_back(t->l, op);
+        pthread_mutex_lock(&t->lock);
+    }
+    pthread_mutex_unlock(&t->lock);
+    return NULL;
+}
+
+static void thread_create(struct threads *t)
+{
+    sigset_t all;
+    sigset_t before;
+    pthread_attr_t attr;
+    sigfillset(&all);
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, THREAD_STACK);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* a new thread inherits the mask */
+    if (pthread_create(&t->thread[t->count], &attr, thread_main, t) == 0) {
+        t->count++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attr);
+}
+
+void threads_give(struct threads *t, struct io_op *op)
+{
+    assert(op->state == OP_QUEUED);
+    op->state = OP_RUNNING;
+    pthread_mutex_lock(&t->lock);
+    list_push_back(&t->queue, &op->node);
+    t->queued++;
+    if (t->queued > t->idle && t->count < t->count_max) {
+        thread_create(t);
+    }
+    bool nobody = t->count == 0;
+    if (nobody) {
+        list_remove(&op->node);
+        t->queued--;
+    }
+    pthread_cond_signal(&t->ready);
+    pthread_mutex_unlock(&t->lock);
+    if (nobody) {
+        run_op(t->l, op);
+        op_finish(t->l, op, op->result);
+    }
+}
+
+bool threads_take_back(struct threads *t, struct io_op *op)
+{
+    pthread_mutex_lock(&t->lock);
+    bool waits = op->private_[OP_MARK] != MARK_BEGUN;
+    if (waits) {
+        list_remove(&op->node);
+        t->queued--;
+    }
+    pthread_mutex_unlock(&t->lock);
+    return waits;
+}
+
+struct threads *threads_of(struct io_linux *l, const struct io_op *op)
+{
+    if (op->kind == OP_WORK) {
+        return &l->workers;
+    }
+    return op->kind == OP_WRITE && op->durable ? &l->writer : &l->files;
+}
+
+void threads_submit(struct io_linux *l)
+{
+    struct list_node *n;
+    while ((n = list_pop_front(&l->queued)) != NULL) {
+        struct io_op *op = CONTAINER_OF(n, struct io_op, node);
+        threads_give(threads_of(l, op), op);
+    }
+}
+
+void threads_collect(struct io_linux *l, struct source *s, u32 epoll_events)
+{
+    u64 count;
+    ssize_t got = read(l->back_fd, &count, sizeof(count));
+    assert(got == sizeof(count) || errno == EAGAIN || errno == EINTR);
+    struct list back;
+    list_init(&back);
+    pthread_mutex_lock(&l->back_lock);
+    list_splice(&back, &l->back);
+    l->back_told = false;
+    pthread_mutex_unlock(&l->back_lock);
+    struct list_node *n;
+    while ((n = list_pop_front(&back)) != NULL) {
+        struct io_op *op = CONTAINER_OF(n, struct io_op, node);
+        op_finish(l, op, op->result);
+    }
+}
