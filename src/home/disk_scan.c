@@ -91,40 +91,38 @@ static err_t extents_lock(struct scan *s)
     return OK;
 }
 
-/* `bytes` at a place of an extent; beyond the file's end there are zeros. */
-static err_t scan_bytes(struct scan *s, u32 extent_index, u64 position, u64 bytes, u64 ahead, const u8 **out)
+static err_t read_failed(struct scan *s, const struct extent *e, u64 position, err_t result)
 {
-    struct home_disk *d = s->d;
-    assert(extent_index < s->files->extent_count);
-    struct extent *e = s->files->extents[extent_index];
-    err_t result = OK;
-    if (s->window_extent != extent_index) {
-        TRY(disk_extent_open_now(d, e));
-        result = window_aim(&s->window, e->file);
-        s->window_extent = extent_index;
-    } else if (e->file != s->window.file) {
-        /* It was closed in between, for the limit of open files. */
-        TRY(disk_extent_open_now(d, e));
-        s->window.file = e->file;
-    }
-    if (result == OK) {
-        result = window_bytes(&s->window, position, bytes, ahead, out);
-    }
-    if (result == OK) {
-        return OK;
-    }
     char path[DISK_PATH_MAX];
-    disk_extent_path(d, e, path);
-    return home_fail(&d->base, result, "Reading %s at byte %llu failed: %s.", path,
+    disk_extent_path(s->d, e, path);
+    return home_fail(&s->d->base, result, "Reading %s at byte %llu failed: %s.", path,
                      (unsigned long long)position, err_name(result));
 }
 
-static err_t extent_size(struct scan *s, u32 extent_index, u64 *size)
+/* The window looks at this extent, which is open. */
+static err_t scan_aim(struct scan *s, u32 extent_index)
 {
-    const u8 *ignored;
-    TRY(scan_bytes(s, extent_index, 0, 0, 0, &ignored)); /* aims the window */
-    *size = s->window.size;
+    assert(extent_index < s->files->extent_count);
+    struct extent *e = s->files->extents[extent_index];
+    TRY(disk_extent_open_now(s->d, e));
+    if (s->window_extent == extent_index) {
+        s->window.file = e->file; /* it may have been closed in between, for the limit of open files */
+        return OK;
+    }
+    err_t result = window_aim(&s->window, e->file);
+    if (result != OK) {
+        return read_failed(s, e, 0, result);
+    }
+    s->window_extent = extent_index;
     return OK;
+}
+
+/* `bytes` at a place of an extent; beyond the file's end there are zeros. */
+static err_t scan_bytes(struct scan *s, u32 extent_index, u64 position, u64 bytes, u64 ahead, const u8 **out)
+{
+    TRY(scan_aim(s, extent_index));
+    err_t result = window_bytes(&s->window, position, bytes, ahead, out);
+    return result == OK ? OK : read_failed(s, s->files->extents[extent_index], position, result);
 }
 
 static err_t scan_damaged(struct scan *s, u64 slot, u32 extent_index, u64 position, const char *what)
@@ -352,8 +350,8 @@ static err_t durable_search(struct scan *s)
 {
     u64 from = s->position;
     for (u32 i = s->extent_index; i < s->files->extent_count; i++, from = 0) {
-        u64 size;
-        TRY(extent_size(s, i, &size));
+        TRY(scan_aim(s, i));
+        u64 size = s->window.size;
         for (u64 at = from; at + FRAME_HEADER_BYTES <= size && s->durable <= s->slot; at += DISK_UNIT) {
             const u8 *data;
             struct frame_header h;
@@ -418,8 +416,8 @@ static err_t canary_skip_ahead(struct scan *s, bool *skipped)
     *skipped = false;
     u64 from = s->position;
     for (u32 i = s->extent_index; i < s->files->extent_count; i++, from = 0) {
-        u64 size;
-        TRY(extent_size(s, i, &size));
+        TRY(scan_aim(s, i));
+        u64 size = s->window.size;
         for (u64 at = from; at + FRAME_HEADER_BYTES <= size; at += DISK_UNIT) {
             const u8 *data;
             struct frame_header h;
@@ -495,7 +493,6 @@ err_t disk_wal_scan(struct home *h, u64 wal, u64 nonce, u64 sealed_length,
     err_t e = OK;
     if (s->files == NULL) {
         /* A session that never wrote; it must not get an entry, or it would look like data. */
-        *length = 0;
         if (sealed_length != UINT64_MAX && sealed_length > 0) {
             e = home_fail(h, ERR_CORRUPT,
                           "WAL %llu has %llu slots according to the metadata, but no files in %s/wal. Nothing was "
@@ -503,7 +500,9 @@ err_t disk_wal_scan(struct home *h, u64 wal, u64 nonce, u64 sealed_length,
                           (unsigned long long)wal, (unsigned long long)sealed_length, d->directory);
         }
         mem_free(s);
-        return e;
+        TRY(e);
+        *length = 0;
+        return OK;
     }
     window_init(&s->window, d);
     u64 found = 0;

@@ -216,7 +216,8 @@ void home_init(struct home *h, const struct home_ops *ops, struct io *io)
 
 static void wake_soon(struct home *h)
 {
-    io_timer_start(h->io, &h->soon, io_now_ns(h->io));
+    /* One nanosecond on: never in the turn that started it, always in the next. */
+    io_timer_start(h->io, &h->soon, io_now_ns(h->io) + 1);
 }
 
 void home_finish_write_soon(struct home *h, struct home_write *w, err_t result)
