@@ -79,6 +79,8 @@ static err_t broker_start_storage(struct broker *b)
         .home = b->home,
         .log = b->log,
         .node_id = BROKER_NODE_ID,
+        .fenced = log_fenced,
+        .user = b,
     };
     b->cluster = cluster_create(&cluster);
     err_t e = cluster_start(b->cluster);

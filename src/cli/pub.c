@@ -34,12 +34,14 @@ static void delivered(rd_kafka_t *rk, const rd_kafka_message_t *message, void *o
 static rd_kafka_resp_err_t produce(struct pub *p, const char *value, size_t len)
 {
     const struct rdkafka *rd = p->rd;
+    const char *key = p->key; /* the macros below cast what they are given as it stands */
+    size_t key_bytes = key == NULL ? 0 : strlen(key);
     for (;;) {
         rd_kafka_headers_t *headers = p->headers == NULL ? NULL : rd->rd_kafka_headers_copy(p->headers);
         rd_kafka_resp_err_t err = rd->rd_kafka_producev(
             p->client, RD_KAFKA_V_TOPIC(p->topic), RD_KAFKA_V_PARTITION(p->partition),
             RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_VALUE((void *)(uintptr_t)value, len),
-            RD_KAFKA_V_KEY(p->key, key_bytes), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
+            RD_KAFKA_V_KEY(key, key_bytes), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
         if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
             p->sent++;
             rd->rd_kafka_poll(p->client, 0);

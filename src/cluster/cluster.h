@@ -19,6 +19,8 @@ struct cluster_params {
     struct log *log;
     i32 node_id;
     u32 snapshot_every; /* slots between snapshots; 0 = 1024 */
+    void (*fenced)(void *user, err_t why); /* a metadata write failed for good; may be NULL */
+    void *user;
 };
 MUST_USE struct cluster *cluster_create(const struct cluster_params *params);
 void cluster_destroy(struct cluster *c);
