@@ -34,8 +34,15 @@ def produce(options):
 
     def send(i):
         key, value, headers = records.make("full", options.seed, i)
-        producer.produce(options.topic, partition=i % options.partitions, key=key, value=value,
-                         headers=list(headers), timestamp=options.base_ms + i, on_delivery=delivered)
+        producer.produce(
+            options.topic,
+            partition=i % options.partitions,
+            key=key,
+            value=value,
+            headers=list(headers),
+            timestamp=options.base_ms + i,
+            on_delivery=delivered,
+        )
         producer.poll(0)
 
     def flush():
@@ -46,16 +53,18 @@ def produce(options):
 
 
 def consume(options):
-    consumer = Consumer({
-        "bootstrap.servers": options.brokers,
-        "group.id": "compat",  # asked for by the library; assignment makes no use of it
-        "enable.auto.commit": False,
-        "auto.offset.reset": "error",
-        "check.crcs": True,
-        "fetch.wait.max.ms": 100,
-        "error_cb": quiet,
-        "log_level": 0,
-    })
+    consumer = Consumer(
+        {
+            "bootstrap.servers": options.brokers,
+            "group.id": "compat",  # asked for by the library; assignment makes no use of it
+            "enable.auto.commit": False,
+            "auto.offset.reset": "error",
+            "check.crcs": True,
+            "fetch.wait.max.ms": 100,
+            "error_cb": quiet,
+            "log_level": 0,
+        }
+    )
     unfinished = {}
     assignment = []
     for p in range(options.partitions):
@@ -75,9 +84,17 @@ def consume(options):
                 p, offset = message.partition(), message.offset()
                 if p not in unfinished:
                     continue
-                records.write_dump(dump, records.Record(
-                    p, offset, message.timestamp()[1], message.key(), message.value(),
-                    tuple(message.headers() or ())))
+                records.write_dump(
+                    dump,
+                    records.Record(
+                        p,
+                        offset,
+                        message.timestamp()[1],
+                        message.key(),
+                        message.value(),
+                        tuple(message.headers() or ()),
+                    ),
+                )
                 if offset + 1 >= unfinished[p]:
                     del unfinished[p]
     consumer.close()

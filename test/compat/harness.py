@@ -2,13 +2,14 @@
 
 Three things live here.
 
-  Report     prints `ok NAME`, `FAIL NAME why`, `skip NAME why` as they happen, counts them, and closes
-             with a line that says how many.
-  Toolbox    gets what the tests stand on, once, into the build folder: a Python environment, jars, a Go
-             program, C programs. A tool that cannot be had is a skip with its reason, except in CI
-             (CI=true), where it is a failure: nothing is skipped there.
-  Odradek    one broker process on its own data folder: start, kill, stop, start again on the same port.
-             kafka_node.KafkaNode has the same methods, so every case can be tried on Apache Kafka first.
+  Report     prints `ok NAME`, `FAIL NAME why`, `skip NAME why` as they happen, counts them, and
+             closes with a line that says how many.
+  Toolbox    gets what the tests stand on, once, into the build folder: a Python environment, jars,
+             a Go program, C programs. A tool that cannot be had is a skip with its reason, except
+             in CI (CI=true), where it is a failure: nothing is skipped there.
+  Odradek    one broker process on its own data folder: start, kill, stop, start again on the same
+             port. kafka_node.KafkaNode has the same methods, so every case can be tried on Apache
+             Kafka first.
 
 Standard library only: this file runs before anything is installed.
 """
@@ -73,7 +74,7 @@ class Report:
         self.say(f"skip {name} {why}")
 
     def case(self, name, function, *arguments):
-        """Run one case; True when it passed. A string returned by the function is printed with the ok."""
+        """Run one case; True when it passed. A string it returns is printed with the ok."""
         started = time.monotonic()
         try:
             detail = function(*arguments)
@@ -105,7 +106,9 @@ class Report:
                 self.say(f"  {what:<{width}}  {version}")
         seconds = time.monotonic() - self.started
         self.say(f"\n{self.suite} took {seconds:.0f} s")
-        self.say(f"{self.suite}: {self.passed} passed, {self.failed} failed, {self.skipped} skipped")
+        self.say(
+            f"{self.suite}: {self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+        )
         return 1 if self.failed or not self.passed else 0
 
 
@@ -117,11 +120,17 @@ def shorten(command):
 def run(command, timeout=60, check_status=True, **options):
     """Run a command to its end and return the CompletedProcess with text output."""
     options.setdefault("text", True)
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, **options)
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, **options
+    )
     if check_status and done.returncode != 0:
-        errors = done.stderr if isinstance(done.stderr, str) else done.stderr.decode(errors="replace")
+        errors = (
+            done.stderr if isinstance(done.stderr, str) else done.stderr.decode(errors="replace")
+        )
         output = done.stdout if isinstance(done.stdout, str) else ""
-        raise Failed(f"exit {done.returncode} from {shorten(command)}: {last_lines(errors or output)}")
+        raise Failed(
+            f"exit {done.returncode} from {shorten(command)}: {last_lines(errors or output)}"
+        )
     return done
 
 
@@ -130,17 +139,19 @@ def last_lines(text, count=3):
     return " | ".join(lines[-count:]) if lines else "(no output)"
 
 
-# ---------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------
 # Tools
 
 
 def newer(target, *sources):
     """True when target exists and is not older than any of the sources."""
-    return os.path.exists(target) and all(os.path.getmtime(target) >= os.path.getmtime(s) for s in sources)
+    return os.path.exists(target) and all(
+        os.path.getmtime(target) >= os.path.getmtime(s) for s in sources
+    )
 
 
 def data_root():
-    """Where the brokers under test keep their data: on the disk of the build, where O_DIRECT works."""
+    """Where the brokers under test keep their data: on the build's disk, where O_DIRECT works."""
     folder = os.environ.get("ODRADEK_TEST_DATA", os.path.join(BUILD, "test-data"))
     os.makedirs(folder, exist_ok=True)
     return folder
@@ -152,20 +163,43 @@ def c_program(source, libraries=()):
     target = os.path.join(BUILD, "compat", name)
     if newer(target, source):
         return target
-    compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    compiler = (
+        os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    )
     if not compiler:
         raise Unavailable("no C compiler: apt-get install gcc")
     flags = []
     if libraries:
-        asked = subprocess.run(["pkg-config", "--cflags", "--libs", *libraries],
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        asked = subprocess.run(
+            ["pkg-config", "--cflags", "--libs", *libraries],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         if asked.returncode != 0:
-            raise Unavailable(f"{' '.join(libraries)} is not installed: apt-get install librdkafka-dev pkg-config")
+            raise Unavailable(
+                f"{' '.join(libraries)} is not installed: apt-get install librdkafka-dev pkg-config"
+            )
         flags = asked.stdout.split()
     os.makedirs(os.path.dirname(target), exist_ok=True)
     partial = f"{target}.{os.getpid()}"
-    run([*compiler.split(), "-std=gnu17", "-O2", "-g", "-Wall", "-Wextra", "-Werror", "-D_GNU_SOURCE",
-         "-o", partial, source, *flags], timeout=120)
+    run(
+        [
+            *compiler.split(),
+            "-std=gnu17",
+            "-O2",
+            "-g",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-D_GNU_SOURCE",
+            "-o",
+            partial,
+            source,
+            *flags,
+        ],
+        timeout=120,
+    )
     os.replace(partial, target)
     return target
 
@@ -184,9 +218,23 @@ def python_environment():
         return python
     try:
         run([sys.executable, "-m", "venv", "--clear", folder], timeout=120)
-        run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-r", requirements], timeout=300)
+        run(
+            [
+                python,
+                "-m",
+                "pip",
+                "install",
+                "-q",
+                "--disable-pip-version-check",
+                "-r",
+                requirements,
+            ],
+            timeout=300,
+        )
     except (Failed, subprocess.TimeoutExpired) as failure:
-        raise Unavailable(f"no Python environment (needs python3-venv and PyPI): {failure}") from failure
+        raise Unavailable(
+            f"no Python environment (needs python3-venv and PyPI): {failure}"
+        ) from failure
     open(stamp, "w").close()
     return python
 
@@ -203,7 +251,15 @@ def java_jars(profile=None):
             raise Unavailable("no Maven to fetch Kafka's tools with: apt-get install maven")
         shutil.rmtree(folder, ignore_errors=True)
         os.makedirs(folder)
-        command = ["mvn", "-q", "-B", "-f", pom, "dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
+        command = [
+            "mvn",
+            "-q",
+            "-B",
+            "-f",
+            pom,
+            "dependency:copy-dependencies",
+            f"-DoutputDirectory={folder}",
+        ]
         try:
             run(command + ([f"-P{profile}"] if profile else []), timeout=300)
         except (Failed, subprocess.TimeoutExpired) as failure:
@@ -244,12 +300,12 @@ def kcat_program():
     return found
 
 
-# ---------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------
 # The broker
 
 
 class Odradek:
-    """A broker process. `address` is HOST:PORT once it is ready, and stays the same over restarts."""
+    """A broker process. `address` is HOST:PORT once it is ready, the same over restarts."""
 
     kind = "odradek"
     READY = re.compile(r"Ready in (\d+(?:\.\d+)?) ms on (\S+:\d+)\.")
@@ -258,9 +314,9 @@ class Odradek:
         self.data = os.path.join(data_root(), f"{name}-{os.getpid()}")
         shutil.rmtree(self.data, ignore_errors=True)
         self.log_path = self.data + ".log"
-        self.options = list(options)      # key=value, each given as --set
+        self.options = list(options)  # key=value, each given as --set
         self.arguments = list(arguments)  # further arguments as they are
-        self.wrapper = list(wrapper)      # a command that execs the broker
+        self.wrapper = list(wrapper)  # a command that execs the broker
         self.address = None
         self.process = None
         self.ready_ms = None
@@ -269,21 +325,39 @@ class Odradek:
 
     def command(self):
         settings = [part for option in self.options for part in ("--set", option)]
-        return [*self.wrapper, PROGRAM, "serve", "--data", self.data,
-                "--listen", self.address or "127.0.0.1:0", *self.arguments, *settings]
+        return [
+            *self.wrapper,
+            PROGRAM,
+            "serve",
+            "--data",
+            self.data,
+            "--listen",
+            self.address or "127.0.0.1:0",
+            *self.arguments,
+            *settings,
+        ]
 
     def start(self, timeout=30):
         if not os.path.exists(PROGRAM):
             raise Failed(f"no broker at {PROGRAM}: ./dev build")
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                            stderr=log, text=True, preexec_fn=self.preexec)
+            self.process = subprocess.Popen(
+                self.command(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                preexec_fn=self.preexec,
+            )
         line = self._ready_line(timeout)
         match = self.READY.search(line)
         check(match, f"the broker's Ready line is {line!r}")
         self.ready_ms = float(match.group(1))
         if self.address:
-            check(self.address == match.group(2), f"asked for {self.address}, the Ready line says {match.group(2)}")
+            check(
+                self.address == match.group(2),
+                f"asked for {self.address}, the Ready line says {match.group(2)}",
+            )
         self.address = match.group(2)
         return self
 
@@ -304,7 +378,9 @@ class Odradek:
             raise Failed(f"the broker was not ready after {timeout} s: {self.log_tail()}")
         if not found:
             status = self.process.wait(10)
-            raise Failed(f"the broker ended before it was ready, status {status}: {self.log_tail()}")
+            raise Failed(
+                f"the broker ended before it was ready, status {status}: {self.log_tail()}"
+            )
         return found[0]
 
     def kill(self):
@@ -374,6 +450,7 @@ def new_broker(name, **settings):
     """The broker under test: ours, or with COMPAT_BROKER=kafka an Apache Kafka node."""
     if os.environ.get("COMPAT_BROKER") == "kafka":
         from kafka_node import KafkaNode
+
         return KafkaNode(name)
     return Odradek(name, **settings)
 
@@ -381,8 +458,11 @@ def new_broker(name, **settings):
 def broker_version():
     if os.environ.get("COMPAT_BROKER") == "kafka":
         from kafka_node import kafka_version
+
         return "Apache Kafka " + kafka_version()
-    done = subprocess.run([PROGRAM, "version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        [PROGRAM, "version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     return done.stdout.strip().splitlines()[0] if done.stdout.strip() else "unknown"
 
 

@@ -1,7 +1,7 @@
-"""One Apache Kafka node (KRaft, broker and controller in one process) from the jars of Maven Central.
+"""One Apache Kafka node (KRaft, broker and controller in one process), jars from Maven Central.
 
-The yardstick: a case that fails on Odradek is run on this first, to tell a broker that is wrong from a
-test that is. `COMPAT_BROKER=kafka test/compat/run` runs the whole suite on it. By hand:
+The yardstick: a case that fails on Odradek is run on this first, to tell a broker that is wrong
+from a test that is. `COMPAT_BROKER=kafka test/compat/run` runs the whole suite on it. By hand:
 
     python3 test/compat/kafka_node.py            starts a node and prints its address until Ctrl-C
 
@@ -66,25 +66,50 @@ class KafkaNode:
         self.ready_ms = None
         self.properties = os.path.join(self.data, "server.properties")
         with open(self.properties, "w") as file:
-            file.write(PROPERTIES.format(port=self.port, controller_port=free_port(),
-                                         data=os.path.join(self.data, "logs")) + extra_properties)
-        harness.run(self.java("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", self.properties))
+            file.write(
+                PROPERTIES.format(
+                    port=self.port,
+                    controller_port=free_port(),
+                    data=os.path.join(self.data, "logs"),
+                )
+                + extra_properties
+            )
+        harness.run(
+            self.java("kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", self.properties)
+        )
 
     def java(self, main_class, *arguments):
-        return ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx1g",
-                "-cp", harness.java_jars("broker"), main_class, *arguments]
+        return [
+            "java",
+            "-XX:TieredStopAtLevel=1",
+            "-XX:+UseSerialGC",
+            "-Xmx1g",
+            "-cp",
+            harness.java_jars("broker"),
+            main_class,
+            *arguments,
+        ]
 
     def start(self, timeout=60):
         started = time.monotonic()
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(self.java("kafka.Kafka", self.properties), stdin=subprocess.DEVNULL,
-                                            stdout=log, stderr=log)
+            self.process = subprocess.Popen(
+                self.java("kafka.Kafka", self.properties),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
         client = harness.rdkafka_client()
         while time.monotonic() - started < timeout:
             if self.process.poll() is not None:
-                raise harness.Failed(f"Kafka ended, status {self.process.returncode}: {self.log_tail()}")
-            answer = subprocess.run([client, "ping", "--brokers", self.address],
-                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                raise harness.Failed(
+                    f"Kafka ended, status {self.process.returncode}: {self.log_tail()}"
+                )
+            answer = subprocess.run(
+                [client, "settled", "--brokers", self.address],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
             if answer.returncode == 0:
                 self.ready_ms = (time.monotonic() - started) * 1000
                 return self

@@ -28,8 +28,14 @@ def produce(options):
 
     def send(i):
         key, value, headers = records.make("bytes", options.seed, i)
-        future = producer.send(options.topic, key=key, value=value, headers=list(headers),
-                               partition=i % options.partitions, timestamp_ms=options.base_ms + i)
+        future = producer.send(
+            options.topic,
+            key=key,
+            value=value,
+            headers=list(headers),
+            partition=i % options.partitions,
+            timestamp_ms=options.base_ms + i,
+        )
         future.add_errback(failures.append)
         waiting.append(future)
 
@@ -46,8 +52,13 @@ def produce(options):
 
 
 def consume(options):
-    consumer = KafkaConsumer(bootstrap_servers=options.brokers, group_id=None, enable_auto_commit=False,
-                             auto_offset_reset="none", check_crcs=True)
+    consumer = KafkaConsumer(
+        bootstrap_servers=options.brokers,
+        group_id=None,
+        enable_auto_commit=False,
+        auto_offset_reset="none",
+        check_crcs=True,
+    )
     partitions = [TopicPartition(options.topic, p) for p in range(options.partitions)]
     firsts = consumer.beginning_offsets(partitions)
     unfinished = {p: end for p, end in consumer.end_offsets(partitions).items() if end > firsts[p]}
@@ -63,16 +74,26 @@ def consume(options):
                 for message in messages:
                     if partition not in unfinished:
                         break
-                    records.write_dump(dump, records.Record(
-                        partition.partition, message.offset, message.timestamp, message.key,
-                        message.value, tuple(message.headers)))
+                    records.write_dump(
+                        dump,
+                        records.Record(
+                            partition.partition,
+                            message.offset,
+                            message.timestamp,
+                            message.key,
+                            message.value,
+                            tuple(message.headers),
+                        ),
+                    )
                     if message.offset + 1 >= unfinished[partition]:
                         del unfinished[partition]
     consumer.close()
 
 
 def main():
-    logging.disable(logging.CRITICAL)  # lost connections are expected: the broker is killed on purpose
+    logging.disable(
+        logging.CRITICAL
+    )  # lost connections are expected: the broker is killed on purpose
     options = client.parse()
     if options.command == "version":
         print(kafka.__version__)

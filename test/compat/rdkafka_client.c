@@ -2,19 +2,23 @@
    test/crash and test/limits, and the harness's own hand for topics and offsets.
 
      ping     --brokers B                         0 when the broker answers Metadata
+     settled  --brokers B                         0 when every partition there is tells its offsets
      create   --brokers B NAME:PARTITIONS...      creates topics, waits until each has its leaders
      ends     --brokers B --topic T --partitions P      prints "PARTITION FIRST END" lines
      produce  --brokers B --topic T --partitions P --count N --codec C --idempotent yes|no --acks A
               --seed S --base-ms M [--pause]      the records of records.py, shape full
-     consume  --brokers B --topic T --partitions P --out FILE     everything up to the end, as a dump
-     load     --brokers B --topic T --partitions P --seed S --size BYTES (--count N | --seconds X)
+     consume  --brokers B --topic T --partitions P --out FILE     everything up to the end, as a
+   dump load     --brokers B --topic T --partitions P --seed S --size BYTES (--count N | --seconds
+   X)
               [--idempotent ...] [--acks A] [--codec C] [--linger-ms L] [--in-flight I]
               as fast as it goes; prints "acked N" on the way and "PARTITION COUNT HASH" lines
-     verify   --brokers B --topic T --partitions P --seed S --size BYTES
-              reads what load wrote; same lines, and the reason and exit 1 if a record is not right
+     verify   --brokers B --topic T --partitions P --seed S --size BYTES [--at-least-once --count N]
+              reads what load wrote; same lines, and the reason and exit 1 if a record is not right.
+              At least once: each record may be there more than once and in any order, none is
+   missing
 
-   With --pause, produce prints "half" once two fifths are acknowledged, waits for a line on stdin and
-   sends the rest at an easy pace over some seconds: the time in which the broker is killed.
+   With --pause, produce prints "half" once two fifths are acknowledged, waits for a line on stdin
+   and sends the rest at an easy pace over some seconds: the time in which the broker is killed.
 
    Every function either succeeds or ends the process through fatal(). */
 
@@ -48,13 +52,14 @@ struct options {
     int64_t base_ms;
     int64_t size;
     bool pause;
+    bool at_least_once;
 };
 
 /* Set by the delivery report callback, on the thread that polls. */
 static int64_t acked_count;
 static int64_t failed_count;
 
-static int command_ping(const struct options *options);
+static int command_ping(const struct options *options, bool all_partitions);
 static int command_create(const struct options *options, int count, char **specifications);
 static int command_ends(const struct options *options);
 static int command_produce(const struct options *options);
@@ -89,6 +94,10 @@ static int parse_options(struct options *options, int argc, char **argv)
     for (; i < argc && strncmp(argv[i], "--", 2) == 0; i++) {
         if (strcmp(argv[i], "--pause") == 0) {
             options->pause = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--at-least-once") == 0) {
+            options->at_least_once = true;
             continue;
         }
         if (i + 1 == argc)
@@ -141,7 +150,9 @@ int main(int argc, char **argv)
     int rest = parse_options(&options, argc, argv);
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (strcmp(argv[1], "ping") == 0)
-        return command_ping(&options);
+        return command_ping(&options, false);
+    if (strcmp(argv[1], "settled") == 0)
+        return command_ping(&options, true);
     if (strcmp(argv[1], "create") == 0)
         return command_create(&options, argc - rest, argv + rest);
     if (strcmp(argv[1], "ends") == 0)
@@ -237,7 +248,8 @@ static rd_kafka_t *producer_create(const struct options *options)
     return handle_create(RD_KAFKA_PRODUCER, conf, options);
 }
 
-/* A consumer that assigns; the group id is there because rd_kafka_assign wants one, it commits nothing. */
+/* A consumer that assigns; the group id is there because rd_kafka_assign wants one, it commits
+ * nothing. */
 static rd_kafka_t *consumer_create(const struct options *options)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -284,16 +296,28 @@ static void flush_all(rd_kafka_t *rk, int64_t wanted)
 /* ------------------------------------------------------------------------------------------------
    Topics and offsets */
 
-static int command_ping(const struct options *options)
+static bool topic_answers(rd_kafka_t *rk, const struct rd_kafka_metadata_topic *topic)
+{
+    int64_t first, end;
+    bool all = topic->err == RD_KAFKA_RESP_ERR_NO_ERROR;
+    for (int p = 0; all && p < topic->partition_cnt; p++)
+        all = rd_kafka_query_watermark_offsets(rk, topic->topic, topic->partitions[p].id, &first,
+                                               &end, 2000) == RD_KAFKA_RESP_ERR_NO_ERROR;
+    return all;
+}
+
+static int command_ping(const struct options *options, bool all_partitions)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     rd_kafka_conf_set_log_cb(conf, log_nothing);
     rd_kafka_t *rk = handle_create(RD_KAFKA_PRODUCER, conf, options);
     const struct rd_kafka_metadata *metadata;
-    rd_kafka_resp_err_t err = rd_kafka_metadata(rk, 1, NULL, &metadata, 2000);
-    bool answered = err == RD_KAFKA_RESP_ERR_NO_ERROR && metadata->broker_cnt > 0;
-    if (err == RD_KAFKA_RESP_ERR_NO_ERROR)
-        rd_kafka_metadata_destroy(metadata);
+    if (rd_kafka_metadata(rk, 1, NULL, &metadata, 2000) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return 1;
+    bool answered = metadata->broker_cnt > 0;
+    for (int t = 0; answered && all_partitions && t < metadata->topic_cnt; t++)
+        answered = topic_answers(rk, &metadata->topics[t]);
+    rd_kafka_metadata_destroy(metadata);
     rd_kafka_destroy(rk);
     return answered ? 0 : 1;
 }
@@ -331,7 +355,8 @@ static int command_create(const struct options *options, int count, char **speci
             fatal("%s is not NAME:PARTITIONS", specifications[i]);
         *colon = 0;
         partitions[i] = (int)strtol(colon + 1, NULL, 10);
-        topics[i] = rd_kafka_NewTopic_new(specifications[i], partitions[i], 1, reason, sizeof reason);
+        topics[i] =
+            rd_kafka_NewTopic_new(specifications[i], partitions[i], 1, reason, sizeof reason);
         if (topics[i] == NULL)
             fatal("%s: %s", specifications[i], reason);
     }
@@ -386,7 +411,8 @@ static size_t make_filler(int64_t i, char *out)
     uint32_t state = (uint32_t)(uint64_t)(i * 2654435761 + 1);
     for (size_t j = 0; j < length; j++) {
         state = state * 1664525 + 1013904223;
-        out[j] = i % 2 == 0 ? (char)('a' + (i + (int64_t)j) % 26) : (char)(0x80 | (state >> 24 & 0x7f));
+        out[j] =
+            i % 2 == 0 ? (char)('a' + (i + (int64_t)j) % 26) : (char)(0x80 | (state >> 24 & 0x7f));
     }
     return length;
 }
@@ -414,7 +440,8 @@ static void produce_record(rd_kafka_t *rk, const struct options *options, int64_
 {
     char key[64], value[512];
     int key_length = snprintf(key, sizeof key, "key-%" PRId64 "-%" PRId64, options->seed, i);
-    int value_length = snprintf(value, sizeof value, "value-%" PRId64 "-%" PRId64 "-", options->seed, i);
+    int value_length =
+        snprintf(value, sizeof value, "value-%" PRId64 "-%" PRId64 "-", options->seed, i);
     size_t filled = make_filler(i, value + value_length);
     bool key_null = i % 7 == 3, value_null = i % 11 == 5;
     size_t key_size = !key_null && i % 17 == 9 ? 0 : (size_t)key_length;
@@ -562,8 +589,8 @@ static int command_consume(const struct options *options)
 }
 
 /* ------------------------------------------------------------------------------------------------
-   Load and its check: record i is in partition i % partitions, its value is a function of seed and i,
-   and each partition has one hash over the values in order */
+   Load and its check: record i is in partition i % partitions, its value is a function of seed and
+   i, and each partition has one hash over the values in order */
 
 struct partition_sum {
     int64_t count;
@@ -575,7 +602,8 @@ static struct partition_sum sums[PARTITIONS_MAX];
 static void make_load(const struct options *options, int64_t i, uint64_t *words)
 {
     size_t count = (size_t)options->size / 8;
-    uint64_t state = ((uint64_t)options->seed << 40) ^ ((uint64_t)i * 0x9e3779b97f4a7c15u) ^ 0x2545f491u;
+    uint64_t state =
+        ((uint64_t)options->seed << 40) ^ ((uint64_t)i * 0x9e3779b97f4a7c15u) ^ 0x2545f491u;
     words[0] = (uint64_t)i;
     for (size_t w = 1; w < count; w++) {
         state ^= state << 13;
@@ -612,8 +640,8 @@ static int command_load(const struct options *options)
     for (; options->count > 0 ? i < options->count : now_ms() < deadline_ms; i++) {
         int32_t p = (int32_t)(i % options->partitions);
         make_load(options, i, words);
-        while (rd_kafka_produce(topic, p, RD_KAFKA_MSG_F_COPY, words, (size_t)options->size, NULL, 0,
-                                NULL) != 0) {
+        while (rd_kafka_produce(topic, p, RD_KAFKA_MSG_F_COPY, words, (size_t)options->size, NULL,
+                                0, NULL) != 0) {
             if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL)
                 fatal("produce: %s", rd_kafka_err2str(rd_kafka_last_error()));
             rd_kafka_poll(rk, 10);
@@ -628,7 +656,8 @@ static int command_load(const struct options *options)
         }
     }
     if (options->count == 0) {
-        /* A measurement: what was acknowledged in the time given, the rest of the queue is dropped. */
+        /* A measurement: what was acknowledged in the time given, the rest of the queue is dropped.
+         */
         printf("rate %.0f\n", (double)acked_count * 1000 / (double)(now_ms() - started_ms));
         rd_kafka_purge(rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
         _exit(0);
@@ -649,13 +678,13 @@ static int command_load(const struct options *options)
     return 0;
 }
 
-static void verify_record(const struct options *options, const rd_kafka_message_t *message)
+static void verify_in_order(const struct options *options, const rd_kafka_message_t *message)
 {
     static uint64_t words[VALUE_MAX / 8];
     struct partition_sum *sum = &sums[message->partition];
     if (message->len != (size_t)options->size)
-        fatal("partition %" PRId32 " offset %" PRId64 ": %zu bytes, not %" PRId64, message->partition,
-              message->offset, message->len, options->size);
+        fatal("partition %" PRId32 " offset %" PRId64 ": %zu bytes, not %" PRId64,
+              message->partition, message->offset, message->len, options->size);
     memcpy(words, message->payload, message->len);
     int64_t i = (int64_t)words[0];
     int64_t due = sum->next * options->partitions + message->partition;
@@ -668,9 +697,43 @@ static void verify_record(const struct options *options, const rd_kafka_message_
     sum_add(sum, words, (size_t)options->size / 8);
 }
 
+/* One flag per record that load wrote. */
+static bool *seen;
+static int64_t seen_count;
+
+static void verify_presence(const struct options *options, const rd_kafka_message_t *message)
+{
+    static uint64_t words[VALUE_MAX / 8];
+    int64_t i = -1;
+    if (message->len == (size_t)options->size)
+        memcpy(&i, message->payload, sizeof i);
+    if (i < 0 || i >= options->count || i % options->partitions != message->partition)
+        fatal("partition %" PRId32 " offset %" PRId64 ": not a record that was written",
+              message->partition, message->offset);
+    make_load(options, i, words);
+    if (memcmp(words, message->payload, message->len) != 0)
+        fatal("partition %" PRId32 " offset %" PRId64 ": record %" PRId64 " has other bytes",
+              message->partition, message->offset, i);
+    sums[message->partition].count++;
+    if (!seen[i])
+        seen_count++;
+    seen[i] = true;
+}
+
 static int command_verify(const struct options *options)
 {
-    read_all(options, verify_record);
+    if (!options->at_least_once) {
+        read_all(options, verify_in_order);
+        print_sums(options);
+        return 0;
+    }
+    seen = calloc((size_t)options->count, sizeof *seen);
+    if (seen == NULL)
+        fatal("out of memory");
+    read_all(options, verify_presence);
+    if (seen_count != options->count)
+        fatal("%" PRId64 " of %" PRId64 " records are missing", options->count - seen_count,
+              options->count);
     print_sums(options);
     return 0;
 }
