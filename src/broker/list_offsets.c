@@ -14,6 +14,8 @@ enum list_offsets_special {
     LIST_EARLIEST_PENDING_UPLOAD = -6 /* v11 */
 };
 
+enum { LEADER_EPOCH_FROM = 4 };
+
 struct list_offsets {
     struct request *r;
     const struct list_offsets_request *q;
@@ -88,6 +90,9 @@ static void load_done(struct log_load *load, err_t result)
     if (result == OK && !found && target != LIST_MAX_TIMESTAMP) {
         l->search_from = l->run_next; /* the run promised by its largest timestamp, but below search_from */
     } else {
+        if (l->r->version < LEADER_EPOCH_FROM) {
+            row->leader_epoch = -1;
+        }
         l->partition++;
         l->search_from = 0;
     }
@@ -204,8 +209,11 @@ static void list_step(struct list_offsets *l)
         for (; l->partition < t->partitions.count; l->partition++) {
             struct list_offsets_response_partition *row =
                 &l->response.topics.items[l->topic].partitions.items[l->partition];
-            if (row->error_code == KERR_NONE && !list_partition(l, t, l->partition, row)) {
+            if (!list_partition(l, t, l->partition, row)) {
                 return;
+            }
+            if (l->r->version < LEADER_EPOCH_FROM) {
+                row->leader_epoch = -1;
             }
         }
     }

@@ -18,7 +18,6 @@
 /* Results wait until we ask for them, instead of interrupting the loop's other system calls; only
    the loop's thread submits. Older kernels know less. */
 static const u32 setup_flags[] = {
-    IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
     IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
     0,
 };
