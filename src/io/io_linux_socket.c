@@ -232,18 +232,29 @@ err_t linux_connect(struct io *io, const char *host, u16 port, struct io_sock **
 
 /* ---- listeners ----------------------------------------------------------------------------- */
 
-static bool accept_and_refuse(struct io_linux *l, struct io_listener *listener)
+static void open_spare(struct io_linux *l)
 {
     if (l->spare_fd < 0) {
-        return false;
+        l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    }
+}
+
+/* Gives up the spare descriptor for one connection. Returns what came of it: 0 or errno; EAGAIN
+   when nobody waits (out of descriptors, the kernel says so before it looks). */
+static int accept_and_refuse(struct io_linux *l, struct io_listener *listener)
+{
+    if (l->spare_fd < 0) {
+        return EMFILE;
     }
     close(l->spare_fd);
+    l->spare_fd = -1;
     int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
+    int result = fd >= 0 ? 0 : errno;
     if (fd >= 0) {
         close(fd);
     }
-    l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    return fd >= 0;
+    open_spare(l);
+    return result;
 }
 
 static void listener_rest(struct io_linux *l, struct io_listener *listener)
@@ -257,9 +268,6 @@ static void listener_wake(struct io_timer *t)
 {
     struct io_listener *listener = CONTAINER_OF(t, struct io_listener, retry);
     struct io_linux *l = linux_of(listener->io);
-    if (l->spare_fd < 0) {
-        l->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    }
     struct epoll_event readable = {.events = EPOLLIN, .data.ptr = &listener->source};
     epoll_ctl(l->epoll_fd, EPOLL_CTL_MOD, listener->fd, &readable);
 }
@@ -267,28 +275,27 @@ static void listener_wake(struct io_timer *t)
 /* False: nobody waits any more, or the listener rests. */
 static bool accept_failed(struct io_linux *l, struct io_listener *listener, int number)
 {
+    if (number == EMFILE || number == ENFILE) {
+        number = accept_and_refuse(l, listener);
+    }
     switch (number) {
     case EAGAIN:
         return false;
     case EMFILE:
     case ENFILE:
-        if (accept_and_refuse(l, listener)) {
-            return true;
-        }
-        listener_rest(l, listener);
-        return false;
     case ENOBUFS:
     case ENOMEM:
         listener_rest(l, listener);
         return false;
     default:
-        return true; /* this connection broke before it was ours; the next may be well */
+        return true; /* refused, or broken before it was ours; the next may be well */
     }
 }
 
 static void listener_ready(struct io_linux *l, struct source *source, u32 epoll_events)
 {
     struct io_listener *listener = CONTAINER_OF(source, struct io_listener, source);
+    open_spare(l); /* if somebody took it */
     /* accepted() may close the listener. */
     for (u32 i = 0; i < ACCEPTS_PER_TURN && listener->fd >= 0; i++) {
         int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
