@@ -291,10 +291,17 @@ struct piece {
     u64 next_offset;
 };
 
-/* Walks the batches of a run that is in memory: from the one that holds `from` to the last that ends at or
-   below `limit` and fits in bytes_max; one at least if one_batch. */
-static struct piece run_walk(const u8 *data, u32 data_bytes, u64 from, const struct partition_read *read,
-                             u32 bytes_max, bool one_batch)
+/* What may still be added to an answer. */
+struct want {
+    u64 from;
+    u64 limit;
+    u32 bytes_max;
+    bool one_batch; /* one whole batch is owed, however large */
+};
+
+/* Walks the batches of a run that is in memory: from the one that holds `from` to the last that ends
+   at or below `limit` and fits. */
+static struct piece run_walk(const u8 *data, u32 data_bytes, const struct want *want)
 {
     struct piece piece = {0};
     u32 at = 0;
@@ -303,13 +310,14 @@ static struct piece run_walk(const u8 *data, u32 data_bytes, u64 from, const str
         u64 next = load_be64(data + at) + load_be32(data + at + BATCH_AT_LAST_OFFSET_DELTA) + 1;
         assert(bytes >= BATCH_HEADER_BYTES);
         assert(bytes <= data_bytes - at);
-        if (next <= from) {
+        if (next <= want->from) {
             at += bytes;
             piece.skip = at;
             continue;
         }
-        bool fits = piece.bytes + (u64)bytes <= bytes_max || (one_batch && piece.bytes == 0);
-        if (next > read->limit_offset || !fits) {
+        bool owed = want->one_batch && piece.bytes == 0;
+        bool fits = piece.bytes + (u64)bytes <= want->bytes_max || owed;
+        if (next > want->limit || !fits) {
             break;
         }
         piece.bytes += bytes;
@@ -322,26 +330,21 @@ static struct piece run_walk(const u8 *data, u32 data_bytes, u64 from, const str
 /* What of run `index` belongs into the answer; bytes 0: nothing more. A cold run is taken whole or not
    at all, because where its batches begin is in its bytes: batches before the offset asked for are
    skipped by the client, and more than bytes_max comes only where one batch was owed. */
-static struct piece run_piece(struct partition *p, u32 index, const struct partition_read *read)
+static struct piece run_piece(struct partition *p, u32 index, const struct want *want)
 {
     const struct run *r = &p->runs[index];
-    u64 from = MAX(read->offset, r->base_offset);
     u64 next = index_next_offset(p, index);
-    u32 left = read->bytes_max - MIN(read->bytes_max, read->bytes);
-    bool one_batch = read->one_batch && read->bytes == 0;
-    bool whole = next <= read->limit_offset && r->bytes <= left;
-    if (whole && from == r->base_offset) {
-        return (struct piece){.bytes = r->bytes, .next_offset = next};
+    const struct piece all = {.bytes = r->bytes, .next_offset = next};
+    bool whole = next <= want->limit && r->bytes <= want->bytes_max;
+    if (whole && want->from <= r->base_offset) {
+        return all;
     }
     struct log_range range = run_range(p, r);
     const u8 *data = log_peek(p->log, &range);
     if (data != NULL) {
-        return run_walk(data, r->bytes, from, read, left, one_batch);
+        return run_walk(data, r->bytes, want);
     }
-    if (next <= read->limit_offset && (whole || one_batch)) {
-        return (struct piece){.bytes = r->bytes, .next_offset = next};
-    }
-    return (struct piece){0};
+    return next <= want->limit && (whole || want->one_batch) ? all : (struct piece){0};
 }
 
 /* Joins the range before if it ends where this one begins. false: the array is full. */
@@ -371,17 +374,23 @@ err_t partition_read(struct partition *p, struct partition_read *read)
     if (read->offset < p->start_offset || read->offset > p->end_offset) {
         return ERR_NOT_FOUND;
     }
-    read->limit_offset = MIN(read->limit_offset, p->high_watermark);
-    if (read->offset >= read->limit_offset) {
+    u64 limit = MIN(read->limit_offset, p->high_watermark);
+    if (read->offset >= limit) {
         return OK;
     }
     u32 index = index_find(p, read->offset);
-    for (; index < p->run_count && p->runs[index].base_offset < read->limit_offset; index++) {
+    for (; index < p->run_count && p->runs[index].base_offset < limit; index++) {
         const struct run *r = &p->runs[index];
         if ((r->flags & RUN_QUARANTINED) != 0) {
             return read->bytes > 0 ? OK : ERR_CORRUPT;
         }
-        struct piece piece = run_piece(p, index, read);
+        const struct want want = {
+            .from = read->offset,
+            .limit = limit,
+            .bytes_max = read->bytes_max - MIN(read->bytes_max, read->bytes),
+            .one_batch = read->one_batch && read->bytes == 0,
+        };
+        struct piece piece = run_piece(p, index, &want);
         if (piece.bytes == 0) {
             break;
         }
