@@ -80,6 +80,10 @@ static void linux_destroy(struct io *io)
     if (l->uses_ring) {
         ring_fini(l);
     }
+    struct list_node *n;
+    while ((n = list_pop_front(&l->closed_files)) != NULL) {
+        file_destroy(CONTAINER_OF(n, struct io_file, node));
+    }
     sockets_fini(l);
     if (l->signal_fd >= 0) {
         pthread_sigmask(SIG_SETMASK, &l->mask_before, NULL);
@@ -99,6 +103,7 @@ err_t io_linux_create(const struct io_linux_params *params, struct io **out)
     l->epoll_fd = l->spare_fd = l->back_fd = l->signal_fd = -1;
     list_init(&l->queued);
     list_init(&l->finished);
+    list_init(&l->closed_files);
     list_init(&l->back);
     list_init(&l->sockets);
     list_init(&l->changed);
@@ -144,6 +149,16 @@ void op_finish(struct io_linux *l, struct io_op *op, i64 result)
     op->result = result;
     op->state = OP_FINISHED;
     list_push_back(&l->finished, &op->node);
+    if (op->kind == OP_WORK) {
+        return;
+    }
+    struct io_file *f = op->file;
+    assert(f->op_count > 0);
+    f->op_count--;
+    if (f->closed && f->op_count == 0) {
+        list_remove(&f->node);
+        file_destroy(f);
+    }
 }
 
 static void deliver_finished(struct io_linux *l)
@@ -168,6 +183,8 @@ static void begin_transfer(struct io *io, struct io_op *op, enum op_kind kind)
 {
     struct io_linux *l = linux_of(io);
     op_begin(op, kind);
+    assert(!op->file->closed);
+    op->file->op_count++;
     if (kind != OP_SYNC && op->private_[OP_TOTAL_BYTES] == 0) {
         op_finish(l, op, 0);
         return;

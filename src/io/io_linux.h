@@ -49,6 +49,9 @@ struct io_file {
     int fd;
     bool direct;
     u32 block_bytes;
+    u32 op_count;          /* asynchronous operations under way */
+    bool closed;           /* the last of them closes it */
+    struct list_node node; /* in io_linux.closed_files while closed */
 };
 
 struct io_sock {
@@ -97,8 +100,9 @@ struct io_linux {
     int epoll_fd;
     int spare_fd; /* given up to accept and close a connection when descriptors are out */
 
-    struct list queued;   /* file operations that leave at the end of the turn */
-    struct list finished; /* operations that the next poll delivers */
+    struct list queued;       /* file operations that leave at the end of the turn */
+    struct list finished;     /* operations that the next poll delivers */
+    struct list closed_files; /* files whose operations are not over */
 
     struct io_uring ring;
     struct source ring_source;
@@ -171,6 +175,9 @@ void threads_collect(struct io_linux *l, struct source *s, u32 epoll_events);
 /* io_linux_socket.c */
 void sockets_settle(struct io_linux *l); /* tells epoll what changed, frees what was closed */
 void sockets_fini(struct io_linux *l);
+
+/* io_linux_file.c */
+void file_destroy(struct io_file *f);
 
 /* The rows of the table that the other files bring. */
 err_t linux_file_open(struct io *io, const char *path, u32 flags, struct io_file **out);

@@ -85,11 +85,22 @@ err_t linux_file_open(struct io *io, const char *path, u32 flags, struct io_file
     return OK;
 }
 
+void file_destroy(struct io_file *f)
+{
+    close(f->fd); /* what had to be durable was synced: an error here has nothing to add */
+    mem_free(f);
+}
+
 void linux_file_close(struct io *io, struct io_file *f)
 {
     assert(f->io == io);
-    close(f->fd); /* what had to be durable was synced: an error here has nothing to add */
-    mem_free(f);
+    assert(!f->closed);
+    if (f->op_count > 0) {
+        f->closed = true;
+        list_push_back(&linux_of(io)->closed_files, &f->node);
+        return;
+    }
+    file_destroy(f);
 }
 
 err_t linux_file_size(struct io *io, struct io_file *f, u64 *bytes)

@@ -256,6 +256,36 @@ static void async_destroy_with_operations_under_way(void **state)
     }
 }
 
+/* A file closed under its operations stays until they are over: its descriptor number may not
+   become another file's while a write is on its way. */
+static void async_close_with_operations_under_way(void **state)
+{
+    NEED_IO(state);
+    struct io *io = *state;
+    struct io_file *f = body_file(io, 0);
+    struct io_file *other = NULL;
+    struct io_vec vec = unit_vec("mine");
+    struct unit_op ops[8];
+    for (u32 i = 0; i < 8; i++) {
+        ops[i] = unit_op();
+        io_file_writev(io, &ops[i].op, f, &vec, 1, i * 4, i % 2 == 0);
+    }
+    io_file_close(io, f);
+    assert_int_equal(io_file_open(io, unit_path("g"), IO_OPEN_WRITE | IO_OPEN_CREATE, &other), OK);
+    for (u32 i = 0; i < 8; i++) {
+        assert_int_equal(unit_await(io, &ops[i]), 4);
+    }
+    u64 size = 1;
+    assert_int_equal(io_file_size(io, other, &size), OK);
+    assert_int_equal(size, 0);
+    assert_true(list_empty(&linux_of(io)->closed_files));
+    io_file_close(io, other);
+    assert_int_equal(io_file_open(io, unit_path("f"), IO_OPEN_READ, &f), OK);
+    assert_int_equal(io_file_size(io, f, &size), OK);
+    assert_int_equal(size, 32);
+    io_file_close(io, f);
+}
+
 #define ASYNC_TESTS(setup)                                                                     \
     cmocka_unit_test_setup_teardown(async_write_read_sync, setup, unit_teardown),              \
         cmocka_unit_test_setup_teardown(async_direct, setup, unit_teardown),                   \
@@ -263,6 +293,8 @@ static void async_destroy_with_operations_under_way(void **state)
         cmocka_unit_test_setup_teardown(async_durable_writes_overlap, setup, unit_teardown),   \
         cmocka_unit_test_setup_teardown(async_durable_without_the_flag, setup, unit_teardown), \
         cmocka_unit_test_setup_teardown(async_error, setup, unit_teardown),                    \
+        cmocka_unit_test_setup_teardown(async_close_with_operations_under_way, setup,          \
+                                        unit_teardown),                                        \
         cmocka_unit_test_setup_teardown(async_cancel_before_it_leaves, setup, unit_teardown),  \
         cmocka_unit_test_setup_teardown(async_cancel_at_any_time, setup, unit_teardown),       \
         cmocka_unit_test_setup_teardown(async_destroy_with_operations_under_way, setup,        \
