@@ -3,7 +3,10 @@
    them (or loads a snapshot) into the same state. Reading is free for everybody on the loop.
 
    Command: checked and applied in one step, by meta_apply. An invalid command changes nothing and says why (the author
-   sees it). Commands are encoded as bytes (docs/internals/formats.md, section metadata): u8 kind, u8 version, fields little-endian. */
+   sees it). Commands and snapshots as bytes: docs/internals/formats-metadata.md.
+
+   A meta_topic stays where it is, with its name, until its topic is deleted; its configs and ranges are replaced by the
+   commands that change them. */
 #pragma once
 
 #include "wire/wire.h"
@@ -37,7 +40,7 @@ struct meta_session {
     u64 nonce;
     i32 node;
     bool sealed;
-    bool retired; /* sealed and without data: its files may go */
+    bool retired; /* sealed and without data: its files go at the next start, then it is forgotten */
     u64 length;   /* slots, when sealed */
 };
 
@@ -119,13 +122,14 @@ struct meta_outcome {
     i16 kerr;             /* KERR_NONE or why it was refused */
     u64 first_producer_id; /* META_ALLOC_PRODUCER_IDS */
     const struct meta_topic *topic; /* create or change of a topic */
-    struct meta_range deleted_ranges[16]; /* META_DELETE_TOPIC: ids to drop from the log (first 16 runs) */
+    struct meta_range deleted_ranges[16]; /* META_DELETE_TOPIC: ids that are gone (the first 16 runs of them) */
     u32 deleted_range_count;
 };
 
 size_t meta_command_size(const struct meta_command *c);
 void meta_command_encode(const struct meta_command *c, struct writer *w);
-/* Slices of *out point into in; arrays come from the arena. */
+/* Slices of *out point into in; arrays come from the arena. ERR_TRUNCATED, ERR_INVALID, ERR_NO_MEMORY (the arena is full),
+   ERR_VERSION (a kind or version of a newer Odradek). */
 MUST_USE err_t meta_command_decode(struct reader *in, struct arena *arena, struct meta_command *out);
 
 /* Would it be accepted now? KERR_NONE or the reason. */
@@ -135,4 +139,5 @@ void meta_apply(struct meta *m, const struct meta_command *c, struct meta_outcom
 /* The whole state as bytes, and back. Equal states give equal bytes. */
 size_t meta_snapshot_size(const struct meta *m);
 void meta_snapshot_write(const struct meta *m, struct writer *w);
-MUST_USE err_t meta_snapshot_load(struct meta *m, struct slice bytes); /* m is empty */
+/* m is empty, and stays so on failure: ERR_CORRUPT, ERR_VERSION (written by a newer Odradek). */
+MUST_USE err_t meta_snapshot_load(struct meta *m, struct slice bytes);

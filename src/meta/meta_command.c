@@ -1,19 +1,27 @@
-/* Commands as bytes and back (docs/internals/formats-metadata.md). u8 kind, u8 version, fields little-endian; strings are u32 length and
-   bytes, a missing value is length 2^32-1. */
+/* Commands as bytes and back (docs/internals/formats-metadata.md): u8 kind, u8 version, the fields
+   in order, little-endian. Also the strings and lists of configs that snapshots are made of. */
 #include "meta/meta_private.h"
 
-enum { COMMAND_VERSION = 1 };
+#include <string.h>
+
+enum {
+    COMMAND_VERSION = 1,
+    UUID_BYTES = 16,
+    CONFIG_BYTES_MIN = 8, /* two lengths */
+    FLAG_INTERNAL = 1,
+};
 #define NO_VALUE UINT32_MAX
 
-/* ---- out ---------------------------------------------------------------------------------------------- */
+/* ---- strings and configs --------------------------------------------------------------------- */
 
-static void write_string(struct writer *w, struct slice s)
+void write_string(struct writer *w, struct slice s)
 {
+    assert(s.len < NO_VALUE);
     write_le32(w, (u32)s.len);
     write_bytes(w, s.ptr, s.len);
 }
 
-static void write_configs(struct writer *w, const struct meta_config *configs, u32 count)
+void write_configs(struct writer *w, const struct meta_config *configs, u32 count)
 {
     write_le32(w, count);
     for (u32 i = 0; i < count; i++) {
@@ -24,6 +32,93 @@ static void write_configs(struct writer *w, const struct meta_config *configs, u
             write_string(w, configs[i].value);
         }
     }
+}
+
+size_t configs_size(const struct meta_config *configs, u32 count)
+{
+    size_t bytes = sizeof(u32);
+    for (u32 i = 0; i < count; i++) {
+        bytes += CONFIG_BYTES_MIN + configs[i].key.len;
+        bytes += configs[i].value.ptr == NULL ? 0 : configs[i].value.len;
+    }
+    return bytes;
+}
+
+struct uuid read_uuid(struct reader *r)
+{
+    struct uuid id = {{0}};
+    struct slice bytes = read_bytes(r, sizeof(id.bytes));
+    if (!r->failed) {
+        memcpy(id.bytes, bytes.ptr, sizeof(id.bytes));
+    }
+    return id;
+}
+
+struct slice read_string(struct reader *r)
+{
+    return read_bytes(r, read_le32(r));
+}
+
+/* A value that is empty is not one that is missing: it keeps a pointer. */
+static struct slice read_value(struct reader *r)
+{
+    u32 len = read_le32(r);
+    if (len == NO_VALUE) {
+        return (struct slice){0};
+    }
+    struct slice value = read_bytes(r, len);
+    return value.ptr == NULL ? SLICE_LIT("") : value;
+}
+
+err_t read_configs(struct reader *r, struct arena *arena, const struct meta_config **configs,
+                   u32 *count)
+{
+    u32 announced = read_le32(r);
+    if (r->failed || announced > reader_left(r) / CONFIG_BYTES_MIN) {
+        return ERR_TRUNCATED;
+    }
+    struct meta_config *list = NULL;
+    if (announced > 0) {
+        list = arena_array(arena, announced, sizeof(*list));
+        if (list == NULL) {
+            return ERR_NO_MEMORY;
+        }
+    }
+    for (u32 i = 0; i < announced; i++) {
+        list[i].key = read_string(r);
+        list[i].value = read_value(r);
+    }
+    *configs = list;
+    *count = announced;
+    return r->failed ? ERR_TRUNCATED : OK;
+}
+
+/* ---- out ------------------------------------------------------------------------------------- */
+
+size_t meta_command_size(const struct meta_command *c)
+{
+    size_t head = 2;
+    switch (c->kind) {
+    case META_REGISTER:
+        return head + sizeof(i32) + sizeof(u64) + sizeof(u64);
+    case META_SEAL_WAL:
+        return head + sizeof(u64) + sizeof(u64);
+    case META_CREATE_TOPIC:
+        return head + UUID_BYTES + sizeof(u32) + c->create_topic.name.len + sizeof(u8) +
+               sizeof(i16) + sizeof(u32) +
+               configs_size(c->create_topic.configs, c->create_topic.config_count);
+    case META_DELETE_TOPIC:
+        return head + UUID_BYTES;
+    case META_CREATE_PARTITIONS:
+        return head + UUID_BYTES + sizeof(u32);
+    case META_ALTER_CONFIGS:
+        return head + sizeof(i8) + sizeof(u32) + c->alter_configs.name.len +
+               configs_size(c->alter_configs.sets, c->alter_configs.set_count);
+    case META_ALLOC_PRODUCER_IDS:
+        return head + sizeof(u32);
+    }
+    assert(!"a command has one of the kinds");
+    return 0;
 }
 
 void meta_command_encode(const struct meta_command *c, struct writer *w)
@@ -41,18 +136,18 @@ void meta_command_encode(const struct meta_command *c, struct writer *w)
         write_le64(w, c->seal.length);
         break;
     case META_CREATE_TOPIC:
-        write_bytes(w, c->create_topic.id.bytes, sizeof c->create_topic.id.bytes);
+        write_bytes(w, c->create_topic.id.bytes, UUID_BYTES);
         write_string(w, c->create_topic.name);
-        write_u8(w, c->create_topic.internal);
+        write_u8(w, c->create_topic.internal ? FLAG_INTERNAL : 0);
         write_le16(w, (u16)c->create_topic.replication_factor);
         write_le32(w, c->create_topic.partition_count);
         write_configs(w, c->create_topic.configs, c->create_topic.config_count);
         break;
     case META_DELETE_TOPIC:
-        write_bytes(w, c->delete_topic.id.bytes, sizeof c->delete_topic.id.bytes);
+        write_bytes(w, c->delete_topic.id.bytes, UUID_BYTES);
         break;
     case META_CREATE_PARTITIONS:
-        write_bytes(w, c->create_partitions.id.bytes, sizeof c->create_partitions.id.bytes);
+        write_bytes(w, c->create_partitions.id.bytes, UUID_BYTES);
         write_le32(w, c->create_partitions.partition_count);
         break;
     case META_ALTER_CONFIGS:
@@ -66,121 +161,74 @@ void meta_command_encode(const struct meta_command *c, struct writer *w)
     }
 }
 
-static size_t configs_size(const struct meta_config *configs, u32 count)
+/* ---- in -------------------------------------------------------------------------------------- */
+
+static MUST_USE err_t create_topic_decode(struct reader *in, struct arena *arena,
+                                          struct meta_command *c)
 {
-    size_t bytes = 4;
-    for (u32 i = 0; i < count; i++) {
-        bytes += 8 + configs[i].key.len + configs[i].value.len;
+    c->create_topic.id = read_uuid(in);
+    c->create_topic.name = read_string(in);
+    u8 flags = read_u8(in);
+    c->create_topic.internal = flags == FLAG_INTERNAL;
+    c->create_topic.replication_factor = (i16)read_le16(in);
+    c->create_topic.partition_count = read_le32(in);
+    if (flags > FLAG_INTERNAL) {
+        return ERR_INVALID;
     }
-    return bytes;
+    return read_configs(in, arena, &c->create_topic.configs, &c->create_topic.config_count);
 }
 
-size_t meta_command_size(const struct meta_command *c)
+static MUST_USE err_t body_decode(struct reader *in, struct arena *arena, struct meta_command *c)
 {
     switch (c->kind) {
     case META_REGISTER:
-        return 2 + 20;
+        c->reg.node = (i32)read_le32(in);
+        c->reg.wal = read_le64(in);
+        c->reg.nonce = read_le64(in);
+        break;
     case META_SEAL_WAL:
-        return 2 + 16;
+        c->seal.wal = read_le64(in);
+        c->seal.length = read_le64(in);
+        break;
     case META_CREATE_TOPIC:
-        return 2 + 16 + 4 + c->create_topic.name.len + 1 + 2 + 4 +
-               configs_size(c->create_topic.configs, c->create_topic.config_count);
+        return create_topic_decode(in, arena, c);
     case META_DELETE_TOPIC:
-        return 2 + 16;
+        c->delete_topic.id = read_uuid(in);
+        break;
     case META_CREATE_PARTITIONS:
-        return 2 + 20;
+        c->create_partitions.id = read_uuid(in);
+        c->create_partitions.partition_count = read_le32(in);
+        break;
     case META_ALTER_CONFIGS:
-        return 2 + 1 + 4 + c->alter_configs.name.len + configs_size(c->alter_configs.sets, c->alter_configs.set_count);
+        c->alter_configs.resource_type = (i8)read_u8(in);
+        c->alter_configs.name = read_string(in);
+        return read_configs(in, arena, &c->alter_configs.sets, &c->alter_configs.set_count);
     case META_ALLOC_PRODUCER_IDS:
-        return 2 + 4;
+        c->alloc_producer_ids.count = read_le32(in);
+        break;
     }
-    return 2;
-}
-
-/* ---- in ------------------------------------------------------------------------------------------------- */
-
-static struct slice read_string(struct reader *r)
-{
-    return read_bytes(r, read_le32(r));
-}
-
-static MUST_USE err_t read_configs(struct reader *r, struct arena *arena, const struct meta_config **configs, u32 *count)
-{
-    *count = read_le32(r);
-    if (r->failed || *count > reader_left(r) / 8) {
-        return ERR_INVALID;
-    }
-    struct meta_config *list = arena_array(arena, *count, sizeof *list);
-    if (list == NULL && *count > 0) {
-        return ERR_NO_MEMORY;
-    }
-    for (u32 i = 0; i < *count; i++) {
-        list[i].key = read_string(r);
-        u32 len = read_le32(r);
-        list[i].value = len == NO_VALUE ? (struct slice){0} : read_bytes(r, len);
-        if (len == 0) {
-            list[i].value = slice_of("", 0);
-        }
-    }
-    *configs = list;
     return OK;
-}
-
-static struct uuid read_uuid(struct reader *r)
-{
-    struct uuid id = {{0}};
-    struct slice bytes = read_bytes(r, sizeof id.bytes);
-    for (size_t i = 0; i < bytes.len; i++) {
-        id.bytes[i] = bytes.ptr[i];
-    }
-    return id;
 }
 
 err_t meta_command_decode(struct reader *in, struct arena *arena, struct meta_command *out)
 {
-    *out = (struct meta_command){.kind = (enum meta_command_kind)read_u8(in)};
+    u8 kind = read_u8(in);
     u8 version = read_u8(in);
     if (in->failed) {
         return ERR_TRUNCATED;
     }
-    if (version != COMMAND_VERSION) {
-        return ERR_VERSION;
-    }
-    switch (out->kind) {
-    case META_REGISTER:
-        out->reg.node = (i32)read_le32(in);
-        out->reg.wal = read_le64(in);
-        out->reg.nonce = read_le64(in);
-        break;
-    case META_SEAL_WAL:
-        out->seal.wal = read_le64(in);
-        out->seal.length = read_le64(in);
-        break;
-    case META_CREATE_TOPIC:
-        out->create_topic.id = read_uuid(in);
-        out->create_topic.name = read_string(in);
-        out->create_topic.internal = read_u8(in) != 0;
-        out->create_topic.replication_factor = (i16)read_le16(in);
-        out->create_topic.partition_count = read_le32(in);
-        TRY(read_configs(in, arena, &out->create_topic.configs, &out->create_topic.config_count));
-        break;
-    case META_DELETE_TOPIC:
-        out->delete_topic.id = read_uuid(in);
-        break;
-    case META_CREATE_PARTITIONS:
-        out->create_partitions.id = read_uuid(in);
-        out->create_partitions.partition_count = read_le32(in);
-        break;
-    case META_ALTER_CONFIGS:
-        out->alter_configs.resource_type = (i8)read_u8(in);
-        out->alter_configs.name = read_string(in);
-        TRY(read_configs(in, arena, &out->alter_configs.sets, &out->alter_configs.set_count));
-        break;
-    case META_ALLOC_PRODUCER_IDS:
-        out->alloc_producer_ids.count = read_le32(in);
-        break;
-    default:
+    if (kind == 0 || version == 0) {
         return ERR_INVALID;
     }
-    return in->failed ? ERR_TRUNCATED : OK;
+    /* What we do not know was written by a program that knew more. */
+    if (kind > META_ALLOC_PRODUCER_IDS || version > COMMAND_VERSION) {
+        return ERR_VERSION;
+    }
+    struct meta_command c = {.kind = (enum meta_command_kind)kind};
+    TRY(body_decode(in, arena, &c));
+    if (in->failed) {
+        return ERR_TRUNCATED;
+    }
+    *out = c;
+    return OK;
 }

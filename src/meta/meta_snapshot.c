@@ -1,177 +1,282 @@
-/* The whole state as bytes (docs/internals/formats-metadata.md) and back. Everything is written in an order that depends on the state alone:
-   equal states give equal bytes. */
+/* The whole state as bytes and back (docs/internals/formats-metadata.md). Everything is written in
+   an order that the state alone decides, so equal states give equal bytes; and what is loaded is
+   checked as if it came from a stranger: what meta_snapshot_load accepts, meta_snapshot_write gives
+   back byte for byte. */
 #include "meta/meta_private.h"
 
-enum { SNAPSHOT_VERSION = 1 };
+#include <stdlib.h>
 
-static void write_string(struct writer *w, struct slice s)
-{
-    write_le32(w, (u32)s.len);
-    write_bytes(w, s.ptr, s.len);
-}
+enum {
+    SNAPSHOT_VERSION = 1,
+    LOAD_BLOCK_BYTES = 4096,
+    UUID_BYTES = 16,
+    SESSION_BYTES = 8 + 8 + 4 + 1 + 8 + 8,
+    RANGE_BYTES = 4 + 4,
+    FLAG_INTERNAL = 1,
+    FLAG_SEALED = 1,
+};
 
-static void write_configs(struct writer *w, const struct meta_config *configs, u32 count)
-{
-    write_le32(w, count);
-    for (u32 i = 0; i < count; i++) {
-        write_string(w, configs[i].key);
-        write_string(w, configs[i].value);
-    }
-}
+/* ---- out ------------------------------------------------------------------------------------- */
 
-static size_t configs_size(const struct meta_config *configs, u32 count)
+static size_t topic_size(const struct meta_topic *t)
 {
-    size_t bytes = 4;
-    for (u32 i = 0; i < count; i++) {
-        bytes += 8 + configs[i].key.len + configs[i].value.len;
-    }
-    return bytes;
+    return UUID_BYTES + sizeof(u32) + t->name.len + sizeof(u8) + sizeof(i16) + sizeof(u32) +
+           sizeof(u32) + (size_t)t->range_count * RANGE_BYTES +
+           configs_size(t->configs, t->config_count);
 }
 
 size_t meta_snapshot_size(const struct meta *m)
 {
-    size_t bytes = 4 + 4 + 4 + 8 + 8 + 4 + 4 + 4;
-    bytes += m->session_count * (size_t)(8 + 8 + 4 + 1 + 8);
+    size_t bytes = sizeof(u8) + sizeof(u32) + sizeof(u32) + sizeof(u64) + sizeof(u64);
+    bytes += sizeof(u32) + (size_t)m->session_count * SESSION_BYTES;
+    bytes += sizeof(u32);
     for (u32 i = 0; i < m->topic_count; i++) {
-        const struct meta_topic *t = &m->topics[i]->t;
-        bytes += 16 + 4 + t->name.len + 1 + 2 + 4 + 4 + t->range_count * (size_t)8 + configs_size(t->configs, t->config_count);
+        bytes += topic_size(&m->topics[i]->t);
     }
+    bytes += sizeof(u32);
     for (u32 i = 0; i < m->resource_count; i++) {
-        bytes += 1 + 4 + m->resources[i].name.len + configs_size(m->resources[i].configs, m->resources[i].config_count);
+        const struct resource *r = &m->resources[i];
+        bytes += sizeof(i8) + sizeof(u32) + r->name.len;
+        bytes += configs_size(r->configs.items, r->configs.count);
     }
     return bytes;
 }
 
+static void session_write(const struct session *s, struct writer *w)
+{
+    write_le64(w, s->s.wal);
+    write_le64(w, s->s.nonce);
+    write_le32(w, (u32)s->s.node);
+    write_u8(w, s->s.sealed ? FLAG_SEALED : 0);
+    write_le64(w, s->s.length);
+    write_le64(w, s->retired_at);
+}
+
+static void topic_write(const struct meta_topic *t, struct writer *w)
+{
+    write_bytes(w, t->id.bytes, UUID_BYTES);
+    write_string(w, t->name);
+    write_u8(w, t->internal ? FLAG_INTERNAL : 0);
+    write_le16(w, (u16)t->replication_factor);
+    write_le32(w, t->created_seals);
+    write_le32(w, t->range_count);
+    for (u32 i = 0; i < t->range_count; i++) {
+        write_le32(w, t->ranges[i].first_id);
+        write_le32(w, t->ranges[i].count);
+    }
+    write_configs(w, t->configs, t->config_count);
+}
+
 void meta_snapshot_write(const struct meta *m, struct writer *w)
 {
-    write_le32(w, SNAPSHOT_VERSION);
+    write_u8(w, SNAPSHOT_VERSION);
     write_le32(w, m->next_partition_id);
     write_le32(w, m->seals);
     write_le64(w, m->next_wal);
     write_le64(w, m->next_producer_id);
     write_le32(w, m->session_count);
     for (u32 i = 0; i < m->session_count; i++) {
-        const struct meta_session *s = &m->sessions[i];
-        write_le64(w, s->wal);
-        write_le64(w, s->nonce);
-        write_le32(w, (u32)s->node);
-        write_u8(w, s->sealed);
-        write_le64(w, s->length);
+        session_write(&m->sessions[i], w);
     }
     write_le32(w, m->topic_count);
     for (u32 i = 0; i < m->topic_count; i++) {
-        const struct meta_topic *t = &m->topics[i]->t;
-        write_bytes(w, t->id.bytes, sizeof t->id.bytes);
-        write_string(w, t->name);
-        write_u8(w, t->internal);
-        write_le16(w, (u16)t->replication_factor);
-        write_le32(w, t->created_seals);
-        write_le32(w, t->range_count);
-        for (u32 k = 0; k < t->range_count; k++) {
-            write_le32(w, t->ranges[k].first_id);
-            write_le32(w, t->ranges[k].count);
-        }
-        write_configs(w, t->configs, t->config_count);
+        topic_write(&m->topics[i]->t, w);
     }
     write_le32(w, m->resource_count);
     for (u32 i = 0; i < m->resource_count; i++) {
-        write_u8(w, (u8)m->resources[i].type);
-        write_string(w, m->resources[i].name);
-        write_configs(w, m->resources[i].configs, m->resources[i].config_count);
+        const struct resource *r = &m->resources[i];
+        write_u8(w, (u8)r->type);
+        write_string(w, r->name);
+        write_configs(w, r->configs.items, r->configs.count);
     }
 }
 
-/* ---- in ------------------------------------------------------------------------------------------------- */
+/* ---- in -------------------------------------------------------------------------------------- */
 
-static struct slice own_string(struct reader *r)
+static MUST_USE err_t session_load(struct meta *m, struct reader *r)
 {
-    struct slice s = read_bytes(r, read_le32(r));
-    return slice_of(mem_strndup(s), s.len);
+    struct session s = {.s = {.wal = read_le64(r), .nonce = read_le64(r)}};
+    s.s.node = (i32)read_le32(r);
+    u8 flags = read_u8(r);
+    s.s.sealed = flags == FLAG_SEALED;
+    s.s.length = read_le64(r);
+    s.retired_at = read_le64(r);
+    s.s.retired = s.s.sealed && s.s.length == 0;
+    u64 after = m->session_count == 0 ? 0 : m->sessions[m->session_count - 1].s.wal;
+    bool good = !r->failed && flags <= FLAG_SEALED && s.s.wal > after && s.s.wal < m->next_wal &&
+                (s.s.sealed || s.s.length == 0) && s.s.retired == (s.retired_at != 0) &&
+                s.retired_at <= m->next_wal;
+    if (!good) {
+        return ERR_CORRUPT;
+    }
+    session_push(m, s);
+    return OK;
 }
 
-static MUST_USE bool load_configs(struct reader *r, struct meta_config **configs, u32 *count)
+/* The configs as the state keeps them: sorted, none twice, none without a value. */
+static MUST_USE err_t configs_load(struct reader *r, struct arena *arena, struct configs *out)
 {
-    u32 n = read_le32(r);
-    if (r->failed || n > reader_left(r) / 8) {
-        return false;
+    const struct meta_config *list;
+    u32 count;
+    if (read_configs(r, arena, &list, &count) != OK) {
+        return ERR_CORRUPT;
     }
-    *configs = n == 0 ? NULL : mem_alloc(n * sizeof **configs);
-    for (*count = 0; *count < n; (*count)++) {
-        (*configs)[*count].key = own_string(r);
-        (*configs)[*count].value = own_string(r);
-    }
-    return !r->failed;
-}
-
-static MUST_USE bool load_topic(struct meta *m, struct reader *r)
-{
-    struct topic *t = mem_alloc(sizeof *t);
-    struct slice id = read_bytes(r, sizeof t->t.id.bytes);
-    for (size_t i = 0; i < id.len; i++) {
-        t->t.id.bytes[i] = id.ptr[i];
-    }
-    t->t.name = own_string(r);
-    t->t.internal = read_u8(r) != 0;
-    t->t.replication_factor = (i16)read_le16(r);
-    t->t.created_seals = read_le32(r);
-    u32 ranges = read_le32(r);
-    bool repeated = meta_topic_by_name(m, t->t.name) != NULL || meta_topic_by_id(m, t->t.id) != NULL;
-    meta_topic_insert(m, t); /* from here on meta_destroy frees it */
-    if (r->failed || repeated || ranges > reader_left(r) / 8) {
-        return false;
-    }
-    t->t.ranges = mem_alloc(MAX(ranges, 1u) * sizeof *t->t.ranges);
-    for (u32 i = 0; i < ranges; i++) {
-        struct meta_range range = {read_le32(r), 0};
-        range.count = read_le32(r);
-        if (r->failed || range.count == 0 || range.first_id > m->next_partition_id ||
-            range.count > m->next_partition_id - range.first_id) {
-            return false;
+    for (u32 i = 1; i < count && count <= META_CONFIGS_MAX; i++) {
+        if (slice_cmp(list[i - 1].key, list[i].key) >= 0) {
+            return ERR_CORRUPT;
         }
-        t->t.ranges[t->t.range_count++] = range;
-        meta_run_add(m, (struct run){range, t, t->t.partition_count});
+    }
+    if (configs_check((struct configs){0}, list, count, false) != KERR_NONE) {
+        return ERR_CORRUPT;
+    }
+    *out = configs_merge((struct configs){0}, list, count);
+    return OK;
+}
+
+static MUST_USE err_t ranges_load(struct meta *m, struct topic *t, struct reader *r)
+{
+    u32 count = read_le32(r);
+    if (r->failed || count == 0 || count > reader_left(r) / RANGE_BYTES) {
+        return ERR_CORRUPT;
+    }
+    t->t.ranges = mem_alloc(count * sizeof(t->t.ranges[0]));
+    for (u32 i = 0; i < count; i++) {
+        struct meta_range range = {.first_id = read_le32(r)};
+        range.count = read_le32(r);
+        bool good = range.first_id > 0 && range.count > 0 &&
+                    range.first_id < m->next_partition_id &&
+                    range.count <= m->next_partition_id - range.first_id &&
+                    range.count <= INT32_MAX - t->t.partition_count &&
+                    range.count <= UINT32_MAX - m->partition_total;
+        if (!good) {
+            return ERR_CORRUPT;
+        }
+        run_push(m, (struct run){.range = range, .topic = t, .first_index = t->t.partition_count});
+        t->t.ranges[i] = range;
+        t->t.range_count++;
         t->t.partition_count += range.count;
         m->partition_total += range.count;
     }
-    return load_configs(r, &t->t.configs, &t->t.config_count);
+    return OK;
 }
 
-static MUST_USE bool load_session(struct meta *m, struct reader *r)
+static MUST_USE err_t topic_load(struct meta *m, struct reader *r, struct arena *arena)
 {
-    struct meta_session s = {.wal = read_le64(r), .nonce = read_le64(r), .node = (i32)read_le32(r)};
-    s.sealed = read_u8(r) != 0;
-    s.length = read_le64(r);
-    s.retired = s.sealed && s.length == 0;
-    if (!r->failed) {
-        meta_session_add(m, &s);
+    struct uuid id = read_uuid(r);
+    struct slice name = read_string(r);
+    bool good = !r->failed && name.len > 0 && name.len <= META_NAME_BYTES_MAX &&
+                !uuid_is_zero(id) && topic_find(m, id) == NULL &&
+                meta_topic_collision(m, name) == NULL;
+    if (good && m->topic_count > 0) {
+        good = slice_cmp(m->topics[m->topic_count - 1]->t.name, name) < 0;
     }
-    return !r->failed;
+    if (!good) {
+        return ERR_CORRUPT;
+    }
+    struct topic *t = topic_create(name);
+    t->t.id = id;
+    topic_insert(m, t, m->topic_count); /* from here on the state owns it */
+    u8 flags = read_u8(r);
+    t->t.internal = flags == FLAG_INTERNAL;
+    t->t.replication_factor = (i16)read_le16(r);
+    t->t.created_seals = read_le32(r);
+    if (flags > FLAG_INTERNAL || t->t.created_seals > m->seals) {
+        return ERR_CORRUPT;
+    }
+    TRY(ranges_load(m, t, r));
+    struct configs configs;
+    TRY(configs_load(r, arena, &configs));
+    t->t.configs = configs.items;
+    t->t.config_count = configs.count;
+    return OK;
+}
+
+static MUST_USE err_t resource_load(struct meta *m, struct reader *r, struct arena *arena)
+{
+    i8 type = (i8)read_u8(r);
+    struct slice name = read_string(r);
+    if (r->failed || type != META_RESOURCE_BROKER || name.len > META_NAME_BYTES_MAX ||
+        resource_lower_bound(m, type, name) != m->resource_count ||
+        resource_is(m, m->resource_count, type, name)) {
+        return ERR_CORRUPT;
+    }
+    struct configs configs;
+    TRY(configs_load(r, arena, &configs));
+    if (configs.count == 0) {
+        return ERR_CORRUPT;
+    }
+    resource_insert(m, m->resource_count, type, name);
+    m->resources[m->resource_count - 1].configs = configs;
+    return OK;
+}
+
+static int run_cmp(const void *a, const void *b)
+{
+    const struct run *left = a;
+    const struct run *right = b;
+    return (left->range.first_id > right->range.first_id) -
+           (left->range.first_id < right->range.first_id);
+}
+
+/* Topics came in order of name, and runs with them. */
+static MUST_USE err_t runs_sort(struct meta *m)
+{
+    if (m->run_count > 1) {
+        qsort(m->runs, m->run_count, sizeof(m->runs[0]), run_cmp);
+    }
+    for (u32 i = 1; i < m->run_count; i++) {
+        const struct meta_range *before = &m->runs[i - 1].range;
+        if (m->runs[i].range.first_id - before->first_id < before->count) {
+            return ERR_CORRUPT;
+        }
+    }
+    return OK;
+}
+
+static MUST_USE err_t state_load(struct meta *m, struct reader *r, struct arena *arena)
+{
+    m->next_partition_id = read_le32(r);
+    m->seals = read_le32(r);
+    m->next_wal = read_le64(r);
+    m->next_producer_id = read_le64(r);
+    if (r->failed || m->next_partition_id == 0 || m->seals > INT32_MAX || m->next_wal == 0 ||
+        m->next_producer_id > INT64_MAX) {
+        return ERR_CORRUPT;
+    }
+    for (u32 left = read_le32(r); left > 0; left--) {
+        TRY(session_load(m, r));
+    }
+    for (u32 left = read_le32(r); left > 0; left--) {
+        TRY(topic_load(m, r, arena));
+        arena_reset(arena);
+    }
+    TRY(runs_sort(m));
+    for (u32 left = read_le32(r); left > 0; left--) {
+        TRY(resource_load(m, r, arena));
+        arena_reset(arena);
+    }
+    return r->failed || reader_left(r) > 0 ? ERR_CORRUPT : OK;
 }
 
 err_t meta_snapshot_load(struct meta *m, struct slice bytes)
 {
-    assert(m->topic_count == 0 && m->session_count == 0);
+    assert(m->topic_count == 0);
+    assert(m->session_count == 0);
+    assert(m->resource_count == 0);
     struct reader r = reader_of(bytes);
-    u32 version = read_le32(&r);
-    if (!r.failed && version != SNAPSHOT_VERSION) {
+    u8 version = read_u8(&r);
+    if (r.failed || version == 0) {
+        return ERR_CORRUPT;
+    }
+    if (version > SNAPSHOT_VERSION) {
         return ERR_VERSION;
     }
-    m->next_partition_id = read_le32(&r);
-    m->seals = read_le32(&r);
-    m->next_wal = read_le64(&r);
-    m->next_producer_id = read_le64(&r);
-    bool good = !r.failed;
-    for (u32 left = read_le32(&r); good && left > 0; left--) {
-        good = load_session(m, &r);
+    struct arena arena;
+    arena_init(&arena, NULL, LOAD_BLOCK_BYTES, 0);
+    err_t e = state_load(m, &r, &arena);
+    arena_fini(&arena);
+    if (e != OK) {
+        meta_clear(m);
     }
-    for (u32 left = read_le32(&r); good && left > 0; left--) {
-        good = load_topic(m, &r);
-    }
-    for (u32 left = read_le32(&r); good && left > 0; left--) {
-        i8 type = (i8)read_u8(&r);
-        struct slice name = read_bytes(&r, read_le32(&r));
-        struct resource *resource = r.failed ? NULL : meta_resource(m, type, name);
-        good = resource != NULL && resource->configs == NULL && load_configs(&r, &resource->configs, &resource->config_count);
-    }
-    return good && !r.failed && reader_left(&r) == 0 ? OK : ERR_CORRUPT;
+    return e;
 }
