@@ -117,7 +117,7 @@ size_t meta_command_size(const struct meta_command *c)
     case META_ALLOC_PRODUCER_IDS:
         return head + sizeof(u32);
     }
-    assert(!"a command has one of the kinds");
+    assert(false && "a command has one of the kinds");
     return 0;
 }
 
