@@ -1,8 +1,8 @@
-/* The WAL's files: which there are, which are open, and where every slot lies. Called by disk_wal.c and
-   disk_scan.c. Owns the extents and their descriptors.
+/* The WAL's files: which there are, which are open, and where every slot lies. Called by disk_wal.c
+   and disk_scan.c. Owns the extents and their descriptors.
 
-   Thousands of extents may exist; at most DISK_FILES_OPEN_MAX of those without reads or writes in flight
-   stay open, the least recently used is closed first. Slots cost 8 bytes each. */
+   Thousands of extents may exist; at most DISK_FILES_OPEN_MAX of those without reads or writes in
+   flight stay open, the least recently used is closed first. Slots cost 8 bytes each. */
 #include "home/home_disk.h"
 
 #include <stdlib.h>
@@ -136,10 +136,11 @@ err_t disk_extents_list(struct home_disk *d)
     disk_path(d, path, "wal");
     err_t e = io_list(d->base.io, path, extent_name, d);
     if (e != OK) {
-        return home_fail(&d->base, e == ERR_NOT_FOUND ? ERR_CORRUPT : e,
-                         "%s cannot be listed: %s. A data directory has meta, wal and packs; restore what is "
-                         "missing from a backup.",
-                         path, err_name(e));
+        return home_fail(
+            &d->base, e == ERR_NOT_FOUND ? ERR_CORRUPT : e,
+            "%s cannot be listed: %s. A data directory has meta, wal and packs; restore what is "
+            "missing from a backup.",
+            path, err_name(e));
     }
     u32 cursor = 0;
     u64 wal;
@@ -237,8 +238,9 @@ bool disk_slot_get(const struct wal_files *files, u64 slot, u32 *extent_index, u
 
 /* ---- removal --------------------------------------------------------------------------------- */
 
-/* From the last file to the first: what a crash leaves is the beginning, and the metadata still says
-   "retired", so the next start goes on. A file that cannot be removed stays; the next start tries again. */
+/* From the last file to the first: what a crash leaves is the beginning, and the metadata still
+   says "retired", so the next start goes on. A file that cannot be removed stays; the next start
+   tries again. */
 void disk_wal_remove(struct home *h, u64 wal)
 {
     struct home_disk *d = disk_of(h);

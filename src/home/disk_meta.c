@@ -1,19 +1,21 @@
-/* The metadata log on disk: two copies of one file, written one after the other, so that a crash can
-   tear only one of them (formats.md, "The metadata log"). Called through home.c. Owns the two files.
+/* The metadata log on disk: two copies of one file, written one after the other, so that a crash
+   can tear only one of them (formats.md, "The metadata log"). Called through home.c. Owns the two
+   files.
 
    A slot, happy path
-     1. the frame is built; if it does not fit what is allocated, a worker allocates more in both copies
+     1. the frame is built; if it does not fit what is allocated, a worker allocates more in both
+   copies
      2. copy a is written, durable
      3. copy b is written, durable; done(OK)
-   How it fails: no room at step 1: ERR_NO_SPACE, nothing was written, the slot may be tried again. Anything
-   at steps 2 and 3: the home is fenced, ERR_IO.
+   How it fails: no room at step 1: ERR_NO_SPACE, nothing was written, the slot may be tried again.
+   Anything at steps 2 and 3: the home is fenced, ERR_IO.
 
    A snapshot, happy path, all on a worker
      1. two new files with one SNAP frame each, synced; the directory synced
      2. the old two unlinked; the directory synced; done(OK)
-   A crash leaves the old generation (until 1 is durable) or the new one (from then on), or both; replay
-   takes the newest that has a good SNAP frame. No room at step 1: the new files are removed, durably, and
-   the caller gets ERR_NO_SPACE. Any other failure fences the home. */
+   A crash leaves the old generation (until 1 is durable) or the new one (from then on), or both;
+   replay takes the newest that has a good SNAP frame. No room at step 1: the new files are removed,
+   durably, and the caller gets ERR_NO_SPACE. Any other failure fences the home. */
 #include "home/home_disk.h"
 
 #include <stdlib.h>
@@ -64,7 +66,8 @@ static void frame_build(struct home_disk *d, enum frame_kind kind, u64 slot, u64
 
 static void copy_path(const struct home_disk *d, u64 generation, u32 copy, char *out)
 {
-    disk_path(d, out, "meta/%016llx.%c", (unsigned long long)generation, copy == COPY_A ? 'a' : 'b');
+    disk_path(d, out, "meta/%016llx.%c", (unsigned long long)generation,
+              copy == COPY_A ? 'a' : 'b');
 }
 
 /* The size both copies get so that `bytes` more fit. */
@@ -117,8 +120,8 @@ static void generation_name(void *user, const char *name)
 {
     struct generations *g = user;
     u64 slot;
-    bool ours = strlen(name) == FILE_NAME_BYTES && disk_hex_parse(name, 16, &slot) && name[16] == '.' &&
-                (name[17] == 'a' || name[17] == 'b');
+    bool ours = strlen(name) == FILE_NAME_BYTES && disk_hex_parse(name, 16, &slot) &&
+                name[16] == '.' && (name[17] == 'a' || name[17] == 'b');
     if (!ours) {
         return;
     }
@@ -155,8 +158,8 @@ static bool header_expected(const struct replay *r, const struct frame_header *h
            uuid_eq(h->cluster, r->d->base.cluster);
 }
 
-/* OK: the whole frame is there and good. ERR_CORRUPT: it is not. An unreadable block counts as damage
-   of this copy, since the other one can repair it. */
+/* OK: the whole frame is there and good. ERR_CORRUPT: it is not. An unreadable block counts as
+   damage of this copy, since the other one can repair it. */
 static err_t copy_read(struct replay *r, u32 copy, struct frame_header *h, const u8 **frame)
 {
     struct window *w = &r->windows[copy];
@@ -179,7 +182,8 @@ static err_t copy_read(struct replay *r, u32 copy, struct frame_header *h, const
     return OK;
 }
 
-/* Opens the copies of a generation; one that is missing is opened as an empty file only if `make`. */
+/* Opens the copies of a generation; one that is missing is opened as an empty file only if `make`.
+ */
 static err_t generation_open(struct replay *r, u64 generation, bool make)
 {
     struct home_disk *d = r->d;
@@ -208,8 +212,8 @@ static err_t generation_open(struct replay *r, u64 generation, bool make)
     return OK;
 }
 
-/* Leaves the files of the generation that counts open: the newest one whose snapshot is good in a copy,
-   or else the oldest. */
+/* Leaves the files of the generation that counts open: the newest one whose snapshot is good in a
+   copy, or else the oldest. */
 static err_t generation_choose(struct replay *r, const struct generations *g)
 {
     for (u32 i = g->count; i > 1; i--) {
@@ -263,10 +267,11 @@ static err_t replay_damaged(struct replay *r, const char *what)
 {
     char path[DISK_PATH_MAX];
     copy_path(r->d, r->d->meta.generation, COPY_A, path);
-    return home_fail(&r->d->base, ERR_CORRUPT,
-                     "Metadata slot %llu %s (%s and its copy .b, byte %llu). Nothing was changed; restore the "
-                     "directory from a backup.",
-                     (unsigned long long)r->slot, what, path, (unsigned long long)r->position);
+    return home_fail(
+        &r->d->base, ERR_CORRUPT,
+        "Metadata slot %llu %s (%s and its copy .b, byte %llu). Nothing was changed; restore the "
+        "directory from a backup.",
+        (unsigned long long)r->slot, what, path, (unsigned long long)r->position);
 }
 
 static err_t copy_repair(struct replay *r, u32 copy, const u8 *frame, u32 bytes)
@@ -280,13 +285,17 @@ static err_t copy_repair(struct replay *r, u32 copy, const u8 *frame, u32 bytes)
     char path[DISK_PATH_MAX];
     copy_path(d, d->meta.generation, copy, path);
     if (e != OK) {
-        return home_fail(&d->base, e, "Metadata slot %llu is damaged in %s and cannot be repaired: %s.",
+        return home_fail(&d->base, e,
+                         "Metadata slot %llu is damaged in %s and cannot be repaired: %s.",
                          (unsigned long long)r->slot, path, err_name(e));
     }
     seen("meta: a copy is repaired");
-    /* Not a failure: the sentence stays for whoever asks home_reason after a replay that went well. */
-    home_note(&d->base, "Metadata slot %llu was missing or damaged in %s and was repaired from the other copy.",
-              (unsigned long long)r->slot, path);
+    /* Not a failure: the sentence stays for whoever asks home_reason after a replay that went well.
+     */
+    home_note(
+        &d->base,
+        "Metadata slot %llu was missing or damaged in %s and was repaired from the other copy.",
+        (unsigned long long)r->slot, path);
     return window_aim(&r->windows[copy], file);
 }
 
@@ -312,9 +321,10 @@ static err_t replay_slot(struct replay *r)
     for (u32 copy = COPY_A; copy < COPIES; copy++) {
         results[copy] = copy_read(r, copy, &headers[copy], &frames[copy]);
         if (results[copy] == ERR_VERSION) {
-            return home_fail(&r->d->base, ERR_VERSION,
-                             "Metadata slot %llu was written by a newer Odradek. Start the newer program.",
-                             (unsigned long long)r->slot);
+            return home_fail(
+                &r->d->base, ERR_VERSION,
+                "Metadata slot %llu was written by a newer Odradek. Start the newer program.",
+                (unsigned long long)r->slot);
         }
         if (results[copy] != OK && results[copy] != ERR_CORRUPT) {
             return home_fail(&r->d->base, results[copy], "The metadata in %s cannot be read: %s.",
@@ -374,7 +384,8 @@ static err_t replay_end(struct replay *r)
         e = io_file_sync_now(io, a);
     }
     return e == OK ? OK
-                   : home_fail(&r->d->base, e, "The torn end of the metadata log in %s cannot be cut: %s.",
+                   : home_fail(&r->d->base, e,
+                               "The torn end of the metadata log in %s cannot be cut: %s.",
                                r->d->directory, err_name(e));
 }
 
@@ -388,9 +399,10 @@ static err_t replay_run(struct replay *r, u64 *next_slot)
     if (e != OK && e != ERR_NOT_FOUND) {
         e = home_fail(&d->base, e, "%s cannot be listed: %s.", path, err_name(e));
     } else if (g.count == 0) {
-        e = home_fail(&d->base, ERR_CORRUPT,
-                      "%s has no metadata log. Nothing was changed; restore the directory from a backup.",
-                      path);
+        e = home_fail(
+            &d->base, ERR_CORRUPT,
+            "%s has no metadata log. Nothing was changed; restore the directory from a backup.",
+            path);
     }
     if (e == OK) {
         e = generation_choose(r, &g);
@@ -403,7 +415,8 @@ static err_t replay_run(struct replay *r, u64 *next_slot)
     }
     if (e == OK && r->slot == 0 && d->wals.count > 0) {
         e = home_fail(&d->base, ERR_CORRUPT,
-                      "The metadata log in %s is empty, but wal/ has data. Nothing was changed; restore meta/ from a "
+                      "The metadata log in %s is empty, but wal/ has data. Nothing was changed; "
+                      "restore meta/ from a "
                       "backup.",
                       d->directory);
     }
@@ -465,13 +478,15 @@ err_t disk_meta_write_now(struct home *h, u64 slot, struct slice payload)
             err_t e = io_file_allocate(h->io, m->copies[copy], size);
             if (e != OK) {
                 frame_free(&m->frame);
-                return home_fail(h, e, "No room for metadata in %s/meta: %s.", d->directory, err_name(e));
+                return home_fail(h, e, "No room for metadata in %s/meta: %s.", d->directory,
+                                 err_name(e));
             }
         }
         m->allocated = size;
     }
     for (u32 copy = COPY_A; copy < COPIES; copy++) {
-        err_t e = io_file_write_now(h->io, m->copies[copy], m->frame.data, m->frame.bytes, m->position);
+        err_t e =
+            io_file_write_now(h->io, m->copies[copy], m->frame.data, m->frame.bytes, m->position);
         if (e == OK) {
             e = io_file_sync_now(h->io, m->copies[copy]);
         }
@@ -587,7 +602,8 @@ static void grow_finished(struct disk_job *job)
         home_finish_meta(&d->base, ERR_NO_SPACE);
         return;
     }
-    home_fence(&d->base, "Growing the metadata log in %s/meta failed: %s.", d->directory, err_name(e));
+    home_fence(&d->base, "Growing the metadata log in %s/meta failed: %s.", d->directory,
+               err_name(e));
     home_finish_meta(&d->base, ERR_IO);
 }
 
@@ -630,8 +646,8 @@ static err_t snapshot_unlink_old(struct meta_job *j)
     return io_sync_dir(j->job.io, j->folder);
 }
 
-/* Takes the new generation back, durably: if one of its files came again after a crash it would count
-   as newer than the old generation, which goes on. */
+/* Takes the new generation back, durably: if one of its files came again after a crash it would
+   count as newer than the old generation, which goes on. */
 static err_t snapshot_undo(struct meta_job *j)
 {
     for (u32 copy = COPY_A; copy < COPIES; copy++) {
@@ -698,7 +714,8 @@ static void snapshot_finished(struct disk_job *job)
     if (e == OK) {
         snapshot_adopt(d, j);
     } else if (!again) {
-        home_fence(&d->base, "Writing a snapshot of the metadata to %s failed: %s.", j->folder, err_name(e));
+        home_fence(&d->base, "Writing a snapshot of the metadata to %s failed: %s.", j->folder,
+                   err_name(e));
     }
     snapshot_discard(job);
     if (d->base.fenced) {

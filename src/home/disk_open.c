@@ -1,5 +1,6 @@
-/* The data directory: is it ours, which version, is somebody in it; making a new one; create and destroy
-   of the home on disk. Called through home.c at start and end. Owns the lock file, held to the end.
+/* The data directory: is it ours, which version, is somebody in it; making a new one; create and
+   destroy of the home on disk. Called through home.c at start and end. Owns the lock file, held to
+   the end.
 
    Opening, happy path
      1. the directory is made if absent, and listed: ours, empty, or foreign
@@ -7,8 +8,9 @@
      3. `lock` is taken and the process id written into it
      4. without `format`: everything is made, `format` last (formats.md, "format")
      5. the extents in wal/ are listed
-   How it fails: foreign or newer (ERR_VERSION), damaged or half lost (ERR_CORRUPT), held by another process
-   (ERR_LOCKED, with its id), no permission, no space, a failing disk. The reason says which file and what next. */
+   How it fails: foreign or newer (ERR_VERSION), damaged or half lost (ERR_CORRUPT), held by another
+   process (ERR_LOCKED, with its id), no permission, no space, a failing disk. The reason says which
+   file and what next. */
 #include "home/home_disk.h"
 
 #include <stdarg.h>
@@ -102,15 +104,17 @@ static err_t survey_make(struct home_disk *d, struct survey *out)
     *out = (struct survey){0};
     err_t e = io_list(d->base.io, d->directory, survey_name, out);
     if (e != OK) {
-        return home_fail(&d->base, e, "The data directory %s cannot be listed: %s. Check that it is a "
-                                      "directory and that this user may read it.",
+        return home_fail(&d->base, e,
+                         "The data directory %s cannot be listed: %s. Check that it is a "
+                         "directory and that this user may read it.",
                          d->directory, err_name(e));
     }
     if (!out->format && out->foreign[0] != '\0') {
-        return home_fail(&d->base, ERR_VERSION,
-                         "The directory %s is not an Odradek data directory: it has '%s' and no file named "
-                         "'format'. Nothing was touched; give an empty or absent directory.",
-                         d->directory, out->foreign);
+        return home_fail(
+            &d->base, ERR_VERSION,
+            "The directory %s is not an Odradek data directory: it has '%s' and no file named "
+            "'format'. Nothing was touched; give an empty or absent directory.",
+            d->directory, out->foreign);
     }
     return OK;
 }
@@ -222,20 +226,23 @@ static err_t format_read(struct home_disk *d, struct uuid *cluster)
     }
     u32 version = format_version(text);
     if (version > FORMAT_VERSION) {
-        return home_fail(&d->base, ERR_VERSION,
-                         "The data directory %s has format %u, made by a newer Odradek; this one reads up to "
-                         "%d. Nothing was touched; start the newer program.",
-                         d->directory, version, FORMAT_VERSION);
+        return home_fail(
+            &d->base, ERR_VERSION,
+            "The data directory %s has format %u, made by a newer Odradek; this one reads up to "
+            "%d. Nothing was touched; start the newer program.",
+            d->directory, version, FORMAT_VERSION);
     }
     if (version == 0 && strncmp(text, "odradek-data", 12) != 0) {
-        return home_fail(&d->base, ERR_VERSION,
-                         "%s does not begin with 'odradek-data': this is not an Odradek data directory, or the "
-                         "file was overwritten. Nothing was touched.",
-                         path);
+        return home_fail(
+            &d->base, ERR_VERSION,
+            "%s does not begin with 'odradek-data': this is not an Odradek data directory, or the "
+            "file was overwritten. Nothing was touched.",
+            path);
     }
     if (version != FORMAT_VERSION || !format_parse(text, cluster)) {
         return home_fail(&d->base, ERR_CORRUPT,
-                         "%s is damaged: its text does not agree with its checksum. Nothing was touched; restore this "
+                         "%s is damaged: its text does not agree with its checksum. Nothing was "
+                         "touched; restore this "
                          "file from a backup (it never changes).",
                          path);
     }
@@ -268,7 +275,8 @@ static err_t format_write(struct home_disk *d, struct uuid cluster)
 
 /* ---- lock ------------------------------------------------------------------------------------ */
 
-/* Our process id as text; "0" where /proc is not to be had. The border has no verb for it, a file has. */
+/* Our process id as text; "0" where /proc is not to be had. The border has no verb for it, a file
+ * has. */
 static void process_id(struct io *io, char *out, size_t cap)
 {
     char text[64];
@@ -290,10 +298,11 @@ static err_t lock_refused(struct home_disk *d, const char *path)
             digits++;
         }
     }
-    return home_fail(&d->base, ERR_LOCKED,
-                     "The data directory %s is in use by another broker, process %.*s. Stop that one first, or "
-                     "give this one a directory of its own.",
-                     d->directory, digits > 0 ? (int)digits : 7, digits > 0 ? text : "unknown");
+    return home_fail(
+        &d->base, ERR_LOCKED,
+        "The data directory %s is in use by another broker, process %.*s. Stop that one first, or "
+        "give this one a directory of its own.",
+        d->directory, digits > 0 ? (int)digits : 7, digits > 0 ? text : "unknown");
 }
 
 static err_t lock_take(struct home_disk *d)
@@ -365,10 +374,11 @@ static err_t check_no_data(struct home_disk *d)
             return home_fail(&d->base, e, "%s cannot be listed: %s.", path, err_name(e));
         }
         if (c.found) {
-            return home_fail(&d->base, ERR_CORRUPT,
-                             "The data directory %s has data in '%s' but its file 'format' is gone. Nothing was "
-                             "touched; restore 'format' from a backup.",
-                             d->directory, folders[i]);
+            return home_fail(
+                &d->base, ERR_CORRUPT,
+                "The data directory %s has data in '%s' but its file 'format' is gone. Nothing was "
+                "touched; restore 'format' from a backup.",
+                d->directory, folders[i]);
         }
     }
     return OK;
@@ -403,7 +413,8 @@ static err_t directory_format(struct home_disk *d, struct uuid *cluster)
         e = format_write(d, id);
     }
     if (e != OK) {
-        return home_fail(&d->base, e, "The data directory %s cannot be set up: %s.", d->directory, err_name(e));
+        return home_fail(&d->base, e, "The data directory %s cannot be set up: %s.", d->directory,
+                         err_name(e));
     }
     *cluster = id;
     return OK;
@@ -442,7 +453,8 @@ static err_t disk_open(struct home *h, struct uuid *cluster)
     }
     err_t e = directory_make(h->io, d->directory);
     if (e != OK) {
-        return home_fail(h, e, "The data directory %s cannot be made: %s.", d->directory, err_name(e));
+        return home_fail(h, e, "The data directory %s cannot be made: %s.", d->directory,
+                         err_name(e));
     }
     struct survey survey;
     TRY(survey_make(d, &survey));

@@ -1,18 +1,20 @@
-/* Start-up: walks a WAL that this process does not write, delivers its slots in order and finds where it
-   ends (formats.md, "Where slot s is" and "Torn tail or corruption"). Called through home.c by log/recover.
+/* Start-up: walks a WAL that this process does not write, delivers its slots in order and finds
+   where it ends (formats.md, "Where slot s is" and "Torn tail or corruption"). Called through
+   home.c by log/recover.
 
    Happy path
      1. every extent is opened and locked: a write of the dead process may still be in the kernel
      2. from slot to slot: header, index; payloads are checked where they lie in the window anyway
      3. a slot is delivered once it is known to have been durable; the last few wait for step 5
-     4. the first place that is not the next slot: the rest of the WAL is searched for headers that say how far
-        it was durable
-     5. the slots that waited are checked byte by byte and delivered, the extents of the last ones are synced
-   How it fails: a slot that was durable is bad: ERR_CORRUPT, the reason says where and what it means. A
-   payload that was durable is bad: its batches are reported to damaged(), the scan goes on.
+     4. the first place that is not the next slot: the rest of the WAL is searched for headers that
+   say how far it was durable
+     5. the slots that waited are checked byte by byte and delivered, the extents of the last ones
+   are synced How it fails: a slot that was durable is bad: ERR_CORRUPT, the reason says where and
+   what it means. A payload that was durable is bad: its batches are reported to damaged(), the scan
+   goes on.
 
-   Reading: small frames (as in `walking`) are read front to back in big windows; over big ones it jumps, one read for
-   a frame's index and the header behind it. */
+   Reading: small frames (as in `walking`) are read front to back in big windows; over big ones it
+   jumps, one read for a frame's index and the header behind it. */
 #include "home/home_disk.h"
 
 #include <stdio.h>
@@ -62,8 +64,8 @@ struct scan {
 
 /* ---- files ----------------------------------------------------------------------------------- */
 
-/* The process before us is dead, but the kernel may still be at its last writes. A sync takes about as
-   long as such a write. */
+/* The process before us is dead, but the kernel may still be at its last writes. A sync takes about
+   as long as such a write. */
 static err_t extent_lock(struct scan *s, struct extent *e)
 {
     struct home_disk *d = s->d;
@@ -79,8 +81,10 @@ static err_t extent_lock(struct scan *s, struct extent *e)
     }
     char path[DISK_PATH_MAX];
     disk_extent_path(d, e, path);
-    return home_fail(&d->base, result, "%s cannot be locked: %s. Writes of the last process may still be under way; try again.",
-                     path, err_name(result));
+    return home_fail(
+        &d->base, result,
+        "%s cannot be locked: %s. Writes of the last process may still be under way; try again.",
+        path, err_name(result));
 }
 
 static err_t extents_lock(struct scan *s)
@@ -106,7 +110,8 @@ static err_t scan_aim(struct scan *s, u32 extent_index)
     struct extent *e = s->files->extents[extent_index];
     TRY(disk_extent_open_now(s->d, e));
     if (s->window_extent == extent_index) {
-        s->window.file = e->file; /* it may have been closed in between, for the limit of open files */
+        s->window.file =
+            e->file; /* it may have been closed in between, for the limit of open files */
         return OK;
     }
     err_t result = window_aim(&s->window, e->file);
@@ -118,32 +123,37 @@ static err_t scan_aim(struct scan *s, u32 extent_index)
 }
 
 /* `bytes` at a place of an extent; beyond the file's end there are zeros. */
-static err_t scan_bytes(struct scan *s, u32 extent_index, u64 position, u64 bytes, u64 ahead, const u8 **out)
+static err_t scan_bytes(struct scan *s, u32 extent_index, u64 position, u64 bytes, u64 ahead,
+                        const u8 **out)
 {
     TRY(scan_aim(s, extent_index));
     err_t result = window_bytes(&s->window, position, bytes, ahead, out);
     return result == OK ? OK : read_failed(s, s->files->extents[extent_index], position, result);
 }
 
-static err_t scan_damaged(struct scan *s, u64 slot, u32 extent_index, u64 position, const char *what)
+static err_t scan_damaged(struct scan *s, u64 slot, u32 extent_index, u64 position,
+                          const char *what)
 {
     char path[DISK_PATH_MAX];
     char evidence[160];
     if (s->files->extent_count == 0) {
         disk_path(s->d, path, "wal");
     } else {
-        disk_extent_path(s->d, s->files->extents[MIN(extent_index, s->files->extent_count - 1)], path);
+        disk_extent_path(s->d, s->files->extents[MIN(extent_index, s->files->extent_count - 1)],
+                         path);
     }
     if (s->sealed_length != UINT64_MAX) {
         (void)snprintf(evidence, sizeof(evidence), "the log was closed at slot %llu",
                        (unsigned long long)s->sealed_length);
     } else {
-        (void)snprintf(evidence, sizeof(evidence), "a later frame says that all below slot %llu were stored",
+        (void)snprintf(evidence, sizeof(evidence),
+                       "a later frame says that all below slot %llu were stored",
                        (unsigned long long)s->durable);
     }
     seen("scan: corruption is refused");
     return home_fail(&s->d->base, ERR_CORRUPT,
-                     "WAL %llu: slot %llu %s (%s, byte %llu), though %s. Acknowledged records from this slot on are "
+                     "WAL %llu: slot %llu %s (%s, byte %llu), though %s. Acknowledged records from "
+                     "this slot on are "
                      "affected. Nothing was changed; restore the directory from a backup.",
                      (unsigned long long)s->wal, (unsigned long long)slot, what, path,
                      (unsigned long long)position, evidence);
@@ -169,7 +179,8 @@ static err_t payload_read(struct scan *s, struct scan_slot *at)
     const u8 *data;
     for (u64 done = 0; done < h->payload_bytes;) {
         u64 bytes = MIN((u64)WALK_WINDOW_BYTES, h->payload_bytes - done);
-        TRY(scan_bytes(s, at->extent_index, at->position + FRAME_HEADER_BYTES + done, bytes, 0, &data));
+        TRY(scan_bytes(s, at->extent_index, at->position + FRAME_HEADER_BYTES + done, bytes, 0,
+                       &data));
         crc = crc32c_extend(crc, data, bytes);
         done += bytes;
     }
@@ -187,7 +198,8 @@ static err_t payload_quarantine(struct scan *s, const struct scan_slot *at)
     for (u32 i = 0; i < at->header.index_count; i++) {
         const struct frame_entry *entry = &at->entries[i];
         const u8 *batch;
-        TRY(scan_bytes(s, at->extent_index, at->position + entry->pos, entry->bytes, WALK_WINDOW_BYTES, &batch));
+        TRY(scan_bytes(s, at->extent_index, at->position + entry->pos, entry->bytes,
+                       WALK_WINDOW_BYTES, &batch));
         if (frame_batch_check(entry, batch) != OK && s->visitor->damaged != NULL) {
             s->visitor->damaged(s->visitor->user, s->wal, at->header.slot, entry);
         }
@@ -245,9 +257,10 @@ static err_t header_at(struct scan *s, u32 extent_index, u64 position, struct fr
     TRY(scan_bytes(s, extent_index, position, FRAME_HEADER_BYTES, ahead, &data));
     err_t e = frame_header_decode(data, out);
     if (e == ERR_VERSION) {
-        return home_fail(&s->d->base, ERR_VERSION,
-                         "WAL %llu has a frame written by a newer Odradek. Start the newer program.",
-                         (unsigned long long)s->wal);
+        return home_fail(
+            &s->d->base, ERR_VERSION,
+            "WAL %llu has a frame written by a newer Odradek. Start the newer program.",
+            (unsigned long long)s->wal);
     }
     if (e != OK) {
         return ERR_NOT_FOUND;
@@ -268,8 +281,9 @@ static err_t slot_find(struct scan *s, struct frame_header *out)
         return e;
     }
     u32 next = s->extent_index + 1;
-    bool follows = next < s->files->extent_count &&
-                   s->files->extents[next]->number == s->files->extents[s->extent_index]->number + 1;
+    bool follows =
+        next < s->files->extent_count &&
+        s->files->extents[next]->number == s->files->extents[s->extent_index]->number + 1;
     if (!follows || s->position == 0) {
         return ERR_NOT_FOUND;
     }
@@ -279,7 +293,8 @@ static err_t slot_find(struct scan *s, struct frame_header *out)
     return OK;
 }
 
-/* Reads the index, and the payload too when the whole frame is small. ERR_NOT_FOUND: the index is bad. */
+/* Reads the index, and the payload too when the whole frame is small. ERR_NOT_FOUND: the index is
+ * bad. */
 static err_t slot_load(struct scan *s, const struct frame_header *h, struct scan_slot *at)
 {
     at->header = *h;
@@ -290,7 +305,8 @@ static err_t slot_load(struct scan *s, const struct frame_header *h, struct scan
     const u8 *index;
     if (s->walking) {
         const u8 *frame;
-        TRY(scan_bytes(s, at->extent_index, at->position, h->total_bytes, WALK_WINDOW_BYTES, &frame));
+        TRY(scan_bytes(s, at->extent_index, at->position, h->total_bytes, WALK_WINDOW_BYTES,
+                       &frame));
         const u8 *trailer = frame + h->total_bytes - FRAME_TRAILER_BYTES;
         bool good = frame_payload_check(h, frame) == OK && frame_trailer_check(h, trailer) == OK;
         at->payload = good || skips_crc(s) ? PAYLOAD_GOOD : PAYLOAD_BAD;
@@ -298,7 +314,8 @@ static err_t slot_load(struct scan *s, const struct frame_header *h, struct scan
     } else {
         /* The rest of the frame, and in the same read the header of the next one. */
         u64 bytes = h->total_bytes - h->index_pos;
-        TRY(scan_bytes(s, at->extent_index, at->position + h->index_pos, bytes, bytes + DISK_UNIT, &index));
+        TRY(scan_bytes(s, at->extent_index, at->position + h->index_pos, bytes, bytes + DISK_UNIT,
+                       &index));
     }
     if (frame_index_check(h, index) != OK) {
         return ERR_NOT_FOUND;
@@ -344,15 +361,16 @@ static err_t slot_accept(struct scan *s)
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-/* Looks at every place behind the end for headers of this WAL: they know how far it was durable. Stops
-   as soon as that is beyond the end. */
+/* Looks at every place behind the end for headers of this WAL: they know how far it was durable.
+   Stops as soon as that is beyond the end. */
 static err_t durable_search(struct scan *s)
 {
     u64 from = s->position;
     for (u32 i = s->extent_index; i < s->files->extent_count; i++, from = 0) {
         TRY(scan_aim(s, i));
         u64 size = s->window.size;
-        for (u64 at = from; at + FRAME_HEADER_BYTES <= size && s->durable <= s->slot; at += DISK_UNIT) {
+        for (u64 at = from; at + FRAME_HEADER_BYTES <= size && s->durable <= s->slot;
+             at += DISK_UNIT) {
             const u8 *data;
             struct frame_header h;
             TRY(scan_bytes(s, i, at, FRAME_HEADER_BYTES, SEARCH_WINDOW_BYTES, &data));
@@ -403,7 +421,8 @@ static err_t tail_sync(struct scan *s, u64 length)
         if (result != OK) {
             char path[DISK_PATH_MAX];
             disk_extent_path(s->d, e, path);
-            return home_fail(&s->d->base, ERR_IO, "%s cannot be synced: %s.", path, err_name(result));
+            return home_fail(&s->d->base, ERR_IO, "%s cannot be synced: %s.", path,
+                             err_name(result));
         }
         last_synced = index;
     }
@@ -422,7 +441,8 @@ static err_t canary_skip_ahead(struct scan *s, bool *skipped)
             const u8 *data;
             struct frame_header h;
             TRY(scan_bytes(s, i, at, FRAME_HEADER_BYTES, SEARCH_WINDOW_BYTES, &data));
-            if (data[0] == 0 || frame_header_decode(data, &h) != OK || h.slot < s->slot || !identity_matches(s, &h)) {
+            if (data[0] == 0 || frame_header_decode(data, &h) != OK || h.slot < s->slot ||
+                !identity_matches(s, &h)) {
                 continue;
             }
             s->slot = h.slot;
@@ -495,7 +515,8 @@ err_t disk_wal_scan(struct home *h, u64 wal, u64 nonce, u64 sealed_length,
         /* A session that never wrote; it must not get an entry, or it would look like data. */
         if (sealed_length != UINT64_MAX && sealed_length > 0) {
             e = home_fail(h, ERR_CORRUPT,
-                          "WAL %llu has %llu slots according to the metadata, but no files in %s/wal. Nothing was "
+                          "WAL %llu has %llu slots according to the metadata, but no files in "
+                          "%s/wal. Nothing was "
                           "changed; restore the directory from a backup.",
                           (unsigned long long)wal, (unsigned long long)sealed_length, d->directory);
         }

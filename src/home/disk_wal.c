@@ -1,20 +1,23 @@
-/* This session's WAL on disk: writes, the making of extents, and reads of any WAL. Called through home.c,
-   on the loop.
+/* This session's WAL on disk: writes, the making of extents, and reads of any WAL. Called through
+   home.c, on the loop.
 
    A write, happy path
-     1. it fits the current extent: it gets the next position and goes to the disk at once
+     1. every slot FRAME_INFLIGHT_MAX before it is durable, and it fits the current extent: it gets the next
+        position and goes to the disk at once
      2. the disk says durable: done(OK)
-   When it does not fit, it waits in `queue` until the next extent is there; so do those behind it. After the first
-   write an extent is kept ready ahead: a worker creates, locks and allocates it, fills it with zeros
-   (a written block is overwritten faster than a new one is first written), and syncs it and its name.
-   Filling takes bandwidth from the writes themselves, so it is left out while extents are used up faster than
-   FILL_PACE_NS, and broken off when a write waits for the extent.
+   Otherwise it waits in `queue`, with those behind it: for the old slot (that distance is what recovery
+   tells a torn tail from corruption by), or for the next extent.
+   After the first write an extent is kept ready ahead: a worker creates, locks and allocates it,
+   fills it with zeros (a written block is overwritten faster than a new one is first written), and
+   syncs it and its name. Filling takes bandwidth from the writes themselves, so it is left out
+   while extents are used up faster than FILL_PACE_NS, and broken off when a write waits for the
+   extent.
 
-   How it fails: no room for another extent: everything in `queue` ends with ERR_NO_SPACE and may be tried
-   again. Anything else: the home is fenced, every write ends with ERR_IO.
+   How it fails: no room for another extent: everything in `queue` ends with ERR_NO_SPACE and may be
+   tried again. Anything else: the home is fenced, every write ends with ERR_IO.
 
-   A read finds extent and position of its slot, has the extent opened by a worker if it is not open, and
-   reads whole blocks around the range into the caller's blob. */
+   A read finds extent and position of its slot, has the extent opened by a worker if it is not
+   open, and reads whole blocks around the range into the caller's blob. */
 #include "home/home_disk.h"
 
 #include <string.h>
@@ -109,7 +112,8 @@ static void extent_finished(struct disk_job *job)
         j->file = NULL;
         writer->next = e;
     } else if (j->result == ERR_NO_SPACE) {
-        /* When nobody waits this is not a failure yet: the next write that needs room tries again. */
+        /* When nobody waits this is not a failure yet: the next write that needs room tries again.
+         */
         seen("wal: no space for an extent");
         if (!list_empty(&writer->queue)) {
             home_note(&d->base, "No room for another extent of %llu bytes in %s.",
@@ -152,7 +156,8 @@ err_t disk_wal_start(struct home *h, u64 wal, u64 nonce)
     (void)nonce;
     if (disk_wal_files(d, wal) != NULL) {
         return home_fail(h, ERR_CORRUPT,
-                         "WAL %llu is to be made but %s/wal has files of it: the metadata is older than the data. "
+                         "WAL %llu is to be made but %s/wal has files of it: the metadata is older "
+                         "than the data. "
                          "Nothing was changed; restore the whole directory from one backup.",
                          (unsigned long long)wal, d->directory);
     }
@@ -168,6 +173,17 @@ static void extent_ahead(struct home_disk *d)
     bool wanted = writer->next == NULL && writer->making == NULL && !writer->ahead_refused;
     if (wanted && !d->base.fenced) {
         extent_start(d, writer->fill_next);
+    }
+}
+
+static void durable_advance(struct wal_writer *writer, u64 slot)
+{
+    assert(slot >= writer->durable);
+    assert(slot < writer->durable + FRAME_INFLIGHT_MAX);
+    writer->durable_mask |= 1u << (slot - writer->durable);
+    while (writer->durable_mask & 1u) {
+        writer->durable_mask >>= 1;
+        writer->durable++;
     }
 }
 
@@ -189,7 +205,9 @@ static void write_done(struct io_op *op, i64 result)
                    err_name(result < 0 ? (err_t)-result : ERR_IO));
         queue_fail(d, ERR_IO);
     } else {
+        durable_advance(&d->writer, w->slot);
         extent_ahead(d);
+        queue_advance(d);
     }
     w->done(w, h->fenced ? ERR_IO : OK);
 }
@@ -216,8 +234,8 @@ static void write_submit(struct home_disk *d, struct home_write *w)
     writer->position += w->bytes;
 }
 
-/* The extent that is ready becomes the current one. Was the last one used up so fast that filling the one
-   after this would only be in the way? */
+/* The extent that is ready becomes the current one. Was the last one used up so fast that filling
+   the one after this would only be in the way? */
 static void extent_switch(struct home_disk *d)
 {
     struct wal_writer *writer = &d->writer;
@@ -238,6 +256,9 @@ static void queue_advance(struct home_disk *d)
     struct wal_writer *writer = &d->writer;
     while (!list_empty(&writer->queue)) {
         struct home_write *w = CONTAINER_OF(list_first(&writer->queue), struct home_write, node);
+        if (w->slot >= writer->durable + FRAME_INFLIGHT_MAX) {
+            return;
+        }
         if (fits(d, w)) {
             list_remove(&w->node);
             write_submit(d, w);

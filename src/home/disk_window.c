@@ -1,5 +1,5 @@
-/* Reading a file front to back at start-up, by whole blocks into an aligned buffer. Called by the replay
-   of the metadata log and by the scan of a WAL. A window owns its buffer, not its file. */
+/* Reading a file front to back at start-up, by whole blocks into an aligned buffer. Called by the
+   replay of the metadata log and by the scan of a WAL. A window owns its buffer, not its file. */
 #include "home/home_disk.h"
 
 #include <string.h>

@@ -1,8 +1,8 @@
-/* The frame's codec: header, index, trailer, exactly as docs/internals/formats.md lays them out. Pure.
-   Called by log/ (seal, batch check) and by the homes (everything else). Owns nothing.
+/* The frame's codec: header, index, trailer, exactly as docs/internals/formats.md lays them out.
+   Pure. Called by log/ (seal, batch check) and by the homes (everything else). Owns nothing.
 
-   Each record has one function that writes it field by field in the order of the document and one that
-   reads it; the static asserts and the `len == ...` assertions hold the sizes. */
+   Each record has one function that writes it field by field in the order of the document and one
+   that reads it; the static asserts and the `len == ...` assertions hold the sizes. */
 #include "home/frame.h"
 
 #include <string.h>
@@ -27,10 +27,13 @@ enum {
 };
 
 static_assert(HEADER_AT_CRC + sizeof(u32) == FRAME_HEADER_BYTES, "header_crc ends the header");
-static_assert(TRAILER_AT_CRC + sizeof(u32) == TRAILER_AT_MAGIC, "trailer_crc stands before the magic");
+static_assert(TRAILER_AT_CRC + sizeof(u32) == TRAILER_AT_MAGIC,
+              "trailer_crc stands before the magic");
 static_assert(TRAILER_AT_MAGIC + sizeof(trailer_magic) == FRAME_TRAILER_BYTES, "magic ends it");
-static_assert(sizeof(struct frame_entry) == FRAME_ENTRY_BYTES, "an index decodes into its own size");
-static_assert(FRAME_HEADER_BYTES + FRAME_TRAILER_BYTES < TOTAL_BYTES_UNIT, "an empty frame is a block");
+static_assert(sizeof(struct frame_entry) == FRAME_ENTRY_BYTES,
+              "an index decodes into its own size");
+static_assert(FRAME_HEADER_BYTES + FRAME_TRAILER_BYTES < TOTAL_BYTES_UNIT,
+              "an empty frame is a block");
 
 u32 frame_total_bytes(u32 payload_bytes, u32 index_count, u32 block_bytes)
 {
@@ -113,7 +116,8 @@ static void trailer_encode(const struct frame_header *h, u8 out[FRAME_TRAILER_BY
     assert(w.len == FRAME_TRAILER_BYTES);
 }
 
-void frame_seal(u8 *frame, struct frame_header *h, const struct frame_entry *entries, u32 block_bytes)
+void frame_seal(u8 *frame, struct frame_header *h, const struct frame_entry *entries,
+                u32 block_bytes)
 {
     assert(h->durable_slot <= h->slot);
     h->total_bytes = frame_total_bytes(h->payload_bytes, h->index_count, block_bytes);
@@ -160,8 +164,8 @@ static bool header_fits(const struct frame_header *h)
     bool has_entries = h->kind == FRAME_DATA || h->index_count == 0;
     bool has_payload = h->kind != FRAME_MARK || h->payload_bytes == 0;
     return h->total_bytes % TOTAL_BYTES_UNIT == 0 &&
-           (u64)h->index_pos == (u64)FRAME_HEADER_BYTES + h->payload_bytes && end <= h->total_bytes &&
-           h->durable_slot <= h->slot && has_entries && has_payload;
+           (u64)h->index_pos == (u64)FRAME_HEADER_BYTES + h->payload_bytes &&
+           end <= h->total_bytes && h->durable_slot <= h->slot && has_entries && has_payload;
 }
 
 err_t frame_header_decode(const u8 *header_128, struct frame_header *out)
@@ -194,7 +198,8 @@ err_t frame_header_decode(const u8 *header_128, struct frame_header *out)
     h.index_crc = read_le32(&r);
     struct slice zeros = read_bytes(&r, HEADER_AT_CRC - HEADER_AT_ZEROS);
     assert(!r.failed);
-    if (kind < FRAME_DATA || kind > FRAME_META || zero != 0 || !all_zero(zeros) || !header_fits(&h)) {
+    if (kind < FRAME_DATA || kind > FRAME_META || zero != 0 || !all_zero(zeros) ||
+        !header_fits(&h)) {
         return ERR_CORRUPT;
     }
     *out = h;
@@ -258,7 +263,8 @@ err_t frame_index_check(const struct frame_header *h, const u8 *index)
 
 err_t frame_payload_check(const struct frame_header *h, const u8 *frame)
 {
-    return crc32c(frame + FRAME_HEADER_BYTES, h->payload_bytes) == h->payload_crc ? OK : ERR_CORRUPT;
+    return crc32c(frame + FRAME_HEADER_BYTES, h->payload_bytes) == h->payload_crc ? OK
+                                                                                  : ERR_CORRUPT;
 }
 
 /* The trailer is a function of the header, so the check is: is it exactly that? */

@@ -1,12 +1,13 @@
-/* Where bytes live: a log of slots for the WAL, a log of metadata slots, later packs. Two homes now: disk (home_disk.c,
-   O_DIRECT extents through struct io) and mem (home_mem.c, for tests and `odradek dev`). Callers never ask which.
+/* Where bytes live: a log of slots for the WAL, a log of metadata slots, later packs. Two homes
+   now: disk (home_disk.c, O_DIRECT extents through struct io) and mem (home_mem.c, for tests and
+   `odradek dev`). Callers never ask which.
 
-   Ownership: a home_write or home_read lives in the caller's object until its done() runs (never inside
-   the starting call, exactly once). Blobs named in them stay referenced by the caller.
+   Ownership: a home_write or home_read lives in the caller's object until its done() runs (never
+   inside the starting call, exactly once). Blobs named in them stay referenced by the caller.
 
-   Failure: the first failed durable write fences the home for good: this and every later write ends with ERR_IO
-   (or ERR_NO_SPACE when nothing reached the medium and nothing is lost: then the home is not fenced and the
-   caller may try the same slot again later). */
+   Failure: the first failed durable write fences the home for good: this and every later write ends
+   with ERR_IO (or ERR_NO_SPACE when nothing reached the medium and nothing is lost: then the home
+   is not fenced and the caller may try the same slot again later). */
 #pragma once
 
 #include "home/frame.h"
@@ -17,32 +18,36 @@ struct home;
 enum home_canary { HOME_CANARY_SKIP_CRC = 1, HOME_CANARY_BELIEVE_STALE = 2 }; /* simulator only */
 
 struct home_disk_params {
-    const char *directory;   /* created when absent */
-    u64 extent_bytes;        /* WAL extent size; 0 = 64 MiB */
-    struct quota *quota;     /* for scan buffers and cold reads */
-    u32 canaries;            /* enum home_canary */
+    const char *directory; /* created when absent */
+    u64 extent_bytes;      /* WAL extent size; 0 = 64 MiB */
+    struct quota *quota;   /* for scan buffers and cold reads */
+    u32 canaries;          /* enum home_canary */
 };
 /* Does no I/O. */
 MUST_USE struct home *home_disk_create(struct io *io, const struct home_disk_params *params);
 /* home_open may be called again: a restart, a new session over what the one before wrote. */
 MUST_USE struct home *home_mem_create(struct io *io);
-void home_destroy(struct home *h); /* closes; works also when io is dead. What is in flight is never told. */
+void home_destroy(
+    struct home *h); /* closes; works also when io is dead. What is in flight is never told. */
 
-/* Blocking, start-up. Makes the directory {format, meta/, wal/, packs/} or checks it, and takes the lock.
-   ERR_LOCKED (the reason names the pid), ERR_VERSION (newer or foreign format), ERR_CORRUPT, ERR_IO, ERR_DENIED.
-   cluster: made up on first use, read back later. */
+/* Blocking, start-up. Makes the directory {format, meta/, wal/, packs/} or checks it, and takes the
+   lock. ERR_LOCKED (the reason names the pid), ERR_VERSION (newer or foreign format), ERR_CORRUPT,
+   ERR_IO, ERR_DENIED. cluster: made up on first use, read back later. */
 MUST_USE err_t home_open(struct home *h, struct uuid *cluster);
-/* One English sentence about the last failure: what, where, values, what next. After a home_meta_replay that ended
-   with OK it is empty, or tells what was repaired: worth a warning. */
+/* One English sentence about the last failure: what, where, values, what next. After a
+   home_meta_replay that ended with OK it is empty, or tells what was repaired: worth a warning. */
 const char *home_reason(const struct home *h);
 u32 home_block_bytes(const struct home *h);
-bool home_is_direct(const struct home *h);    /* false: buffered + fdatasync, to be announced at start */
+bool home_is_direct(
+    const struct home *h); /* false: buffered + fdatasync, to be announced at start */
 bool home_fenced(const struct home *h);
 
-/* ---- metadata slots: an ordered log, two copies, one writer ------------------------------------------- */
+/* ---- metadata slots: an ordered log, two copies, one writer
+ * ------------------------------------------- */
 
-/* Blocking, start-up: finds the newest snapshot (if any) and delivers it, then every slot after it in order. A copy
-   that is damaged is repaired from the other; both damaged at a slot that was durable = ERR_CORRUPT. */
+/* Blocking, start-up: finds the newest snapshot (if any) and delivers it, then every slot after it
+   in order. A copy that is damaged is repaired from the other; both damaged at a slot that was
+   durable = ERR_CORRUPT. */
 struct home_meta_visitor {
     void *user;
     err_t (*snapshot)(void *user, u64 next_slot, struct slice payload); /* state before next_slot */
@@ -54,62 +59,66 @@ struct home_meta_write {
     void (*done)(struct home_meta_write *w, err_t result);
     struct slice payload; /* valid until done */
     u64 slot;
-    bool snapshot;        /* payload is the state before `slot`; older slots are dropped afterwards */
-    struct io_op ops[2];  /* the home's */
+    bool snapshot; /* payload is the state before `slot`; older slots are dropped afterwards */
+    struct io_op ops[2]; /* the home's */
     u64 private_[8];
 };
 /* One in flight at a time. Blocking variant for start-up. */
 void home_meta_write(struct home *h, struct home_meta_write *w);
 MUST_USE err_t home_meta_write_now(struct home *h, u64 slot, struct slice payload);
 
-/* ---- WAL slots ------------------------------------------------------------------------------------- */
+/* ---- WAL slots
+ * ------------------------------------------------------------------------------------- */
 
 /* This session's WAL. Called once, after replay. Nothing is written until the first slot. */
 MUST_USE err_t home_wal_start(struct home *h, u64 wal, u64 nonce);
 
 struct home_write {
     void (*done)(struct home_write *w, err_t result);
-    u64 slot;      /* consecutive: each call has the slot after the one before */
+    u64 slot;        /* consecutive: each call has the slot after the one before */
     const u8 *frame; /* BLOB_ALIGN-aligned, sealed; valid until done */
-    u32 bytes;     /* multiple of home_block_bytes, at most extent_bytes */
+    u32 bytes;       /* multiple of home_block_bytes, at most extent_bytes */
     struct io_op op; /* the home's, as everything below */
     struct io_vec vec;
     struct list_node node;
     u64 private_[4];
 };
-/* At most FRAME_INFLIGHT_MAX in flight. Completions come in any order. A frame never spans extents. */
+/* At most FRAME_INFLIGHT_MAX in flight. Completions come in any order; a slot is not begun before the one
+   FRAME_INFLIGHT_MAX before it is durable (it waits inside). A frame never spans extents. */
 void home_wal_write(struct home *h, struct home_write *w);
 
 struct home_read {
     void (*done)(struct home_read *r, err_t result);
     u64 wal;
     u64 slot;
-    u32 pos;          /* from the frame's first byte */
-    u32 bytes;        /* within one frame */
+    u32 pos;           /* from the frame's first byte */
+    u32 bytes;         /* within one frame */
     struct blob *blob; /* the caller's; cap >= home_read_room(bytes) */
-    u32 blob_offset;  /* out: where pos's byte is in blob->data */
+    u32 blob_offset;   /* out: where pos's byte is in blob->data */
     struct io_op op;
     struct io_vec vec;
     struct list_node node;
     u64 private_[4];
 };
 size_t home_read_room(const struct home *h, u32 bytes); /* blob size needed for alignment */
-/* ERR_NOT_FOUND: that slot is gone (trimmed). Content is not checked here: the reader checks batch CRCs. */
+/* ERR_NOT_FOUND: that slot is gone (trimmed). Content is not checked here: the reader checks batch
+ * CRCs. */
 void home_wal_read(struct home *h, struct home_read *r);
 
-/* Blocking, start-up. Walks a WAL that this process does not write: takes the locks of its extents, tells a torn tail
-   from corruption (storage.md "Torn tail or corruption"), delivers every good frame's header and
-   index in slot order, and remembers where slots are for home_wal_read.
+/* Blocking, start-up. Walks a WAL that this process does not write: takes the locks of its extents,
+   tells a torn tail from corruption (storage.md "Torn tail or corruption"), delivers every good
+   frame's header and index in slot order, and remembers where slots are for home_wal_read.
    sealed_length: UINT64_MAX when not sealed yet; otherwise slots at or above it are not delivered.
-   *length: number of slots (the seal position). ERR_CORRUPT: damage below the durable end; the reason names file,
-   position and what is affected. payload_damaged lists batches that fail while header and index are good
-   (quarantine), called before visit for that slot.*/
+   *length: number of slots (the seal position). ERR_CORRUPT: damage below the durable end; the
+   reason names file, position and what is affected. payload_damaged lists batches that fail while
+   header and index are good (quarantine), called before visit for that slot.*/
 struct home_wal_visitor {
     void *user;
-    err_t (*slot)(void *user, const struct frame_header *h, const struct frame_entry *entries, u32 count);
+    err_t (*slot)(void *user, const struct frame_header *h, const struct frame_entry *entries,
+                  u32 count);
     void (*damaged)(void *user, u64 wal, u64 slot, const struct frame_entry *entry);
 };
-MUST_USE err_t home_wal_scan(struct home *h, u64 wal, u64 nonce, u64 sealed_length, const struct home_wal_visitor *v,
-                             u64 *length);
+MUST_USE err_t home_wal_scan(struct home *h, u64 wal, u64 nonce, u64 sealed_length,
+                             const struct home_wal_visitor *v, u64 *length);
 /* A retired WAL (sealed, no data needed): its files go. Blocking, start-up or worker. */
 void home_wal_remove(struct home *h, u64 wal);

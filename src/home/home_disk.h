@@ -1,10 +1,9 @@
 /* What the files of the home on disk share. Only disk_*.c include this.
 
      disk_open.c     the directory: format file, lock, creation; create and destroy
-     disk_extent.c   which extents there are, their descriptors (few are open at a time), slot positions
-     disk_meta.c     the metadata log in two copies
-     disk_wal.c      this session's writes, the making of extents, reads
-     disk_scan.c     start-up: walking a WAL; torn tail or corruption
+     disk_extent.c   which extents there are, their descriptors (few are open at a time), slot
+   positions disk_meta.c     the metadata log in two copies disk_wal.c      this session's writes,
+   the making of extents, reads disk_scan.c     start-up: walking a WAL; torn tail or corruption
      disk_window.c   aligned reading of a file front to back, for start-up
 
    Threads: only the run() of a disk_job is off the loop; it touches nothing but its own job. */
@@ -27,20 +26,23 @@ struct home_disk;
 struct extent {
     u64 wal;
     u32 number;
-    u32 pins;              /* reads and writes in flight; one more while written to or made ahead */
-    struct io_file *file;  /* NULL: not open */
-    bool opening;          /* a job is at it */
-    struct list_node node; /* in home_disk.idle while open and without pins; least recently used first */
-    struct list waiting;   /* home_read.node, for the file to be opened */
+    u32 pins;             /* reads and writes in flight; one more while written to or made ahead */
+    struct io_file *file; /* NULL: not open */
+    bool opening;         /* a job is at it */
+    struct list_node
+        node; /* in home_disk.idle while open and without pins; least recently used first */
+    struct list waiting; /* home_read.node, for the file to be opened */
 };
 
-/* One WAL's files. Extents are in order of their numbers; a number may be missing in a damaged directory. */
+/* One WAL's files. Extents are in order of their numbers; a number may be missing in a damaged
+ * directory. */
 struct wal_files {
     u64 wal;
     struct extent **extents;
     u32 extent_count;
     u32 extent_cap;
-    u64 *slots; /* per slot: index of the extent << 32 | position / DISK_UNIT; DISK_NO_SLOT: unknown */
+    u64 *slots; /* per slot: index of the extent << 32 | position / DISK_UNIT; DISK_NO_SLOT: unknown
+                 */
     u64 slot_count;
     u64 slot_cap;
 };
@@ -48,8 +50,8 @@ struct wal_files {
 
 /* ---- work off the loop ----------------------------------------------------------------------- */
 
-/* Head of everything given to io_work. Lives on the heap by itself: when the home goes away first, `disk` becomes
-   NULL and the late completion only discards. */
+/* Head of everything given to io_work. Lives on the heap by itself: when the home goes away first,
+   `disk` becomes NULL and the late completion only discards. */
 struct disk_job {
     struct io_op op;
     struct list_node node; /* in home_disk.jobs */
@@ -85,16 +87,18 @@ struct meta_log {
 };
 
 struct wal_writer {
-    struct wal_files *files;   /* NULL: not started */
-    struct extent *current;    /* NULL before the first */
-    u64 position;              /* of the next frame, in current */
+    struct wal_files *files; /* NULL: not started */
+    struct extent *current;  /* NULL before the first */
+    u64 position;            /* of the next frame, in current */
     u64 current_since_ns;
-    struct extent *next;       /* made, not used yet */
+    struct extent *next; /* made, not used yet */
     struct extent_job *making;
-    bool fill_next;            /* the next extent is worth filling with zeros */
-    bool ahead_refused;        /* no space for one ahead: not tried again before a write needs it */
-    struct list queue;         /* home_write.node: waiting for an extent */
-    struct list inflight;      /* home_write.node */
+    u64 durable;      /* every slot below it was written */
+    u32 durable_mask; /* bit i: slot durable + i was written */
+    bool fill_next;       /* the next extent is worth filling with zeros */
+    bool ahead_refused;   /* no space for one ahead: not tried again before a write needs it */
+    struct list queue;    /* home_write.node: waiting for an extent */
+    struct list inflight; /* home_write.node */
 };
 
 struct home_disk {
@@ -119,25 +123,29 @@ static inline struct home_disk *disk_of(struct home *h)
 }
 
 /* disk_open.c */
-/* "<directory>/<rest>" into out[DISK_PATH_MAX]; asserted to fit (home_disk_create checked the directory). */
+/* "<directory>/<rest>" into out[DISK_PATH_MAX]; asserted to fit (home_disk_create checked the
+ * directory). */
 PRINTF_LIKE(3, 4) void disk_path(const struct home_disk *d, char *out, const char *fmt, ...);
 /* Opens by O_DIRECT where that is allowed; `direct` says what to try and learns the answer. */
-MUST_USE err_t disk_file_open(struct io *io, const char *path, u32 flags, bool *direct, struct io_file **out);
-/* The number written in lower-case hexadecimal with exactly `digits` digits at s; false: not that. */
+MUST_USE err_t disk_file_open(struct io *io, const char *path, u32 flags, bool *direct,
+                              struct io_file **out);
+/* The number written in lower-case hexadecimal with exactly `digits` digits at s; false: not that.
+ */
 bool disk_hex_parse(const char *s, u32 digits, u64 *out);
 void disk_job_start(struct home_disk *d, struct disk_job *job);
 
 /* disk_extent.c */
 void disk_extents_init(struct home_disk *d);
 void disk_extents_fini(struct home_disk *d);
-MUST_USE err_t disk_extents_list(struct home_disk *d); /* what the directory has */
+MUST_USE err_t disk_extents_list(struct home_disk *d);                /* what the directory has */
 struct wal_files *disk_wal_files(const struct home_disk *d, u64 wal); /* NULL: none */
 struct wal_files *disk_wal_files_make(struct home_disk *d, u64 wal);
 struct extent *disk_extent_add(struct home_disk *d, struct wal_files *files, u32 number);
 void disk_extent_path(const struct home_disk *d, const struct extent *e, char *out);
 /* Start-up: opens it (for writing, so that it can be locked and synced) if it is not. */
 MUST_USE err_t disk_extent_open_now(struct home_disk *d, struct extent *e);
-void disk_extent_opened(struct home_disk *d, struct extent *e, struct io_file *file); /* file is d's now */
+void disk_extent_opened(struct home_disk *d, struct extent *e,
+                        struct io_file *file); /* file is d's now */
 void disk_extent_pin(struct extent *e);
 void disk_extent_unpin(struct home_disk *d, struct extent *e);
 void disk_slot_set(struct wal_files *files, u64 slot, u32 extent_index, u64 position);
@@ -175,9 +183,10 @@ struct window {
 };
 void window_init(struct window *w, struct home_disk *d);
 void window_fini(struct window *w);
-MUST_USE err_t window_aim(struct window *w, struct io_file *file); /* at another file; learns its size */
-/* [offset, offset + bytes) of the file, valid until the next call. When it has to read it reads at least
-   `ahead` bytes, in the hope that they are wanted next. ERR_IO, ERR_NO_MEMORY. */
+MUST_USE err_t window_aim(struct window *w,
+                          struct io_file *file); /* at another file; learns its size */
+/* [offset, offset + bytes) of the file, valid until the next call. When it has to read it reads at
+   least `ahead` bytes, in the hope that they are wanted next. ERR_IO, ERR_NO_MEMORY. */
 MUST_USE err_t window_bytes(struct window *w, u64 offset, u64 bytes, u64 ahead, const u8 **out);
 /* Are all bytes from offset to the end of the file zero? */
 MUST_USE err_t window_zero_to_end(struct window *w, u64 offset, bool *zero);

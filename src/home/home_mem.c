@@ -1,9 +1,9 @@
-/* The home in memory: same verbs and same order of events, no medium. Used by unit tests of log/ and
-   cluster/. What was written stays until home_destroy, and home_open may be called again: that is a
-   restart, a new session over what the one before wrote.
+/* The home in memory: same verbs and same order of events, no medium. Used by unit tests of log/
+   and cluster/. What was written stays until home_destroy, and home_open may be called again: that
+   is a restart, a new session over what the one before wrote.
 
-   Owns a copy of every frame and of every metadata payload. Completions come by the zero-delay timer of
-   home.c, in the order of the calls. */
+   Owns a copy of every frame and of every metadata payload. Completions come by the zero-delay
+   timer of home.c, in the order of the calls. */
 #include "home/home_private.h"
 
 #include <string.h>
@@ -195,9 +195,9 @@ static err_t mem_wal_scan(struct home *h, u64 wal, u64 nonce, u64 sealed_length,
     const struct mem_wal *found = wal_find(mem_of(h), wal);
     u64 count = found == NULL ? 0 : found->frames.count;
     if (sealed_length != UINT64_MAX && count < sealed_length) {
-        return home_fail(h, ERR_CORRUPT, "WAL %llu has %llu slots in memory but was sealed at %llu.",
-                         (unsigned long long)wal, (unsigned long long)count,
-                         (unsigned long long)sealed_length);
+        return home_fail(
+            h, ERR_CORRUPT, "WAL %llu has %llu slots in memory but was sealed at %llu.",
+            (unsigned long long)wal, (unsigned long long)count, (unsigned long long)sealed_length);
     }
     count = MIN(count, sealed_length);
     for (u64 slot = 0; slot < count; slot++) {

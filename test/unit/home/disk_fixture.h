@@ -1,5 +1,5 @@
-/* A home on disk in a directory of its own under /tmp, over the real border, with a table of border verbs
-   that can be told to fail. What tests of the home on disk share. */
+/* A home on disk in a directory of its own under /tmp, over the real border, with a table of border
+   verbs that can be told to fail. What tests of the home on disk share. */
 #pragma once
 
 #include "../unit.h"
@@ -14,11 +14,12 @@
 
 enum { EXTENT_BYTES = 64 * KIB, FRAMES_MAX = 512, META_SLOTS_MAX = 600, META_BYTES_MAX = 300 };
 
-/* ---- failing on purpose ----------------------------------------------------------------------- */
+/* ---- failing on purpose -----------------------------------------------------------------------
+ */
 
 enum fault_verb {
     FAULT_NONE,
-    FAULT_WRITE,    /* durable writes on the loop */
+    FAULT_WRITE, /* durable writes on the loop */
     FAULT_ALLOCATE,
     FAULT_SYNC_DIR,
     FAULT_SYNC,
@@ -85,9 +86,11 @@ static inline err_t fault_sync_now(struct io *io, struct io_file *f)
 {
     return fault_now(FAULT_SYNC) ? fault.error : fault.real->file_sync_now(io, f);
 }
-static inline err_t fault_write_now(struct io *io, struct io_file *f, const void *buf, size_t len, u64 offset)
+static inline err_t fault_write_now(struct io *io, struct io_file *f, const void *buf, size_t len,
+                                    u64 offset)
 {
-    return fault_now(FAULT_WRITE_NOW) ? fault.error : fault.real->file_write_now(io, f, buf, len, offset);
+    return fault_now(FAULT_WRITE_NOW) ? fault.error
+                                      : fault.real->file_write_now(io, f, buf, len, offset);
 }
 static inline err_t fault_open(struct io *io, const char *path, u32 flags, struct io_file **out)
 {
@@ -117,7 +120,8 @@ static inline void fault_set(enum fault_verb verb, u32 after, err_t error)
     fault.hits = 0;
 }
 
-/* ---- the fixture ------------------------------------------------------------------------------- */
+/* ---- the fixture -------------------------------------------------------------------------------
+ */
 
 struct fixture {
     struct rng rng;
@@ -155,7 +159,8 @@ struct fixture {
     bool written[FRAMES_MAX];
 };
 
-static inline int tree_remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+static inline int tree_remove_one(const char *path, const struct stat *st, int kind,
+                                  struct FTW *ftw)
 {
     (void)st;
     (void)kind;
@@ -218,8 +223,10 @@ static inline err_t fixture_slot(void *user, u64 slot, struct slice payload)
 
 static inline err_t fixture_open_only(struct fixture *f, u32 canaries)
 {
-    struct home_disk_params params = {
-        .directory = f->dir, .extent_bytes = EXTENT_BYTES, .quota = &f->quota, .canaries = canaries};
+    struct home_disk_params params = {.directory = f->dir,
+                                      .extent_bytes = EXTENT_BYTES,
+                                      .quota = &f->quota,
+                                      .canaries = canaries};
     f->home = home_disk_create(f->io, &params);
     return home_open(f->home, &f->cluster);
 }
@@ -270,7 +277,8 @@ static inline void fixture_close(struct fixture *f)
     fixture_turns(f, 10);
 }
 
-/* ---- metadata ---------------------------------------------------------------------------------- */
+/* ---- metadata ----------------------------------------------------------------------------------
+ */
 
 static inline struct slice meta_payload_make(struct fixture *f, u64 slot)
 {
@@ -299,6 +307,7 @@ static inline err_t meta_write(struct fixture *f, u64 slot, struct slice payload
         .write = {.done = meta_wait_done, .payload = payload, .slot = slot, .snapshot = snapshot}};
     home_meta_write(f->home, &wait.write);
     assert_false(wait.done); /* never inside the starting call */
+    io_turn(f->io, false); /* submits what was started outside of a turn */
     while (!wait.done) {
         io_turn(f->io, true);
     }
@@ -316,7 +325,8 @@ static inline void meta_write_many(struct fixture *f, u64 from, u64 to)
     }
 }
 
-/* ---- the WAL ----------------------------------------------------------------------------------- */
+/* ---- the WAL -----------------------------------------------------------------------------------
+ */
 
 static inline void fixture_written(struct home_write *w, err_t result)
 {
@@ -371,8 +381,10 @@ static inline void wal_make_frame(struct fixture *f, u32 batches, u32 batch_byte
 static inline void wal_submit(struct fixture *f, u64 slot)
 {
     struct home_write *w = &f->writes[slot];
-    *w = (struct home_write){
-        .done = fixture_written, .slot = slot, .frame = f->frames[slot].data, .bytes = f->frames[slot].bytes};
+    *w = (struct home_write){.done = fixture_written,
+                             .slot = slot,
+                             .frame = f->frames[slot].data,
+                             .bytes = f->frames[slot].bytes};
     w->private_[3] = (u64)(uintptr_t)f;
     f->inflight++;
     u32 before = f->inflight;
@@ -382,12 +394,14 @@ static inline void wal_submit(struct fixture *f, u64 slot)
 
 static inline void wal_wait(struct fixture *f, u32 inflight)
 {
+    io_turn(f->io, false);
     while (f->inflight > inflight) {
         io_turn(f->io, true);
     }
 }
 
-static inline void wal_write_many(struct fixture *f, u32 count, u32 batches_max, u32 batch_bytes_max)
+static inline void wal_write_many(struct fixture *f, u32 count, u32 batches_max,
+                                  u32 batch_bytes_max)
 {
     for (u32 i = 0; i < count; i++) {
         wal_wait(f, FRAME_INFLIGHT_MAX - 1);
@@ -397,7 +411,8 @@ static inline void wal_write_many(struct fixture *f, u32 count, u32 batches_max,
     wal_wait(f, 0);
 }
 
-static inline err_t fixture_scan_slot(void *user, const struct frame_header *h, const struct frame_entry *entries, u32 count)
+static inline err_t fixture_scan_slot(void *user, const struct frame_header *h,
+                                      const struct frame_entry *entries, u32 count)
 {
     struct fixture *f = user;
     assert_int_equal(h->slot, f->scanned);
@@ -415,7 +430,8 @@ static inline err_t fixture_scan_slot(void *user, const struct frame_header *h, 
     return OK;
 }
 
-static inline void fixture_scan_damaged(void *user, u64 wal, u64 slot, const struct frame_entry *entry)
+static inline void fixture_scan_damaged(void *user, u64 wal, u64 slot,
+                                        const struct frame_entry *entry)
 {
     struct fixture *f = user;
     assert_int_equal(wal, f->wal);
@@ -427,7 +443,8 @@ static inline void fixture_scan_damaged(void *user, u64 wal, u64 slot, const str
 
 static inline err_t wal_scan(struct fixture *f, u64 sealed_length, u64 *length)
 {
-    struct home_wal_visitor v = {.user = f, .slot = fixture_scan_slot, .damaged = fixture_scan_damaged};
+    struct home_wal_visitor v = {
+        .user = f, .slot = fixture_scan_slot, .damaged = fixture_scan_damaged};
     f->scanned = 0;
     f->entries = 0;
     f->damaged = 0;
@@ -452,13 +469,15 @@ static inline err_t wal_read(struct fixture *f, struct read_wait *wait)
     wait->read.done = read_wait_done;
     home_wal_read(f->home, &wait->read);
     assert_false(wait->done);
+    io_turn(f->io, false);
     while (!wait->done) {
         io_turn(f->io, true);
     }
     return wait->result;
 }
 
-/* ---- the files, behind the home's back --------------------------------------------------------- */
+/* ---- the files, behind the home's back ---------------------------------------------------------
+ */
 
 static inline void file_path(const struct fixture *f, const char *name, char out[200])
 {

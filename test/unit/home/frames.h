@@ -39,9 +39,11 @@ static inline void batch_make(struct rng *rng, u8 *at, struct frame_entry *e)
     store_be32(at + 17, e->batch_crc);
 }
 
-static inline void made_frame_make(struct rng *rng, const struct frame_spec *spec, struct made_frame *out)
+static inline void made_frame_make(struct rng *rng, const struct frame_spec *spec,
+                                   struct made_frame *out)
 {
-    size_t cap = ROUND_UP((size_t)128 + (size_t)spec->batch_count * (spec->batch_bytes_max + 64) + 64, (size_t)4096);
+    size_t cap = ROUND_UP(
+        (size_t)128 + (size_t)spec->batch_count * (spec->batch_bytes_max + 64) + 64, (size_t)4096);
     u8 *memory = mem_alloc(cap + BLOB_ALIGN);
     *out = (struct made_frame){
         .memory = memory,

@@ -1,7 +1,8 @@
-/* Proves the metadata log on disk: slots and snapshots come back in order; one damaged copy is repaired from
-   the other, wherever the damage is; damage to both is refused and never taken for a torn write; a slot
-   that reached copy a only, at any length, is accepted or cut as formats.md says; a snapshot can be
-   interrupted at every step; failing writes fence, missing space does not. */
+/* Proves the metadata log on disk: slots and snapshots come back in order; one damaged copy is
+   repaired from the other, wherever the damage is; damage to both is refused and never taken for a
+   torn write; a slot that reached copy a only, at any length, is accepted or cut as formats.md
+   says; a snapshot can be interrupted at every step; failing writes fence, missing space does not.
+ */
 #include "disk_fixture.h"
 
 static struct fixture fixture;
@@ -96,7 +97,8 @@ static void test_snapshots_replace_generations(void **state)
     assert_false(file_there(path));
 }
 
-/* One bit flipped anywhere in one copy: repaired, and the repaired directory is as good as before. */
+/* One bit flipped anywhere in one copy: repaired, and the repaired directory is as good as before.
+ */
 static void test_one_copy_damaged_anywhere(void **state)
 {
     struct fixture *f = *state;
@@ -117,7 +119,8 @@ static void test_one_copy_damaged_anywhere(void **state)
         u64 at = frame + (i % 2 == 0 ? rng_below(&f->rng, 140) : 4032 + rng_below(&f->rng, 64));
         u8 *good;
         size_t good_bytes = file_get(path, &good);
-        bool matters = at - frame < 128 || at - frame >= 4032 || at - frame < 128 + load_le32(good + frame + 72);
+        bool matters = at - frame < 128 || at - frame >= 4032 ||
+                       at - frame < 128 + load_le32(good + frame + 72);
         file_flip(path, at);
         fixture_open(f);
         assert_int_equal(f->meta_next, 7);
@@ -190,7 +193,8 @@ static void test_both_copies_damaged(void **state)
         file_flip(b, at_b);
     }
     reopen_expect(f, 6);
-    /* The first copy's block gone to zeros, the second damaged: b is only begun when a is durable. */
+    /* The first copy's block gone to zeros, the second damaged: b is only begun when a is durable.
+     */
     u8 zeros[4096] = {0};
     u8 *kept;
     size_t bytes = file_get(a, &kept);
@@ -221,7 +225,8 @@ static void test_torn_at_every_sector(void **state)
     fixture_open(f);
     f->meta_bytes[3] = META_BYTES_MAX;
     rng_fill(&f->rng, f->meta_payload[3], META_BYTES_MAX);
-    assert_int_equal(home_meta_write_now(f->home, 3, slice_of(f->meta_payload[3], META_BYTES_MAX)), OK);
+    assert_int_equal(home_meta_write_now(f->home, 3, slice_of(f->meta_payload[3], META_BYTES_MAX)),
+                     OK);
     fixture_close(f);
     u8 *after;
     size_t bytes_after = file_get(a, &after);
@@ -263,7 +268,8 @@ static void test_interrupted_snapshot(void **state)
     u8 *made;
     copy_name(f, 4, 'a', path);
     size_t made_bytes = file_get(path, &made);
-    /* Every mixture of: nothing, a piece, all of either new copy; the old generation still there. */
+    /* Every mixture of: nothing, a piece, all of either new copy; the old generation still there.
+     */
     for (u32 i = 0; i < 9; i++) {
         for (u32 copy = 0; copy < 2; copy++) {
             copy_name(f, 0, copy == 0 ? 'a' : 'b', path);

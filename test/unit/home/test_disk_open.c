@@ -1,6 +1,6 @@
-/* Proves that a data directory is made once, found again, and refused when it is somebody else's, newer,
-   damaged, half lost or in use; that a refusal touches nothing; and that an interrupted first
-   start is completed by the next. */
+/* Proves that a data directory is made once, found again, and refused when it is somebody else's,
+   newer, damaged, half lost or in use; that a refusal touches nothing; and that an interrupted
+   first start is completed by the next. */
 #include "disk_fixture.h"
 
 static struct fixture fixture;
@@ -34,7 +34,8 @@ static void expect_refusal(struct fixture *f, err_t expected, const char *word)
 static void test_made_and_found_again(void **state)
 {
     struct fixture *f = *state;
-    snprintf(f->dir, sizeof(f->dir), "%.30s/a/b/data//", f->base); /* parents too, and slashes at the end */
+    snprintf(f->dir, sizeof(f->dir), "%.30s/a/b/data//",
+             f->base); /* parents too, and slashes at the end */
     fixture_open(f);
     assert_int_equal(home_block_bytes(f->home), 4096);
     struct uuid first = f->cluster;

@@ -1,7 +1,8 @@
-/* Proves recovery: a WAL is found again slot by slot whatever its frames' sizes; its end, torn at every
-   sector of the last frames and with any of the frames in flight missing, is cut there and nowhere else;
-   damage below what was durable is refused (header, index) or quarantined (payload); frames of other
-   sessions, other WALs and other chains are never believed; a sealed WAL has exactly its length. */
+/* Proves recovery: a WAL is found again slot by slot whatever its frames' sizes; its end, torn at
+   every sector of the last frames and with any of the frames in flight missing, is cut there and
+   nowhere else; damage below what was durable is refused (header, index) or quarantined (payload);
+   frames of other sessions, other WALs and other chains are never believed; a sealed WAL has
+   exactly its length. */
 #include "disk_fixture.h"
 
 static struct fixture fixture;
@@ -164,7 +165,8 @@ static void test_torn_at_every_sector(void **state)
             rescan_expect(f, slot);
             restore_slot(f, slot);
             /* one sector in the middle never arrived */
-            u32 padding = f->frames[slot].header.index_pos + f->frames[slot].header.index_count * 64;
+            u32 padding =
+                f->frames[slot].header.index_pos + f->frames[slot].header.index_count * 64;
             bool matters = cut < padding || cut + 512 >= f->frames[slot].bytes;
             poke_slot(f, slot, cut, noise, sizeof(noise));
             rescan_expect(f, matters ? slot : 22);
@@ -276,7 +278,8 @@ static void test_large_frames(void **state)
 {
     struct fixture *f = *state;
     snprintf(f->dir, sizeof(f->dir), "%.40s/large", f->base);
-    struct home_disk_params params = {.directory = f->dir, .extent_bytes = 4 * MIB, .quota = &f->quota};
+    struct home_disk_params params = {
+        .directory = f->dir, .extent_bytes = 4 * MIB, .quota = &f->quota};
     f->home = home_disk_create(f->io, &params);
     assert_int_equal(home_open(f->home, &f->cluster), OK);
     assert_int_equal(fixture_replay(f), OK);
@@ -285,7 +288,8 @@ static void test_large_frames(void **state)
     wal_write_many(f, 20, 3, 700 * 1024);
     fixture_close(f);
     rescan_expect(f, 20);
-    /* The last slot's payload: torn. Durable ones: not looked at by the scan, found by the reader. */
+    /* The last slot's payload: torn. Durable ones: not looked at by the scan, found by the reader.
+     */
     u64 last = 19;
     u64 at = 0;
     u32 number = 0;
@@ -297,7 +301,8 @@ static void test_large_frames(void **state)
         char path[200];
         extent_name(f, number, path);
         if (f->frames[slot].header.payload_bytes > 0) {
-            u64 byte = at + FRAME_HEADER_BYTES + rng_below(&f->rng, f->frames[slot].header.payload_bytes);
+            u64 byte =
+                at + FRAME_HEADER_BYTES + rng_below(&f->rng, f->frames[slot].header.payload_bytes);
             file_flip(path, byte);
             u64 length;
             fixture_open(f);
@@ -345,7 +350,8 @@ static void test_stale_frames_are_not_believed(void **state)
         spec.slot = what == 3 ? 9 : spec.slot;
         spec.durable_slot = what == 3 ? 9 : spec.durable_slot;
         spec.cluster.bytes[5] ^= what == 4;
-        spec.slot = what == 5 ? 11 : spec.slot; /* its durable_slot 10 vouches for slots up to 9 only */
+        spec.slot =
+            what == 5 ? 11 : spec.slot; /* its durable_slot 10 vouches for slots up to 9 only */
         struct made_frame stale;
         made_frame_make(&f->rng, &spec, &stale);
         file_poke(path, next_place, stale.data, stale.bytes);
@@ -355,8 +361,13 @@ static void test_stale_frames_are_not_believed(void **state)
         made_frame_free(&stale);
     }
     /* A later frame that knows better: slot 10 was durable and is gone. */
-    struct frame_spec spec = {.kind = FRAME_MARK, .cluster = f->cluster, .wal = f->wal, .nonce = f->nonce,
-                              .slot = 11, .durable_slot = 11, .batch_bytes_max = 100};
+    struct frame_spec spec = {.kind = FRAME_MARK,
+                              .cluster = f->cluster,
+                              .wal = f->wal,
+                              .nonce = f->nonce,
+                              .slot = 11,
+                              .durable_slot = 11,
+                              .batch_bytes_max = 100};
     struct made_frame later;
     made_frame_make(&f->rng, &spec, &later);
     file_poke(path, EXTENT_BYTES - 4096, later.data, later.bytes);
@@ -420,10 +431,14 @@ static void test_strange_names_are_left_alone(void **state)
     begin(f, 1);
     wal_write_many(f, 5, 3, 1000);
     fixture_close(f);
-    static const char *const names[] = {
-        "wal/notes.txt", "wal/0000000000000001-0000000", "wal/0000000000000001-0000000g",
-        "wal/0000000000000001_00000000", "wal/0000000000000001-000000000", "meta/0000000000000000.c",
-        "meta/x", "packs/x"};
+    static const char *const names[] = {"wal/notes.txt",
+                                        "wal/0000000000000001-0000000",
+                                        "wal/0000000000000001-0000000g",
+                                        "wal/0000000000000001_00000000",
+                                        "wal/0000000000000001-000000000",
+                                        "meta/0000000000000000.c",
+                                        "meta/x",
+                                        "packs/x"};
     char path[200];
     for (u32 i = 0; i < ARRAY_LEN(names); i++) {
         file_path(f, names[i], path);
@@ -472,7 +487,8 @@ struct canary_seen {
     u64 last;
 };
 
-static err_t canary_slot(void *user, const struct frame_header *h, const struct frame_entry *entries, u32 count)
+static err_t canary_slot(void *user, const struct frame_header *h,
+                         const struct frame_entry *entries, u32 count)
 {
     struct canary_seen *seen = user;
     (void)entries;

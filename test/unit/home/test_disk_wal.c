@@ -1,7 +1,8 @@
-/* Proves the WAL of the home on disk while it runs: what is written can be read back, from this session's
-   WAL and from earlier ones; frames never span extents and extents follow each other without a gap;
-   nothing is written before the first slot; completions never come inside the call; a failed write fences,
-   missing space for an extent does not; few files are open however many extents there are. */
+/* Proves the WAL of the home on disk while it runs: what is written can be read back, from this
+   session's WAL and from earlier ones; frames never span extents and extents follow each other
+   without a gap; nothing is written before the first slot; completions never come inside the call;
+   a failed write fences, missing space for an extent does not; few files are open however many
+   extents there are. */
 #include "disk_fixture.h"
 
 static struct fixture fixture;
@@ -55,8 +56,8 @@ static void read_back(struct fixture *f, struct blob_pool *pool, u32 reads)
         wait.read.bytes = 1 + (u32)rng_below(&f->rng, frame->bytes - wait.read.pos);
         wait.read.blob = blob_get(pool, home_read_room(f->home, wait.read.bytes));
         assert_int_equal(wal_read(f, &wait), OK);
-        assert_memory_equal(wait.read.blob->data + wait.read.blob_offset, frame->data + wait.read.pos,
-                            wait.read.bytes);
+        assert_memory_equal(wait.read.blob->data + wait.read.blob_offset,
+                            frame->data + wait.read.pos, wait.read.bytes);
         blob_unref(wait.read.blob);
     }
 }

@@ -1,6 +1,7 @@
-/* Proves that the frame's codec keeps what it is given and notices what it is not: random frames come back
-   the same, every single flipped bit outside the padding is refused, headers whose numbers do not
-   fit are refused although their CRC is right, and every byte of a batch is covered by its entry. */
+/* Proves that the frame's codec keeps what it is given and notices what it is not: random frames
+   come back the same, every single flipped bit outside the padding is refused, headers whose
+   numbers do not fit are refused although their CRC is right, and every byte of a batch is covered
+   by its entry. */
 #include "../unit.h"
 
 #include "home/frame.h"
@@ -88,7 +89,8 @@ static void test_every_flipped_bit(void **state)
     }
 }
 
-/* A header with a right CRC and numbers that lie: what a broken writer, not a broken disk, would leave. */
+/* A header with a right CRC and numbers that lie: what a broken writer, not a broken disk, would
+ * leave. */
 static void refuse_header(const u8 *good, u32 at, u32 width, u64 value, err_t expected)
 {
     u8 bad[FRAME_HEADER_BYTES];
@@ -124,7 +126,8 @@ static void test_numbers_that_do_not_fit(void **state)
     made_frame_free(&f);
 }
 
-static void check_index_of(struct frame_header *h, const struct frame_entry *entries, u32 count, err_t expected)
+static void check_index_of(struct frame_header *h, const struct frame_entry *entries, u32 count,
+                           err_t expected)
 {
     u8 frame[8192] = {0};
     h->payload_bytes = 1000;

@@ -1,5 +1,5 @@
-/* Proves that the home in memory keeps the contract of the door: completions in a later turn, slots and
-   snapshots replayed after a restart, frames scanned and read back as written. */
+/* Proves that the home in memory keeps the contract of the door: completions in a later turn, slots
+   and snapshots replayed after a restart, frames scanned and read back as written. */
 #include "../unit.h"
 
 #include "frames.h"
@@ -77,7 +77,8 @@ static void settle(struct io *io, struct wait *wait)
     wait->done = 0;
 }
 
-static err_t on_frame(void *user, const struct frame_header *h, const struct frame_entry *entries, u32 count)
+static err_t on_frame(void *user, const struct frame_header *h, const struct frame_entry *entries,
+                      u32 count)
 {
     const struct made_frame *frames = user;
     assert_int_equal(frames[h->slot].header.index_count, count);
@@ -95,7 +96,8 @@ static void test_sessions(void **state)
     struct home *h = home_mem_create(io);
     struct uuid cluster;
     struct seen_meta seen;
-    struct wait wait = {.meta = {.done = meta_done}, .write = {.done = write_done}, .read = {.done = read_done}};
+    struct wait wait = {
+        .meta = {.done = meta_done}, .write = {.done = write_done}, .read = {.done = read_done}};
     assert_int_equal(home_open(h, &cluster), OK);
     assert_false(uuid_is_zero(cluster));
     assert_int_equal(replay(h, &seen), 0);
@@ -125,8 +127,15 @@ static void test_sessions(void **state)
     struct made_frame frames[SLOTS];
     u64 chain = 0;
     for (u64 slot = 0; slot < SLOTS; slot++) {
-        struct frame_spec spec = {.kind = FRAME_DATA, .cluster = cluster, .wal = 1, .nonce = 99, .slot = slot,
-                                  .durable_slot = slot, .chain = chain, .batch_count = 5, .batch_bytes_max = 400};
+        struct frame_spec spec = {.kind = FRAME_DATA,
+                                  .cluster = cluster,
+                                  .wal = 1,
+                                  .nonce = 99,
+                                  .slot = slot,
+                                  .durable_slot = slot,
+                                  .chain = chain,
+                                  .batch_count = 5,
+                                  .batch_bytes_max = 400};
         made_frame_make(&rng, &spec, &frames[slot]);
         chain = frame_header_hash(frames[slot].data);
         wait.write.slot = slot;
