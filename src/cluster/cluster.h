@@ -1,11 +1,17 @@
-/* Ownership of the data: replays and appends the metadata log, and takes over from the predecessor at start. On one
-   machine a restart is a failover to itself, the same code at every start.
+/* Ownership of the data: replays and appends the metadata log, and takes over from the predecessor
+   at start. On one machine a restart is a failover to itself, the same code at every start.
 
-   Start (blocking): home_open; replay metadata; for every session not sealed: log_recover_wal finds its length; then one
-   metadata slot holds SealWal for each and Register for us; earlier sealed WALs are replayed too, in wal order; log_start_wal.
+   Start (blocking): home_open; replay metadata; for every session not sealed: log_recover_wal finds
+   its length; then one metadata slot holds SealWal for each and Register for us; earlier sealed
+   WALs are replayed too, in wal order; log_start_wal.
 
-   Append (metalog.c): commands are checked against the state *including those in flight*, written as one slot, applied when
-   durable, and only then is done() called. Commands given in one turn share one slot. */
+   Append (metalog.c): commands given in one turn share one slot. They are checked in order and
+   applied when the slot is durable, and only then is done() called: what it finds in the state is
+   durable. Topics live until a command deletes them: a meta_topic found in one turn is to be looked
+   up again in a later one.
+
+   Ends: cluster_destroy calls nobody; what is under way is never told. If a metadata write may be
+   in flight (a crash in the simulator), the home is destroyed before the cluster. */
 #pragma once
 
 #include "log/log.h"
@@ -18,42 +24,49 @@ struct cluster_params {
     struct home *home;
     struct log *log;
     i32 node_id;
-    u32 snapshot_every; /* slots between snapshots; 0 = 1024 */
+    u32 snapshot_every;                    /* slots between snapshots; 0 = 1024 */
     void (*fenced)(void *user, err_t why); /* a metadata write failed for good; may be NULL */
     void *user;
 };
 MUST_USE struct cluster *cluster_create(const struct cluster_params *params);
 void cluster_destroy(struct cluster *c);
 
-/* Blocking. On failure cluster_reason tells in one sentence. */
+/* Blocking, once. On failure cluster_reason says what is wrong, where, and what to do. After a
+   start that went well it is empty, or tells what was repaired: worth a warning. */
 MUST_USE err_t cluster_start(struct cluster *c);
 const char *cluster_reason(const struct cluster *c);
 struct uuid cluster_id(const struct cluster *c);
 const struct meta *cluster_meta(const struct cluster *c);
 
-struct metalog_append {
-    struct list_node node;
-    /* Runs on the loop, later, once; outcomes has one element per command. result OK: durable and applied (an outcome may still
-       refuse); ERR_IO / ERR_NO_SPACE: nothing happened. */
+struct metalog_entry;
+struct metalog_append { /* zeroed before its first use */
+    /* Runs on the loop, later, once; outcomes has one element per command. result OK: durable and
+       applied (an outcome may still refuse); ERR_IO / ERR_NO_SPACE: nothing happened. */
     void (*done)(struct metalog_append *a, err_t result, const struct meta_outcome *outcomes);
-    const struct meta_command *commands; /* valid until done, with everything they point to */
+    const struct meta_command
+        *commands; /* copied by metalog_append, with everything they point to */
     u32 command_count;
-    struct cluster *cluster;
+    struct metalog_entry *entry; /* the metadata log's; NULL when nothing is under way */
 };
 void metalog_append(struct cluster *c, struct metalog_append *a);
-/* The waiter is gone: done() will not be called; the commands (copied already) still happen. */
+/* The waiter is gone: done() will not be called; the commands still happen. No-op when nothing is
+ * under way. */
 void metalog_forget(struct metalog_append *a);
 
-/* The partition object of a topic's partition, with the right epoch. NULL when the index is out of range. */
-struct partition *cluster_partition(struct cluster *c, const struct meta_topic *t, i32 partition_index);
+/* The partition object of a topic's partition, with the right epoch. NULL when the index is out of
+ * range. */
+struct partition *cluster_partition(struct cluster *c, const struct meta_topic *t,
+                                    i32 partition_index);
 
-/* One producer id from the block in hand; ERR_AGAIN: a block is being fetched, `w` is called when there is one. */
+/* One producer id from the block in hand; ERR_AGAIN: a block is being fetched, `w` is called when
+ * there is one. */
 struct producer_id_waiter {
     struct list_node node;
     void (*ready)(struct producer_id_waiter *w, err_t result);
 };
 MUST_USE err_t cluster_producer_id(struct cluster *c, i64 *id, struct producer_id_waiter *w);
-void cluster_producer_id_cancel(struct producer_id_waiter *w);
+void cluster_producer_id_cancel(struct producer_id_waiter *w); /* no-op when not waiting */
 
-/* Seals: drains the log, then nothing is left to replay but frames. */
+/* Once. Waits for what is queued for the metadata log, then drains the log: done() is log_drain's.
+ * The next start seals. */
 void cluster_drain(struct cluster *c, void (*done)(void *user, err_t result), void *user);

@@ -1,50 +1,67 @@
-/* What takeover, the metadata log and the producer ids share. */
+/* What start, the metadata log and the producer ids share. */
 #pragma once
 
 #include "cluster/cluster.h"
 
-/* Commands given together, as bytes; they become part of one slot. */
-struct pending_append {
+#define CLUSTER_REASON_BYTES 1024
+
+/* Commands of one metalog_append, as bytes; with others they become a slot. */
+struct metalog_entry {
     struct list_node node;
-    struct metalog_append *append; /* NULL: forgotten */
+    struct metalog_append *append; /* NULL: forgotten, or the cluster's own affair is over */
     u32 command_count;
     size_t bytes;
     u8 encoded[];
+};
+
+struct metalog {
+    u64 next_slot;
+    u64 slots_since_snapshot;
+    struct list queue;   /* metalog_entry, not in a slot yet */
+    struct list writing; /* metalog_entry, in the slot that is being written */
+    bool busy;           /* a slot or a snapshot is in flight */
+    struct home_meta_write write;
+    u8 *payload; /* of what is in flight */
+    struct io_hook hook;
+    struct io_timer wake; /* an append from a later hook must not sleep until something happens */
+};
+
+/* Ids in hand: first `next` to `end`, then the spare block. */
+struct producer_ids {
+    u64 next;
+    u64 end;
+    u64 spare_next;
+    u64 spare_end;
+    bool fetching;
+    struct metalog_append append;
+    struct meta_command command;
+    struct list waiters; /* producer_id_waiter */
 };
 
 struct cluster {
     struct cluster_params params;
     struct uuid id;
     struct meta *meta;
-    u64 next_slot;
-    u64 slots_since_snapshot;
-    char reason[1024];
-
-    struct list queue;   /* pending_append, not written yet */
-    struct list writing; /* pending_append, in the slot that is being written */
-    struct home_meta_write write;
-    u8 *payload;
-    size_t payload_bytes;
-    bool write_active;
-    struct io_hook hook;
-
-    struct list producer_waiters;
-    u64 producer_next; /* ids in hand: [next, end) */
-    u64 producer_end;
-    bool producer_fetching;
-    struct metalog_append producer_append;
-    struct meta_command producer_command;
-
+    struct metalog metalog;
+    struct producer_ids ids;
+    bool fenced; /* the callback ran */
     void (*drained)(void *user, err_t result);
     void *drained_user;
+    char reason[CLUSTER_REASON_BYTES];
 };
 
+/* Sets the reason and passes `e` on. */
+PRINTF_LIKE(3, 4) MUST_USE err_t cluster_fail(struct cluster *c, err_t e, const char *fmt, ...);
+
 void metalog_init(struct cluster *c);
+void metalog_start(struct cluster *c); /* from now on turns write what is queued */
 void metalog_fini(struct cluster *c);
-/* Applies one command and what follows from it in the log. */
-void cluster_apply(struct cluster *c, const struct meta_command *command, struct meta_outcome *out);
-/* Payload of a slot: u32 number of commands, then the commands. The caller frees it. */
+
+/* A slot's payload: u32 number of commands, then the commands. The caller frees it. */
 u8 *metalog_payload(const struct meta_command *commands, u32 count, size_t *bytes);
-/* Decodes and applies a slot's payload; outcomes may be NULL. ERR_CORRUPT: it makes no sense. */
-MUST_USE err_t metalog_apply_payload(struct cluster *c, struct slice payload, struct meta_outcome *outcomes, u32 outcome_count);
+/* Applies a slot that is durable. ERR_CORRUPT or ERR_VERSION with a reason: nothing after the
+   command that cannot be read was applied. */
+MUST_USE err_t metalog_replay(struct cluster *c, u64 slot, struct slice payload);
+
 void producer_ids_init(struct cluster *c);
+void producer_ids_fini(struct cluster *c);

@@ -1,235 +1,383 @@
-/* Appending to the metadata log: what is given in one turn shares one slot; one slot is in flight at a time; commands are applied in
-   order once it is durable, and then their authors are told. A snapshot every so many slots keeps replay short. */
+/* Appending to the metadata log.
+
+   Happy path
+     1. metalog_append: the commands are copied, as bytes, and queued
+     2. turn end: everything queued becomes one slot, unless one is in flight; then it waits for the
+        end of that turn in which the slot before became durable
+     3. the home says that the slot is durable: its commands are checked and applied in order, each
+        author is told after his own
+     4. every so many slots a snapshot of the state takes a slot's place in the pipeline
+
+   How it fails: no room: nothing happened, the authors hear ERR_NO_SPACE, later slots are tried as
+   usual. The medium fails: the home is fenced, all authors hear ERR_IO, and the owner of the
+   cluster is told once that it must end.
+
+   Owns the entries and the payload in flight; the home_meta_write is the home's until its done().
+   Commands are checked when they are applied and not before: two that exclude each other may share
+   a slot, and the state that decides is the one before the command, at a replay as now. */
 #include "cluster/cluster_private.h"
 
 #include <string.h>
 
-enum { DECODE_BLOCK_BYTES = 4096 };
+enum {
+    SLOT_BYTES_MAX = 1024 * 1024, /* more waits for the next slot; one append is never split */
+    DECODE_BLOCK_BYTES = 4096,
+    SNAPSHOT_RETRY_SLOTS = 64,
+};
 
-static void metalog_turn(struct io_hook *h);
-static void slot_written(struct home_meta_write *w, err_t result);
-static void snapshot_written(struct home_meta_write *w, err_t result);
+static void turn_end(struct io_hook *h);
+
+static void woken(struct io_timer *t)
+{
+    (void)t; /* the turn it makes is all that is wanted */
+}
 
 void metalog_init(struct cluster *c)
 {
-    list_init(&c->queue);
-    list_init(&c->writing);
-    c->hook.run = metalog_turn;
+    struct metalog *m = &c->metalog;
+    list_init(&m->queue);
+    list_init(&m->writing);
+    m->hook.run = turn_end;
+    m->wake.fired = woken;
 }
 
-static void drop_all(struct list *l)
+void metalog_start(struct cluster *c)
 {
-    struct list_node *node;
-    while ((node = list_pop_front(l)) != NULL) {
-        struct pending_append *p = CONTAINER_OF(node, struct pending_append, node);
-        if (p->append != NULL) {
-            p->append->cluster = NULL;
+    io_hook_add(c->params.io, &c->metalog.hook, IO_HOOK_META);
+}
+
+static void entries_drop(struct list *l)
+{
+    for (struct list_node *n = list_pop_front(l); n != NULL; n = list_pop_front(l)) {
+        struct metalog_entry *e = CONTAINER_OF(n, struct metalog_entry, node);
+        if (e->append != NULL) {
+            e->append->entry = NULL;
         }
-        mem_free(p);
+        mem_free(e);
     }
 }
 
 void metalog_fini(struct cluster *c)
 {
-    if (list_linked(&c->hook.node)) {
-        io_hook_remove(&c->hook);
+    struct metalog *m = &c->metalog;
+    if (list_linked(&m->hook.node)) {
+        io_hook_remove(&m->hook);
     }
-    drop_all(&c->queue);
-    drop_all(&c->writing);
-    mem_free(c->payload);
+    io_timer_stop(c->params.io, &m->wake);
+    entries_drop(&m->queue);
+    entries_drop(&m->writing);
+    mem_free(m->payload);
 }
 
-/* ---- payloads ------------------------------------------------------------------------------------------ */
+/* ---- payloads -------------------------------------------------------------------------------- */
+
+static size_t commands_size(const struct meta_command *commands, u32 count)
+{
+    size_t bytes = 0;
+    for (u32 i = 0; i < count; i++) {
+        bytes += meta_command_size(&commands[i]);
+    }
+    return bytes;
+}
+
+static void commands_encode(const struct meta_command *commands, u32 count, struct writer *w)
+{
+    for (u32 i = 0; i < count; i++) {
+        meta_command_encode(&commands[i], w);
+    }
+    assert(!w->failed);
+    assert(w->len == w->cap);
+}
 
 u8 *metalog_payload(const struct meta_command *commands, u32 count, size_t *bytes)
 {
-    *bytes = 4;
-    for (u32 i = 0; i < count; i++) {
-        *bytes += meta_command_size(&commands[i]);
-    }
+    *bytes = sizeof(u32) + commands_size(commands, count);
     u8 *payload = mem_alloc(*bytes);
     struct writer w = writer_of(payload, *bytes);
     write_le32(&w, count);
-    for (u32 i = 0; i < count; i++) {
-        meta_command_encode(&commands[i], &w);
-    }
-    assert(!w.failed && w.len == *bytes);
+    commands_encode(commands, count, &w);
     return payload;
 }
 
-err_t metalog_apply_payload(struct cluster *c, struct slice payload, struct meta_outcome *outcomes, u32 outcome_count)
+err_t metalog_replay(struct cluster *c, u64 slot, struct slice payload)
 {
     struct arena arena;
     arena_init(&arena, NULL, DECODE_BLOCK_BYTES, 0);
     struct reader r = reader_of(payload);
     u32 count = read_le32(&r);
-    err_t e = r.failed || (outcomes != NULL && count != outcome_count) ? ERR_CORRUPT : OK;
-    for (u32 i = 0; i < count && e == OK; i++) {
+    err_t e = r.failed ? ERR_TRUNCATED : OK;
+    u32 at = 0;
+    while (e == OK && at < count) {
         struct meta_command command;
-        if (meta_command_decode(&r, &arena, &command) != OK) {
-            e = ERR_CORRUPT;
-            break;
+        e = meta_command_decode(&r, &arena, &command);
+        if (e == OK) {
+            struct meta_outcome outcome;
+            meta_apply(c->meta, &command, &outcome);
+            arena_reset(&arena);
+            at++;
         }
-        struct meta_outcome ignored;
-        cluster_apply(c, &command, outcomes == NULL ? &ignored : &outcomes[i]);
-        arena_reset(&arena);
     }
     arena_fini(&arena);
-    return e == OK && reader_left(&r) > 0 ? ERR_CORRUPT : e;
+    if (e == OK && reader_left(&r) == 0) {
+        return OK;
+    }
+    if (e == ERR_VERSION) {
+        return cluster_fail(c, e,
+                            "Metadata slot %llu was written by a newer Odradek (command %u of %u). "
+                            "Start the newer program.",
+                            (unsigned long long)slot, at + 1, count);
+    }
+    return cluster_fail(
+        c, ERR_CORRUPT,
+        "Metadata slot %llu agrees with its checksum but makes no sense (command %u "
+        "of %u, byte %zu of %zu). Nothing was changed; restore the directory from a "
+        "backup and report this, it is a defect.",
+        (unsigned long long)slot, at + 1, count, payload.len - reader_left(&r), payload.len);
 }
 
-/* ---- append -------------------------------------------------------------------------------------------- */
+/* ---- the queue ------------------------------------------------------------------------------- */
 
 void metalog_append(struct cluster *c, struct metalog_append *a)
 {
+    assert(a->done != NULL);
     assert(a->command_count > 0);
-    size_t bytes = 0;
-    for (u32 i = 0; i < a->command_count; i++) {
-        bytes += meta_command_size(&a->commands[i]);
-    }
-    struct pending_append *p = mem_alloc(sizeof *p + bytes);
-    struct writer w = writer_of(p->encoded, bytes);
-    for (u32 i = 0; i < a->command_count; i++) {
-        meta_command_encode(&a->commands[i], &w);
-    }
-    assert(!w.failed && w.len == bytes);
-    p->append = a;
-    p->command_count = a->command_count;
-    p->bytes = bytes;
-    a->cluster = c;
-    list_push_back(&c->queue, &p->node);
-}
-
-static void forget_in(struct list *l, const struct metalog_append *a)
-{
-    LIST_EACH(l, node) {
-        struct pending_append *p = CONTAINER_OF(node, struct pending_append, node);
-        if (p->append == a) {
-            p->append = NULL;
-        }
+    assert(a->entry == NULL);
+    size_t bytes = commands_size(a->commands, a->command_count);
+    assert(bytes <= INT32_MAX - sizeof(u32));
+    struct metalog_entry *e = mem_alloc(sizeof(*e) + bytes);
+    struct writer w = writer_of(e->encoded, bytes);
+    commands_encode(a->commands, a->command_count, &w);
+    e->append = a;
+    e->command_count = a->command_count;
+    e->bytes = bytes;
+    a->entry = e;
+    list_push_back(&c->metalog.queue, &e->node);
+    if (!c->metalog.busy) {
+        io_timer_start(c->params.io, &c->metalog.wake, io_now_ns(c->params.io));
     }
 }
 
 void metalog_forget(struct metalog_append *a)
 {
-    if (a->cluster != NULL) {
-        forget_in(&a->cluster->queue, a);
-        forget_in(&a->cluster->writing, a);
-        a->cluster = NULL;
+    if (a->entry != NULL) {
+        a->entry->append = NULL;
+        a->entry = NULL;
     }
 }
 
-/* Everything queued into one slot. */
-static void write_slot(struct cluster *c)
+/* The end of an append's way. Its author may begin another one inside done(). */
+static void entry_finish(struct metalog_entry *e, err_t result, const struct meta_outcome *outcomes)
 {
-    size_t bytes = 4;
-    u32 count = 0;
-    LIST_EACH(&c->queue, node) {
-        const struct pending_append *p = CONTAINER_OF(node, struct pending_append, node);
-        bytes += p->bytes;
-        count += p->command_count;
-    }
-    c->payload = mem_resize(c->payload, bytes);
-    c->payload_bytes = bytes;
-    struct writer w = writer_of(c->payload, bytes);
-    write_le32(&w, count);
-    LIST_EACH(&c->queue, node) {
-        const struct pending_append *p = CONTAINER_OF(node, struct pending_append, node);
-        write_bytes(&w, p->encoded, p->bytes);
-    }
-    assert(!w.failed && w.len == bytes);
-    list_splice(&c->writing, &c->queue);
-    c->write_active = true;
-    c->write.done = slot_written;
-    c->write.slot = c->next_slot;
-    c->write.snapshot = false;
-    c->write.payload = slice_of(c->payload, bytes);
-    home_meta_write(c->params.home, &c->write);
-}
-
-static void write_snapshot(struct cluster *c)
-{
-    size_t bytes = meta_snapshot_size(c->meta);
-    c->payload = mem_resize(c->payload, bytes);
-    c->payload_bytes = bytes;
-    struct writer w = writer_of(c->payload, bytes);
-    meta_snapshot_write(c->meta, &w);
-    assert(!w.failed && w.len == bytes);
-    c->write_active = true;
-    c->write.done = snapshot_written;
-    c->write.slot = c->next_slot;
-    c->write.snapshot = true;
-    c->write.payload = slice_of(c->payload, bytes);
-    home_meta_write(c->params.home, &c->write);
-}
-
-static void tell(struct pending_append *p, err_t result, const struct meta_outcome *outcomes)
-{
-    struct metalog_append *a = p->append;
-    mem_free(p);
+    struct metalog_append *a = e->append;
+    mem_free(e);
     if (a != NULL) {
-        a->cluster = NULL;
+        a->entry = NULL;
         a->done(a, result, outcomes);
+    }
+}
+
+/* ---- applying -------------------------------------------------------------------------------- */
+
+/* The ids of a topic that is going to be deleted; the caller frees them. */
+static struct meta_range *ranges_copy(const struct meta_topic *t)
+{
+    size_t bytes = t->range_count * sizeof(t->ranges[0]);
+    struct meta_range *ranges = mem_alloc(bytes);
+    memcpy(ranges, t->ranges, bytes);
+    return ranges;
+}
+
+static void partitions_remove(struct cluster *c, const struct meta_range *ranges, u32 count)
+{
+    for (u32 i = 0; i < count; i++) {
+        for (u32 k = 0; k < ranges[i].count; k++) {
+            log_partition_remove(c->params.log, ranges[i].first_id + k);
+        }
+    }
+}
+
+/* The state first, then the log: whoever hears from the log that a partition is gone asks the
+   state, and must not find the topic there. */
+static void delete_topic(struct cluster *c, const struct meta_command *command,
+                         struct meta_outcome *out)
+{
+    const struct meta_topic *t = meta_topic_by_id(c->meta, command->delete_topic.id);
+    u32 count = t == NULL ? 0 : t->range_count;
+    struct meta_range *ranges = t == NULL ? NULL : ranges_copy(t);
+    meta_apply(c->meta, command, out);
+    if (out->kerr == KERR_NONE) {
+        partitions_remove(c, ranges, count);
+    }
+    mem_free(ranges);
+}
+
+/* Outcomes of one author name topics; none that a later command of his deletes. */
+static void outcomes_forget_topic(struct meta_outcome *outcomes, u32 count,
+                                  const struct meta_topic *t)
+{
+    for (u32 i = 0; i < count; i++) {
+        if (outcomes[i].topic == t) {
+            outcomes[i].topic = NULL;
+        }
+    }
+}
+
+static void entry_apply(struct cluster *c, const struct metalog_entry *entry,
+                        struct meta_outcome *outcomes)
+{
+    struct arena arena;
+    arena_init(&arena, NULL, DECODE_BLOCK_BYTES, 0);
+    struct reader r = reader_of(slice_of(entry->encoded, entry->bytes));
+    for (u32 i = 0; i < entry->command_count; i++) {
+        struct meta_command command;
+        err_t e = meta_command_decode(&r, &arena, &command);
+        assert(e == OK); /* our own encoding */
+        (void)e;
+        if (command.kind == META_DELETE_TOPIC) {
+            const struct meta_topic *t = meta_topic_by_id(c->meta, command.delete_topic.id);
+            if (t != NULL) {
+                outcomes_forget_topic(outcomes, i, t);
+            }
+            delete_topic(c, &command, &outcomes[i]);
+        } else {
+            meta_apply(c->meta, &command, &outcomes[i]);
+        }
+        arena_reset(&arena);
+    }
+    assert(reader_left(&r) == 0);
+    arena_fini(&arena);
+}
+
+/* ---- the slot in flight ---------------------------------------------------------------------- */
+
+static void write_finished(struct cluster *c, err_t result)
+{
+    struct metalog *m = &c->metalog;
+    m->busy = false;
+    mem_free(m->payload);
+    m->payload = NULL;
+    if (result != OK && result != ERR_NO_SPACE && !c->fenced) {
+        c->fenced = true;
+        seen("cluster: a metadata write fenced the home");
+        if (c->params.fenced != NULL) {
+            c->params.fenced(c->params.user, result);
+        }
     }
 }
 
 static void slot_written(struct home_meta_write *w, err_t result)
 {
-    struct cluster *c = CONTAINER_OF(w, struct cluster, write);
-    c->write_active = false;
-    u32 count = 0;
-    LIST_EACH(&c->writing, node) {
-        count += CONTAINER_OF(node, struct pending_append, node)->command_count;
-    }
-    struct meta_outcome *outcomes = NULL;
+    struct cluster *c = CONTAINER_OF(w, struct cluster, metalog.write);
+    struct metalog *m = &c->metalog;
+    write_finished(c, result);
     if (result == OK) {
-        c->next_slot++;
-        c->slots_since_snapshot++;
-        outcomes = mem_alloc(count * sizeof *outcomes);
-        err_t e = metalog_apply_payload(c, slice_of(c->payload, c->payload_bytes), outcomes, count);
-        assert(e == OK); /* we encoded it ourselves */
+        m->next_slot++;
+        m->slots_since_snapshot++;
     }
-    struct list told;
-    list_init(&told);
-    list_splice(&told, &c->writing);
-    struct list_node *node;
-    const struct meta_outcome *at = outcomes;
-    while ((node = list_pop_front(&told)) != NULL) {
-        struct pending_append *p = CONTAINER_OF(node, struct pending_append, node);
-        u32 commands = p->command_count;
-        tell(p, result, at);
-        at = at == NULL ? NULL : at + commands;
-    }
-    mem_free(outcomes);
-    if (result == ERR_IO && c->params.fenced != NULL) {
-        c->params.fenced(c->params.user, result);
+    for (struct list_node *n = list_pop_front(&m->writing); n != NULL;
+         n = list_pop_front(&m->writing)) {
+        struct metalog_entry *e = CONTAINER_OF(n, struct metalog_entry, node);
+        if (result != OK) {
+            entry_finish(e, result, NULL);
+            continue;
+        }
+        struct meta_outcome *outcomes = mem_alloc(e->command_count * sizeof(*outcomes));
+        entry_apply(c, e, outcomes);
+        entry_finish(e, OK, outcomes);
+        mem_free(outcomes);
     }
 }
 
-/* A snapshot that could not be written leaves the log as it was; the next try comes after as many slots again. */
+static void write_begin(struct cluster *c, void (*done)(struct home_meta_write *w, err_t result),
+                        bool snapshot, struct slice payload)
+{
+    struct metalog *m = &c->metalog;
+    assert(!m->busy);
+    m->busy = true;
+    m->write = (struct home_meta_write){
+        .done = done,
+        .payload = payload,
+        .slot = m->next_slot,
+        .snapshot = snapshot,
+    };
+    home_meta_write(c->params.home, &m->write);
+}
+
+/* What is queued, in order, as long as it fits; the first always does. */
+static void slot_write(struct cluster *c)
+{
+    struct metalog *m = &c->metalog;
+    assert(list_empty(&m->writing));
+    size_t bytes = sizeof(u32);
+    u32 count = 0;
+    while (!list_empty(&m->queue)) {
+        struct list_node *n = list_first(&m->queue);
+        const struct metalog_entry *e = CONTAINER_OF(n, struct metalog_entry, node);
+        if (count > 0 && bytes + e->bytes > SLOT_BYTES_MAX) {
+            seen("cluster: more commands than one slot takes");
+            break;
+        }
+        bytes += e->bytes;
+        count += e->command_count;
+        list_remove(n);
+        list_push_back(&m->writing, n);
+    }
+    m->payload = mem_alloc(bytes);
+    struct writer w = writer_of(m->payload, bytes);
+    write_le32(&w, count);
+    LIST_EACH (&m->writing, n) {
+        const struct metalog_entry *e = CONTAINER_OF(n, struct metalog_entry, node);
+        write_bytes(&w, e->encoded, e->bytes);
+    }
+    assert(!w.failed);
+    assert(w.len == bytes);
+    write_begin(c, slot_written, false, slice_of(m->payload, bytes));
+}
+
+/* ---- snapshots ------------------------------------------------------------------------------- */
+
 static void snapshot_written(struct home_meta_write *w, err_t result)
 {
-    struct cluster *c = CONTAINER_OF(w, struct cluster, write);
-    c->write_active = false;
-    c->slots_since_snapshot = 0;
-    if (result == ERR_IO && c->params.fenced != NULL) {
-        c->params.fenced(c->params.user, result);
-    }
-}
-
-/* Turn end: the next write, or the end of draining. */
-static void metalog_turn(struct io_hook *h)
-{
-    struct cluster *c = CONTAINER_OF(h, struct cluster, hook);
-    if (c->write_active) {
+    struct cluster *c = CONTAINER_OF(w, struct cluster, metalog.write);
+    write_finished(c, result);
+    if (result == OK) {
+        seen("cluster: a snapshot replaced the slots before it");
+        c->metalog.slots_since_snapshot = 0;
         return;
     }
-    if (c->slots_since_snapshot >= c->params.snapshot_every) {
-        write_snapshot(c);
-    } else if (!list_empty(&c->queue)) {
-        write_slot(c);
+    /* The slots are still there: a later one does as well. */
+    u64 every = c->params.snapshot_every;
+    c->metalog.slots_since_snapshot = every - MIN(every, (u64)SNAPSHOT_RETRY_SLOTS);
+}
+
+static void snapshot_write(struct cluster *c)
+{
+    struct metalog *m = &c->metalog;
+    size_t bytes = meta_snapshot_size(c->meta);
+    m->payload = mem_alloc(bytes);
+    struct writer w = writer_of(m->payload, bytes);
+    meta_snapshot_write(c->meta, &w);
+    assert(!w.failed);
+    assert(w.len == bytes);
+    write_begin(c, snapshot_written, true, slice_of(m->payload, bytes));
+}
+
+/* ---- the end of a turn ----------------------------------------------------------------------- */
+
+static void turn_end(struct io_hook *h)
+{
+    struct cluster *c = CONTAINER_OF(h, struct cluster, metalog.hook);
+    struct metalog *m = &c->metalog;
+    io_timer_stop(c->params.io, &m->wake);
+    if (m->busy) {
+        return;
+    }
+    if (m->slots_since_snapshot >= c->params.snapshot_every && !c->fenced) {
+        snapshot_write(c);
+    } else if (!list_empty(&m->queue)) {
+        slot_write(c);
     } else if (c->drained != NULL) {
-        void (*drained)(void *, err_t) = c->drained;
+        void (*drained)(void *user, err_t result) = c->drained;
         c->drained = NULL;
         log_drain(c->params.log, drained, c->drained_user);
     }
@@ -237,6 +385,9 @@ static void metalog_turn(struct io_hook *h)
 
 void cluster_drain(struct cluster *c, void (*done)(void *user, err_t result), void *user)
 {
+    assert(done != NULL);
+    assert(c->drained == NULL);
     c->drained = done;
     c->drained_user = user;
+    io_timer_start(c->params.io, &c->metalog.wake, io_now_ns(c->params.io));
 }

@@ -1,12 +1,14 @@
-/* The metadata state machine: topics, their partitions and configs, broker configs, sessions (WALs), producer-id blocks.
-   Pure: commands in, state out; no io, no clock. cluster/metalog makes commands durable and applies them in order; a restart replays
-   them (or loads a snapshot) into the same state. Reading is free for everybody on the loop.
+/* The metadata state machine: topics, their partitions and configs, broker configs, sessions
+   (WALs), producer-id blocks. Pure: commands in, state out; no io, no clock. cluster/metalog makes
+   commands durable and applies them in order; a restart replays them (or loads a snapshot) into the
+   same state. Reading is free for everybody on the loop.
 
-   Command: checked and applied in one step, by meta_apply. An invalid command changes nothing and says why (the author
-   sees it). Commands and snapshots as bytes: docs/internals/formats-metadata.md.
+   Command: checked and applied in one step, by meta_apply. An invalid command changes nothing and
+   says why (the author sees it). Commands and snapshots as bytes:
+   docs/internals/formats-metadata.md.
 
-   A meta_topic stays where it is, with its name, until its topic is deleted; its configs and ranges are replaced by the
-   commands that change them. */
+   A meta_topic stays where it is, with its name, until its topic is deleted; its configs and ranges
+   are replaced by the commands that change them. */
 #pragma once
 
 #include "wire/wire.h"
@@ -40,8 +42,9 @@ struct meta_session {
     u64 nonce;
     i32 node;
     bool sealed;
-    bool retired; /* sealed and without data: its files go at the next start, then it is forgotten */
-    u64 length;   /* slots, when sealed */
+    bool
+        retired; /* sealed and without data: its files go at the next start, then it is forgotten */
+    u64 length;  /* slots, when sealed */
 };
 
 MUST_USE struct meta *meta_create(void);
@@ -51,17 +54,21 @@ u32 meta_topic_count(const struct meta *m);
 u32 meta_partition_total(const struct meta *m);
 const struct meta_topic *meta_topic_by_name(const struct meta *m, struct slice name);
 const struct meta_topic *meta_topic_by_id(const struct meta *m, struct uuid id);
-/* Topics in order of their names, 0 .. count-1. meta_topic_lower_bound: index of the first name >= name. */
+/* Topics in order of their names, 0 .. count-1. meta_topic_lower_bound: index of the first name >=
+ * name. */
 const struct meta_topic *meta_topic_at(const struct meta *m, u32 index);
 u32 meta_topic_lower_bound(const struct meta *m, struct slice name);
 u32 meta_partition_id(const struct meta_topic *t, u32 partition_index);
 /* Which topic and index a partition id belongs to; false: none (deleted). */
-bool meta_partition_owner(const struct meta *m, u32 partition_id, const struct meta_topic **topic, u32 *partition_index);
+bool meta_partition_owner(const struct meta *m, u32 partition_id, const struct meta_topic **topic,
+                          u32 *partition_index);
 /* 0 for a topic made in this session; one more for every restart since. */
 i32 meta_leader_epoch(const struct meta *m, const struct meta_topic *t);
 
-/* Dynamic configs of a resource: type 4 = broker (name "" = cluster default, "1" = that broker); topics keep their own. */
-u32 meta_configs(const struct meta *m, i8 resource_type, struct slice name, const struct meta_config **configs);
+/* Dynamic configs of a resource: type 4 = broker (name "" = cluster default, "1" = that broker);
+ * topics keep their own. */
+u32 meta_configs(const struct meta *m, i8 resource_type, struct slice name,
+                 const struct meta_config **configs);
 
 u32 meta_session_count(const struct meta *m);
 const struct meta_session *meta_session_at(const struct meta *m, u32 index); /* by wal id */
@@ -119,18 +126,20 @@ struct meta_command {
     };
 };
 struct meta_outcome {
-    i16 kerr;             /* KERR_NONE or why it was refused */
-    u64 first_producer_id; /* META_ALLOC_PRODUCER_IDS */
+    i16 kerr;                       /* KERR_NONE or why it was refused */
+    u64 first_producer_id;          /* META_ALLOC_PRODUCER_IDS */
     const struct meta_topic *topic; /* create or change of a topic */
-    struct meta_range deleted_ranges[16]; /* META_DELETE_TOPIC: ids that are gone (the first 16 runs of them) */
+    struct meta_range
+        deleted_ranges[16]; /* META_DELETE_TOPIC: ids that are gone (the first 16 runs of them) */
     u32 deleted_range_count;
 };
 
 size_t meta_command_size(const struct meta_command *c);
 void meta_command_encode(const struct meta_command *c, struct writer *w);
-/* Slices of *out point into in; arrays come from the arena. ERR_TRUNCATED, ERR_INVALID, ERR_NO_MEMORY (the arena is full),
-   ERR_VERSION (a kind or version of a newer Odradek). */
-MUST_USE err_t meta_command_decode(struct reader *in, struct arena *arena, struct meta_command *out);
+/* Slices of *out point into in; arrays come from the arena. ERR_TRUNCATED, ERR_INVALID,
+   ERR_NO_MEMORY (the arena is full), ERR_VERSION (a kind or version of a newer Odradek). */
+MUST_USE err_t meta_command_decode(struct reader *in, struct arena *arena,
+                                   struct meta_command *out);
 
 /* Would it be accepted now? KERR_NONE or the reason. */
 i16 meta_check(const struct meta *m, const struct meta_command *c);

@@ -141,9 +141,8 @@ static void sessions_forget(struct meta *m)
 static void apply_register(struct meta *m, const struct meta_command *c)
 {
     sessions_forget(m);
-    session_push(m, (struct session){.s = {.wal = c->reg.wal,
-                                           .nonce = c->reg.nonce,
-                                           .node = c->reg.node}});
+    session_push(
+        m, (struct session){.s = {.wal = c->reg.wal, .nonce = c->reg.nonce, .node = c->reg.node}});
     m->next_wal++;
 }
 

@@ -72,8 +72,9 @@ void meta_clear(struct meta *m); /* to the state of meta_create */
 struct topic *topic_create(struct slice name);
 void topic_destroy(struct topic *t);
 struct topic *topic_find(const struct meta *m, struct uuid id);
-u32 run_find(const struct meta *m, u32 partition_id); /* index of the run that holds it, or run_count */
-u32 session_find(const struct meta *m, u64 wal);      /* index or session_count */
+u32 run_find(const struct meta *m,
+             u32 partition_id);                  /* index of the run that holds it, or run_count */
+u32 session_find(const struct meta *m, u64 wal); /* index or session_count */
 /* Where (type, name) is or would be. */
 u32 resource_lower_bound(const struct meta *m, i8 type, struct slice name);
 bool resource_is(const struct meta *m, u32 index, i8 type, struct slice name);

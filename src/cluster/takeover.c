@@ -1,0 +1,206 @@
+/* Start. On one machine a restart is a failover to itself, and this is the failover.
+
+   Happy path of cluster_start
+     1. home_open: the directory is ours and nobody else has it
+     2. home_meta_replay: the newest snapshot, then every slot after it, into the state
+     3. for every session, in order of its WAL: a retired one's files go; any other one's WAL is
+        replayed into the log, and if it is not sealed, its length is found
+     4. one metadata slot: SealWal for each that was not sealed, Register for us
+     5. log_start_wal: this session's own WAL
+
+   How it fails: at 1 and 2 the home says why, or a slot cannot be read by this program. At 3 a WAL
+   is damaged or does not fit into memory. At 4 there is no room, or the medium fails. Until 4
+   nothing of the data was changed but damaged or torn ends that the home repaired; each start does
+   it all again. A crash between 4 and 5 leaves a session without slots, which the next start seals
+   at 0. */
+#include "cluster/cluster_private.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- replay of the metadata log -------------------------------------------------------------- */
+
+static err_t replay_snapshot(void *user, u64 next_slot, struct slice payload)
+{
+    struct cluster *c = user;
+    c->metalog.slots_since_snapshot = 0;
+    err_t e = meta_snapshot_load(c->meta, payload);
+    if (e == ERR_VERSION) {
+        return cluster_fail(c, e,
+                            "The metadata snapshot before slot %llu was written by a newer "
+                            "Odradek. Start the newer program.",
+                            (unsigned long long)next_slot);
+    }
+    if (e != OK) {
+        return cluster_fail(c, e,
+                            "The metadata snapshot before slot %llu agrees with its checksum but "
+                            "makes no sense (%s). Nothing was changed; restore the directory from "
+                            "a backup and report this, it is a defect.",
+                            (unsigned long long)next_slot, err_name(e));
+    }
+    seen("cluster: a start from a snapshot");
+    return OK;
+}
+
+static err_t replay_slot(void *user, u64 slot, struct slice payload)
+{
+    struct cluster *c = user;
+    c->metalog.slots_since_snapshot++;
+    return metalog_replay(c, slot, payload);
+}
+
+static MUST_USE err_t replay_metadata(struct cluster *c)
+{
+    const struct home_meta_visitor visitor = {
+        .user = c,
+        .snapshot = replay_snapshot,
+        .slot = replay_slot,
+    };
+    err_t e = home_meta_replay(c->params.home, &visitor, &c->metalog.next_slot);
+    if (e != OK && c->reason[0] == '\0') {
+        return cluster_fail(c, e, "%s", home_reason(c->params.home));
+    }
+    return e;
+}
+
+/* ---- the predecessors' WALs ------------------------------------------------------------------ */
+
+static bool partition_wanted(void *user, u32 partition_id)
+{
+    const struct cluster *c = user;
+    const struct meta_topic *topic;
+    u32 index;
+    return meta_partition_owner(c->meta, partition_id, &topic, &index);
+}
+
+/* The home's own words if it found what is wrong; otherwise it is the log that objected. */
+static MUST_USE err_t explain_wal(struct cluster *c, u64 wal, err_t e, const char *before)
+{
+    const char *reason = home_reason(c->params.home);
+    unsigned long long id = wal;
+    if (reason[0] != '\0' && strcmp(reason, before) != 0) {
+        return cluster_fail(c, e, "%s", reason);
+    }
+    if (e == ERR_NO_MEMORY) {
+        return cluster_fail(c, e,
+                            "The index of the stored batches does not fit into the memory budget: "
+                            "WAL %016llx could not be replayed. Nothing was changed; start with a "
+                            "larger --memory.",
+                            id);
+    }
+    return cluster_fail(
+        c, e,
+        "WAL %016llx cannot be replayed (%s): its frames are whole, but the offsets "
+        "of a partition do not follow each other. Nothing was changed; restore the "
+        "directory from a backup and report this, it is a defect.",
+        id, err_name(e));
+}
+
+static MUST_USE err_t recover_session(struct cluster *c, const struct meta_session *s, u64 *length)
+{
+    char before[CLUSTER_REASON_BYTES];
+    snprintf(before, sizeof(before), "%s", home_reason(c->params.home));
+    u64 sealed_length = s->sealed ? s->length : UINT64_MAX;
+    err_t e = log_recover_wal(c->params.log, s->wal, s->nonce, sealed_length, partition_wanted, c,
+                              length);
+    return e == OK ? OK : explain_wal(c, s->wal, e, before);
+}
+
+/* Every session; *seals gets a command for each that has no seal yet and has room for all. */
+static MUST_USE err_t recover_sessions(struct cluster *c, struct meta_command *seals,
+                                       u32 *seal_count)
+{
+    u32 count = 0;
+    for (u32 i = 0; i < meta_session_count(c->meta); i++) {
+        const struct meta_session *s = meta_session_at(c->meta, i);
+        if (s->retired) {
+            /* Nothing refers to it; the Register that follows may forget it. */
+            home_wal_remove(c->params.home, s->wal);
+            continue;
+        }
+        u64 length = 0;
+        TRY(recover_session(c, s, &length));
+        if (s->sealed) {
+            continue;
+        }
+        if (length == 0) {
+            seen("cluster: a session without data retires");
+        }
+        seals[count] = (struct meta_command){
+            .kind = META_SEAL_WAL,
+            .seal = {.wal = s->wal, .length = length},
+        };
+        count++;
+    }
+    *seal_count = count;
+    return OK;
+}
+
+/* ---- this session ---------------------------------------------------------------------------- */
+
+static MUST_USE err_t commit_now(struct cluster *c, const struct meta_command *commands, u32 count)
+{
+    size_t bytes;
+    u8 *payload = metalog_payload(commands, count, &bytes);
+    u64 slot = c->metalog.next_slot;
+    err_t e = home_meta_write_now(c->params.home, slot, slice_of(payload, bytes));
+    if (e == OK) {
+        c->metalog.next_slot++;
+        c->metalog.slots_since_snapshot++;
+        e = metalog_replay(c, slot, slice_of(payload, bytes));
+        assert(e == OK); /* we have just encoded it */
+    } else {
+        e = cluster_fail(c, e, "%s", home_reason(c->params.home));
+    }
+    mem_free(payload);
+    return e;
+}
+
+static MUST_USE err_t take_over(struct cluster *c, u64 wal, u64 nonce)
+{
+    u32 sessions = meta_session_count(c->meta);
+    struct meta_command *commands = mem_alloc((sessions + 1) * sizeof(*commands));
+    u32 count = 0;
+    err_t e = recover_sessions(c, commands, &count);
+    if (e == OK) {
+        commands[count] = (struct meta_command){
+            .kind = META_REGISTER,
+            .reg = {.node = c->params.node_id, .wal = wal, .nonce = nonce},
+        };
+        e = commit_now(c, commands, count + 1);
+    }
+    mem_free(commands);
+    return e;
+}
+
+/* What a start would otherwise pass over in silence: a copy of the metadata that was repaired. */
+static void note_repairs(struct cluster *c, const char *note)
+{
+    if (note[0] != '\0') {
+        snprintf(c->reason, sizeof(c->reason), "%s", note);
+    }
+}
+
+err_t cluster_start(struct cluster *c)
+{
+    struct home *home = c->params.home;
+    c->reason[0] = '\0';
+    err_t e = home_open(home, &c->id);
+    if (e != OK) {
+        return cluster_fail(c, e, "%s", home_reason(home));
+    }
+    TRY(replay_metadata(c));
+    char repairs[CLUSTER_REASON_BYTES];
+    snprintf(repairs, sizeof(repairs), "%s", home_reason(home));
+    u64 wal = meta_next_wal(c->meta);
+    u64 nonce = 0;
+    io_random(c->params.io, &nonce, sizeof(nonce));
+    TRY(take_over(c, wal, nonce));
+    e = log_start_wal(c->params.log, c->id, wal, nonce);
+    if (e != OK) {
+        return cluster_fail(c, e, "%s", home_reason(home));
+    }
+    metalog_start(c);
+    note_repairs(c, repairs);
+    return OK;
+}
