@@ -26,14 +26,15 @@ struct broker *broker_create(const struct broker_params *params)
     b->resume_timer.fired = conns_resume;
     b->sweep_timer.fired = conns_sweep;
 
-    u64 budget = params->memory_bytes;
-    quota_init(&b->memory.root, "memory", NULL, budget);
-    quota_init(&b->memory.wal, "wal", &b->memory.root, budget / 2);
-    quota_init(&b->memory.receive, "receive", &b->memory.root, budget / 4);
-    quota_init(&b->memory.cold, "cold", &b->memory.root, budget / 8);
-    quota_init(&b->memory.requests, "requests", &b->memory.root, budget / 4);
+    u64 sixteenth = params->memory_bytes / 16;
+    quota_init(&b->memory.root, "memory", NULL, params->memory_bytes);
+    quota_init(&b->memory.log, "log", &b->memory.root, 11 * sixteenth);
+    quota_init(&b->memory.receive, "receive", &b->memory.root, 3 * sixteenth);
+    quota_init(&b->memory.requests, "requests", &b->memory.root, 2 * sixteenth);
+    b->memory.hot_bytes = 7 * sixteenth;
+    b->memory.cold_bytes = 2 * sixteenth;
     i64 configured = config_i64(b->config, CONFIG_socket_request_max_bytes);
-    b->request_bytes_max = (i32)MIN((u64)configured, budget / 4 - 64 * KIB);
+    b->request_bytes_max = (i32)MIN((u64)configured, b->memory.receive.cap - 2 * CONN_RECEIVE_BYTES);
 
     decompressor_init(&b->scratch, &b->memory.requests);
     blob_pool_init(&b->receive_pool, "receive", &b->memory.receive, CONN_RECEIVE_BYTES, 8);
@@ -57,16 +58,16 @@ static err_t broker_start_storage(struct broker *b)
     struct home_disk_params disk = {
         .directory = b->params.data_directory,
         .extent_bytes = b->params.extent_bytes,
-        .quota = &b->memory.cold,
+        .quota = &b->memory.log,
         .canaries = b->params.home_canaries,
     };
     b->home = home_disk_create(b->io, &disk);
     struct log_params log = {
         .io = b->io,
         .home = b->home,
-        .quota = &b->memory.wal,
-        .hot_bytes = b->memory.wal.cap,
-        .cold_bytes = b->memory.cold.cap,
+        .quota = &b->memory.log,
+        .hot_bytes = b->memory.hot_bytes,
+        .cold_bytes = b->memory.cold_bytes,
         .inflight_max = FRAME_INFLIGHT_MAX,
         .producer_expiry_ms = config_i64(b->config, CONFIG_producer_id_expiration_ms),
         .canaries = b->params.log_canaries,

@@ -6,13 +6,14 @@
 struct conn;
 struct request;
 
-/* Shares of the memory budget. */
+/* Shares of the memory budget, sixteenths of it in all. */
 struct memory {
     struct quota root;
-    struct quota wal;      /* WAL chunks: open, in flight, hot cache */
-    struct quota receive;  /* receive buffers */
-    struct quota cold;     /* cold read buffers */
-    struct quota requests; /* decoded requests, answers, waiters, fetch sessions */
+    struct quota log;      /* 11: WAL chunks (hot_bytes, 7), cold reads (cold_bytes, 2), the read index (the rest) */
+    struct quota receive;  /* 3: receive buffers */
+    struct quota requests; /* 2: decoded requests, answers, waiters, fetch sessions */
+    u64 hot_bytes;
+    u64 cold_bytes;
 };
 
 struct fetch_sessions;
@@ -38,7 +39,7 @@ struct broker {
     struct pool conn_pool;
     struct io_timer sweep_timer;  /* runs only while a frame is half received or half sent */
     struct io_timer resume_timer; /* next turn: parse again where something was waited for */
-    i32 request_bytes_max;        /* socket.request.max.bytes, at most a quarter of the budget */
+    i32 request_bytes_max;        /* socket.request.max.bytes, at most what receive buffers may take */
 
     struct decompressor scratch; /* the loop's, for small compressed batches */
     struct list jobs;            /* produce.c: batches on a worker */
