@@ -1,0 +1,435 @@
+/* A run (run.h). The plan of a run, all of it from the seed:
+
+     1. several lives of the broker, each ended by a power cut, kill -9, an orderly stop, or an error of its disk; where in
+        its life the end comes is random: at any call of the border, also during start, or in the middle of a WAL write
+        (once at least) or of a metadata write
+     2. when enough was acknowledged and all planned ends have come, faults cease, and what is in flight is finished
+     3. one more end, and the last reading by a broker that has only the disk
+
+   A broker that refuses to start, or stops by itself, without an injected fault breaks a promise too. */
+#include "sim/run.h"
+
+#include "broker/broker.h"
+#include "sim/sim_disk.h"
+#include "sim/sim_io.h"
+#include "sim/sim_net.h"
+#include "sim/workload.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    ACKED_PRODUCES_MIN = 1000,
+    LIVES_MAX = 60, /* with ends during start: more means that it never gets up */
+};
+#define LIFE_MAX_NS (600 * SIM_S) /* longer without reaching its end: something is stuck */
+
+enum phase { PHASE_CHAOS, PHASE_SETTLE, PHASE_VERIFY };
+enum end_kind { END_POWER_CUT, END_KILL, END_STOP };
+enum moment { MOMENT_ANY_CALL, MOMENT_START, MOMENT_WAL_WRITE, MOMENT_META_WRITE, MOMENT_COUNT };
+
+struct run {
+    const struct run_options *options;
+    struct run_result *result;
+    struct world world;
+    struct rng disk_rng;
+    struct sim_disk *disk;
+    struct sim_net *net;
+    struct workload workload;
+    struct config *config;
+    enum phase phase;
+    /* knobs */
+    u64 disk_usual_ns;
+    u64 disk_rare_ns;
+    u64 memory_bytes;
+    u64 extent_bytes;
+    bool refuse_direct;
+    u32 ends_planned;
+    /* this life */
+    struct io *io;
+    struct broker *broker;
+    enum end_kind end_kind;
+    enum moment moment;
+    bool armed;
+    bool stopping;
+    bool stopped;
+    err_t stop_result;
+    u64 arm_at_acked; /* the end is armed when so much has been acknowledged in all */
+    u64 life_began_ns;
+};
+
+/* ---- knobs ----------------------------------------------------------------------------------- */
+
+static u64 pick(struct world *w, const u64 *of, u32 count)
+{
+    return of[chance_between(w, 0, count - 1)];
+}
+
+static void knobs_choose(struct run *r, struct sim_net_knobs *net, struct workload_knobs *load)
+{
+    struct world *w = &r->world;
+    static const u64 disk_usual[] = {100 * SIM_US, 300 * SIM_US, 2 * SIM_MS};
+    static const u64 disk_rare[] = {5 * SIM_MS, 50 * SIM_MS, 400 * SIM_MS};
+    static const u64 memory[] = {8 * MIB, 12 * MIB, 16 * MIB, 32 * MIB};
+    static const u64 extents[] = {512 * KIB, 1 * MIB, 2 * MIB};
+    static const u64 pipes[] = {2 * KIB, 8 * KIB, 64 * KIB, 64 * KIB};
+    static const u64 net_usual[] = {50 * SIM_US, 200 * SIM_US, 2 * SIM_MS};
+    static const u64 net_rare[] = {2 * SIM_MS, 20 * SIM_MS, 200 * SIM_MS};
+    static const u64 lifetimes[] = {0, 200 * SIM_MS, 1 * SIM_S, 5 * SIM_S};
+    static const u64 thinks[] = {500 * SIM_US, 2 * SIM_MS, 5 * SIM_MS};
+    static const u64 timeouts[] = {300 * SIM_MS, 1 * SIM_S, 5 * SIM_S};
+    r->disk_usual_ns = pick(w, disk_usual, ARRAY_LEN(disk_usual));
+    r->disk_rare_ns = pick(w, disk_rare, ARRAY_LEN(disk_rare));
+    r->memory_bytes = pick(w, memory, ARRAY_LEN(memory));
+    r->extent_bytes = pick(w, extents, ARRAY_LEN(extents));
+    r->refuse_direct = chance(w, 1, 8);
+    r->ends_planned = (u32)chance_between(w, 3, 7);
+    *net = (struct sim_net_knobs){
+        .pipe_bytes = pick(w, pipes, ARRAY_LEN(pipes)),
+        .delay_ns = pick(w, net_usual, ARRAY_LEN(net_usual)),
+        .delay_rare_ns = pick(w, net_rare, ARRAY_LEN(net_rare)),
+        .split_per_256 = (u32)chance_between(w, 0, 64),
+        .lifetime_ns = pick(w, lifetimes, ARRAY_LEN(lifetimes)),
+    };
+    *load = (struct workload_knobs){
+        .producer_count = (u32)chance_between(w, 3, 6),
+        .consumer_count = (u32)chance_between(w, 1, 3),
+        .topic_count = (u32)chance_between(w, 1, TOPICS_MAX),
+        .partitions_max = (u32)chance_between(w, 1, 4),
+        .think_ns = pick(w, thinks, ARRAY_LEN(thinks)),
+        .timeout_ns = pick(w, timeouts, ARRAY_LEN(timeouts)),
+        .batch_records_max = (u32)chance_between(w, 1, 10),
+        .stall_per_1024 = chance(w, 1, 2) ? 0 : 8,
+    };
+}
+
+static struct sim_faults no_faults(const struct run *r)
+{
+    return (struct sim_faults){
+        .write_fails_in = SIM_NEVER,
+        .read_fails_in = SIM_NEVER,
+        .full_in = SIM_NEVER,
+        .refuse_direct = r->refuse_direct,
+    };
+}
+
+static struct sim_faults faults_choose(struct run *r)
+{
+    struct world *w = &r->world;
+    struct sim_faults f = no_faults(r);
+    if (r->phase != PHASE_CHAOS) {
+        return f;
+    }
+    switch (chance_between(w, 0, 11)) {
+    case 0:
+        f.write_fails_in = (i32)chance_between(w, 0, chance(w, 1, 4) ? 10 : 400);
+        break;
+    case 1:
+        f.read_fails_in = (i32)chance_between(w, 0, 100);
+        break;
+    case 2:
+    case 3:
+        f.full_in = (i32)chance_between(w, 0, 12);
+        f.full_calls = (i32)chance_between(w, 1, 20);
+        break;
+    default:
+        break;
+    }
+    return f;
+}
+
+/* ---- the end of a life ----------------------------------------------------------------------- */
+
+static void end_plan(struct run *r)
+{
+    struct world *w = &r->world;
+    u64 already = r->workload.acked_produces;
+    u32 left = r->ends_planned > r->result->crashes ? r->ends_planned - r->result->crashes : 1;
+    u64 to_go = already < ACKED_PRODUCES_MIN ? ACKED_PRODUCES_MIN - already : 60;
+    r->end_kind = chance(w, 1, 2) ? END_POWER_CUT : chance(w, 3, 4) ? END_KILL : END_STOP;
+    r->moment = (enum moment)chance_between(w, 0, MOMENT_COUNT - 1);
+    if (r->result->write_crashes == 0 && chance(w, 1, 2)) {
+        r->moment = MOMENT_WAL_WRITE;
+    }
+    if (r->phase != PHASE_CHAOS && r->moment == MOMENT_START) {
+        r->moment = MOMENT_ANY_CALL;
+    }
+    r->arm_at_acked = already + chance_between(w, 0, 2 * to_go / left);
+    r->armed = false;
+    world_say(w, "PLAN   %s, moment %d, after %llu produces",
+              r->end_kind == END_POWER_CUT ? "power cut"
+              : r->end_kind == END_KILL    ? "kill"
+                                           : "stop",
+              (int)r->moment, (unsigned long long)r->arm_at_acked);
+}
+
+static struct sim_end_plan never(void)
+{
+    return (struct sim_end_plan){.in_wal_write = SIM_NEVER, .in_meta_write = SIM_NEVER};
+}
+
+static struct sim_end_plan start_plan(struct run *r)
+{
+    struct sim_end_plan plan = never();
+    if (r->phase == PHASE_CHAOS && r->moment == MOMENT_START) {
+        plan.at_call = chance_between(&r->world, 1, 150);
+    }
+    return plan;
+}
+
+/* The broker is up and has acknowledged what it should: now the end is near. */
+static void end_arm(struct run *r)
+{
+    struct world *w = &r->world;
+    r->armed = true;
+    if (r->end_kind == END_STOP) {
+        world_say(w, "STOP   the broker is asked to stop");
+        r->stopping = true;
+        broker_stop(r->broker);
+        return;
+    }
+    struct sim_end_plan plan = never();
+    switch (r->moment) {
+    case MOMENT_WAL_WRITE:
+        plan.in_wal_write = (i32)chance_between(w, 0, 20);
+        break;
+    case MOMENT_META_WRITE:
+        plan.in_meta_write = (i32)chance_between(w, 0, 4);
+        break;
+    case MOMENT_ANY_CALL:
+    case MOMENT_START:
+    case MOMENT_COUNT:
+        plan.at_call = sim_io_calls(r->io) + chance_between(w, 1, 400);
+        break;
+    }
+    sim_io_end_plan(r->io, &plan);
+}
+
+static void broker_stopped(void *user, err_t result)
+{
+    struct run *r = user;
+    r->stopped = true;
+    r->stop_result = result;
+    world_say(&r->world, "STOP   the broker has stopped: %s", err_name(result));
+}
+
+/* ---- a life ---------------------------------------------------------------------------------- */
+
+static err_t life_begin(struct run *r)
+{
+    struct world *w = &r->world;
+    r->result->lives++;
+    r->stopping = false;
+    r->stopped = false;
+    end_plan(r);
+    const struct sim_io_params io = {
+        .world = w,
+        .disk = r->disk,
+        .net = r->net,
+        .disk_usual_ns = r->disk_usual_ns,
+        .disk_rare_ns = r->disk_rare_ns,
+        .faults = faults_choose(r),
+        .end = start_plan(r),
+    };
+    r->io = sim_io_create(&io);
+    const struct broker_params params = {
+        .io = r->io,
+        .config = r->config,
+        .data_directory = "odradek-data",
+        .listen_host = "127.0.0.1",
+        .listen_port = 9092,
+        .memory_bytes = r->memory_bytes,
+        .extent_bytes = r->extent_bytes,
+        .home_canaries = r->options->home_canaries,
+        .log_canaries = r->options->log_canaries,
+        .stopped = broker_stopped,
+        .user = r,
+    };
+    r->life_began_ns = w->now_ns;
+    r->broker = broker_create(&params);
+    err_t e = broker_start(r->broker);
+    world_say(w, "START  life %u: %s %s", r->result->lives, err_name(e), e == OK ? "" : broker_reason(r->broker));
+    return e;
+}
+
+/* Has this life done what the phase is for? */
+static bool phase_over(struct run *r)
+{
+    struct run_result *result = r->result;
+    switch (r->phase) {
+    case PHASE_CHAOS:
+        return r->workload.acked_produces >= ACKED_PRODUCES_MIN && result->crashes >= r->ends_planned &&
+               result->write_crashes > 0;
+    case PHASE_SETTLE:
+        return workload_settled(&r->workload);
+    case PHASE_VERIFY:
+        return workload_verified(&r->workload);
+    }
+    return false;
+}
+
+static void life_check_stuck(struct run *r)
+{
+    if (r->world.now_ns - r->life_began_ns > LIFE_MAX_NS) {
+        world_fail(&r->world, "liveness", "nothing has come to its end in %llu simulated seconds: phase %d, %llu produces acknowledged",
+                   (unsigned long long)(LIFE_MAX_NS / SIM_S), (int)r->phase,
+                   (unsigned long long)r->workload.acked_produces);
+    }
+}
+
+static void life_run(struct run *r)
+{
+    while (!r->world.failed && !sim_io_dead(r->io) && !r->stopped) {
+        if (r->phase == PHASE_CHAOS && !r->armed && r->workload.acked_produces >= r->arm_at_acked) {
+            end_arm(r);
+        }
+        if (phase_over(r)) {
+            return;
+        }
+        io_turn(r->io, true);
+        life_check_stuck(r);
+    }
+}
+
+static void life_end(struct run *r)
+{
+    struct world *w = &r->world;
+    struct run_result *result = r->result;
+    bool by_itself = r->stopped && !(r->stopping && r->stop_result == OK);
+    if (by_itself && !sim_io_faulted(r->io) && !sim_io_dead(r->io)) {
+        world_fail(w, "the broker runs on", "it stopped by itself: %s", err_name(r->stop_result));
+    }
+    bool orderly = r->stopped && r->stopping && r->stop_result == OK && !sim_io_dead(r->io);
+    if (!orderly) {
+        sim_io_die(r->io);
+        result->crashes++;
+        result->write_crashes += sim_io_died_in_wal_write(r->io);
+    }
+    result->faults += sim_io_faulted(r->io);
+    broker_destroy(r->broker);
+    r->broker = NULL;
+    if (orderly) {
+        /* What was still on its way finishes, as it would before the process ends. */
+        for (u32 turns = 0; sim_io_work_count(r->io) > 0 && turns < 10000; turns++) {
+            io_turn(r->io, true);
+        }
+    }
+    sim_net_broker_gone(r->net);
+    io_destroy(r->io);
+    r->io = NULL;
+    if (r->end_kind == END_POWER_CUT || chance(w, 1, 4)) {
+        sim_disk_power_cut(r->disk);
+        world_say(w, "CUT    the power is gone");
+    } else {
+        sim_disk_process_end(r->disk);
+    }
+    world_run(w, chance_between(w, 1 * SIM_MS, 500 * SIM_MS));
+}
+
+/* A start may fail when the end came, or a fault; else it may not. */
+static bool start_failure_fits(struct run *r)
+{
+    return sim_io_dead(r->io) || sim_io_faulted(r->io);
+}
+
+static void phase_next(struct run *r)
+{
+    if (r->phase == PHASE_CHAOS) {
+        world_say(&r->world, "PHASE  no more faults, nothing new");
+        r->phase = PHASE_SETTLE;
+        sim_net_heal(r->net);
+        workload_quiet(&r->workload);
+        struct sim_faults none = no_faults(r);
+        struct sim_end_plan plan = never();
+        sim_io_faults(r->io, &none);
+        sim_io_end_plan(r->io, &plan);
+    } else {
+        world_say(&r->world, "PHASE  the last reading");
+        r->phase = PHASE_VERIFY;
+    }
+}
+
+static void lives_run(struct run *r)
+{
+    while (!r->world.failed && !(r->phase == PHASE_VERIFY && workload_verified(&r->workload))) {
+        if (r->result->lives == LIVES_MAX) {
+            world_fail(&r->world, "liveness", "%d lives were not enough", LIVES_MAX);
+            return;
+        }
+        err_t e = life_begin(r);
+        if (e != OK && !start_failure_fits(r)) {
+            world_fail(&r->world, "the broker starts", "%s: %s", err_name(e), broker_reason(r->broker));
+        }
+        r->result->start_crashes += sim_io_dead(r->io);
+        if (e == OK && !sim_io_dead(r->io)) {
+            if (r->phase == PHASE_VERIFY && r->workload.verifier == NULL) {
+                workload_verify(&r->workload);
+            }
+            life_run(r);
+            if (r->phase == PHASE_CHAOS && phase_over(r) && !sim_io_dead(r->io) && !r->stopped && !r->stopping) {
+                phase_next(r);
+                life_run(r);
+            }
+            if (r->phase == PHASE_SETTLE && phase_over(r) && !r->world.failed) {
+                phase_next(r);
+            }
+        }
+        life_end(r);
+    }
+}
+
+/* ---- everything ------------------------------------------------------------------------------ */
+
+static void diag_line(void *user, const char *line, size_t len)
+{
+    struct run *r = user;
+    world_say(&r->world, "diag   %.*s", (int)len, line);
+}
+
+static void result_fill(struct run *r)
+{
+    struct run_result *result = r->result;
+    struct sim_disk_stats disk;
+    sim_disk_stats(r->disk, &disk);
+    result->ok = !r->world.failed;
+    result->hash = r->world.hash;
+    result->calls = r->world.calls;
+    result->seconds = (f64)r->world.now_ns / (f64)SIM_S;
+    result->acked_produces = r->workload.acked_produces;
+    result->acked_records = r->workload.ledger.acked_records;
+    result->read_records = r->workload.ledger.read_records;
+    result->torn_writes = disk.writes_torn;
+    result->planted_frames = disk.frames_planted;
+    (void)snprintf(result->failure, sizeof result->failure, "%s", r->world.failure);
+}
+
+void run_seed(const struct run_options *options, struct run_result *out)
+{
+    *out = (struct run_result){0};
+    struct run *r = mem_alloc(sizeof *r);
+    r->options = options;
+    r->result = out;
+    world_init(&r->world, options->seed, options->verbose);
+    diag_configure(DIAG_TEXT, DIAG_DEBUG);
+    diag_redirect(diag_line, r);
+    struct sim_net_knobs net;
+    struct workload_knobs load;
+    knobs_choose(r, &net, &load);
+    rng_seed(&r->disk_rng, rng_next(&r->world.rng));
+    r->disk = sim_disk_create(&r->disk_rng);
+    sim_disk_plant(r->disk, chance(&r->world, 1, 2));
+    r->net = sim_net_create(&r->world, &net);
+    r->config = config_create();
+    workload_init(&r->workload, &r->world, r->net, &load);
+
+    lives_run(r);
+
+    result_fill(r);
+    workload_fini(&r->workload);
+    config_destroy(r->config);
+    sim_net_destroy(r->net);
+    sim_disk_destroy(r->disk);
+    diag_redirect(NULL, NULL);
+    world_fini(&r->world);
+    mem_free(r);
+}

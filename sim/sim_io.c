@@ -1,0 +1,918 @@
+/* struct io on the simulated world (sim_io.h). Every verb of the border passes enter(), where it is counted and
+   hashed, and where the end may come; whatever a verb answers passes leave(). */
+#include "sim/sim_io.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum call {
+    CALL_RANDOM, CALL_WORK, CALL_CANCEL, CALL_SIGNALS,
+    CALL_OPEN, CALL_CLOSE, CALL_SIZE, CALL_BLOCK_BYTES, CALL_ALLOCATE, CALL_TRUNCATE, CALL_LOCK,
+    CALL_READ_NOW, CALL_WRITE_NOW, CALL_SYNC_NOW, CALL_MKDIR, CALL_RENAME, CALL_UNLINK, CALL_SYNC_DIR,
+    CALL_LIST, CALL_SPACE, CALL_READV, CALL_WRITEV, CALL_SYNC,
+    CALL_LISTEN, CALL_LISTENER_CLOSE, CALL_HANDLE, CALL_WANT, CALL_RECV, CALL_SEND, CALL_SHUTDOWN,
+    CALL_SOCK_CLOSE,
+    CALL_COUNT
+};
+static const char *const call_names[CALL_COUNT] = {
+    "random", "work", "cancel", "signals",
+    "open", "close", "size", "block_bytes", "allocate", "truncate", "lock",
+    "read_now", "write_now", "sync_now", "mkdir", "rename", "unlink", "sync_dir",
+    "list", "space", "readv", "writev", "sync",
+    "listen", "listener_close", "handle", "want", "recv", "send", "shutdown",
+    "sock_close",
+};
+
+struct io_file {
+    struct io *io;
+    struct list_node node; /* in sim_io.files */
+    struct sim_inode *inode;
+    bool writable;
+    bool direct;
+    bool wal;
+    bool meta;
+    char path[128];
+};
+
+struct io_listener {
+    struct io *io;
+};
+
+enum op_kind { OP_READ, OP_WRITE, OP_SYNC, OP_WORK, OP_WORK_DONE };
+
+/* An io_op on its way. io_op.private_[0] points here. */
+struct sim_op {
+    struct world_event event;
+    struct list_node node; /* in sim_io.ops */
+    struct sim_io *io;
+    struct io_op *op;
+    enum op_kind kind;
+    bool cancelled;
+    bool fails;
+    bool wal;
+    struct sim_inode *inode;
+    struct sim_write *write;
+    u64 bytes;
+    u32 crc; /* of a write's bytes when it began: nobody may change them before it ends */
+    u64 mark;
+};
+
+struct sim_io {
+    struct io base;
+    struct world *world;
+    struct sim_disk *disk;
+    struct sim_net *net;
+    u64 disk_usual_ns;
+    u64 disk_rare_ns;
+    struct sim_faults faults;
+    struct sim_end_plan end;
+    struct world_event end_event;
+    bool dead;
+    bool died_in_wal_write;
+    bool faulted;
+    u64 calls;
+    struct list files;
+    struct list ops;
+    u32 op_count;
+    struct io_listener listener;
+    struct rng rng; /* what io_random gives */
+};
+
+static struct sim_io *sim_of(const struct io *io)
+{
+    return CONTAINER_OF(io, struct sim_io, base);
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+void sim_io_die(struct io *io)
+{
+    struct sim_io *s = sim_of(io);
+    if (s->dead) {
+        return;
+    }
+    s->dead = true;
+    LIST_EACH(&s->ops, n) {
+        struct sim_op *op = CONTAINER_OF(n, struct sim_op, node);
+        world_stop(s->world, &op->event);
+        s->died_in_wal_write = s->died_in_wal_write || (op->kind == OP_WRITE && op->wal);
+    }
+    world_stop(s->world, &s->end_event);
+    trace_number(s->world, 0xdead);
+    world_say(s->world, "END    at call %llu of this life%s", (unsigned long long)s->calls,
+              s->died_in_wal_write ? ", in the middle of a WAL write" : "");
+}
+
+static void end_event_run(struct world_event *e)
+{
+    sim_io_die(&CONTAINER_OF(e, struct sim_io, end_event)->base);
+}
+
+bool sim_io_dead(const struct io *io)
+{
+    return sim_of(io)->dead;
+}
+
+bool sim_io_died_in_wal_write(const struct io *io)
+{
+    return sim_of(io)->died_in_wal_write;
+}
+
+bool sim_io_faulted(const struct io *io)
+{
+    return sim_of(io)->faulted;
+}
+
+u64 sim_io_calls(const struct io *io)
+{
+    return sim_of(io)->calls;
+}
+
+u32 sim_io_work_count(const struct io *io)
+{
+    return sim_of(io)->op_count;
+}
+
+void sim_io_end_plan(struct io *io, const struct sim_end_plan *plan)
+{
+    sim_of(io)->end = *plan;
+}
+
+void sim_io_faults(struct io *io, const struct sim_faults *faults)
+{
+    sim_of(io)->faults = *faults;
+}
+
+/* ---- every call ------------------------------------------------------------------------------ */
+
+static bool enter(struct sim_io *s, enum call call, u64 a, u64 b)
+{
+    if (s->dead) {
+        return false;
+    }
+    s->calls++;
+    s->world->calls++;
+    trace_number(s->world, (u64)call << 56 ^ a);
+    trace_number(s->world, b);
+    return true;
+}
+
+static i64 leave(struct sim_io *s, i64 result)
+{
+    trace_number(s->world, (u64)result);
+    if (s->end.at_call != 0 && s->calls >= s->end.at_call) {
+        /* The call has happened; the caller never learns. */
+        sim_io_die(&s->base);
+        return -(i64)ERR_CANCELLED;
+    }
+    return result;
+}
+
+static err_t leave_err(struct sim_io *s, enum call call, const char *path, err_t e)
+{
+    world_say(s->world, "disk   %s %s%s%s", call_names[call], path, e == OK ? "" : ": ",
+              e == OK ? "" : err_name(e));
+    return (err_t) - (leave(s, -(i64)e));
+}
+
+static void blocking_takes(struct sim_io *s, u64 usual_ns)
+{
+    s->world->now_ns += chance_between(s->world, usual_ns / 8, usual_ns);
+}
+
+static bool fault_comes(struct sim_io *s, i32 *countdown)
+{
+    if (*countdown == SIM_NEVER) {
+        return false;
+    }
+    if (*countdown > 0) {
+        (*countdown)--;
+        return false;
+    }
+    *countdown = SIM_NEVER;
+    s->faulted = true;
+    return true;
+}
+
+static bool disk_full(struct sim_io *s)
+{
+    if (s->faults.full_in == SIM_NEVER) {
+        return false;
+    }
+    if (s->faults.full_in > 0) {
+        s->faults.full_in--;
+        return false;
+    }
+    if (s->faults.full_calls <= 0) {
+        return false;
+    }
+    s->faults.full_calls--;
+    s->faulted = true;
+    return true;
+}
+
+static u64 path_hash(const char *path)
+{
+    return crc32c(path, strlen(path));
+}
+
+/* ---- turns ----------------------------------------------------------------------------------- */
+
+static void sim_poll(struct io *io, u64 deadline_ns)
+{
+    struct sim_io *s = sim_of(io);
+    struct world *w = s->world;
+    if (s->dead) {
+        return;
+    }
+    u64 until_ns = deadline_ns;
+    struct heap_node *first = heap_min(&w->events);
+    if (first != NULL) {
+        until_ns = MIN(until_ns, first->key);
+    }
+    if (sim_net_ready(s->net)) {
+        until_ns = 0;
+    }
+    if (until_ns == UINT64_MAX) {
+        world_fail(w, "liveness", "nothing will ever happen again");
+        sim_io_die(io);
+        return;
+    }
+    w->now_ns = MAX(w->now_ns, until_ns) + chance_between(w, 1 * SIM_US, 20 * SIM_US);
+    io->now_ns = w->now_ns;
+    io->wall_ms = world_wall_ms(w);
+    diag_set_now(io->now_ns, io->wall_ms);
+    world_run_due(w);
+    sim_net_dispatch(s->net, &s->dead);
+}
+
+static void sim_submit(struct io *io)
+{
+    (void)io;
+}
+
+static void sim_random(struct io *io, void *buf, size_t len)
+{
+    struct sim_io *s = sim_of(io);
+    rng_fill(&s->rng, buf, len);
+    if (enter(s, CALL_RANDOM, len, 0)) {
+        (void)leave(s, 0);
+    }
+}
+
+static void sim_signals(struct io *io, void (*on_signal)(void *, enum io_signal), void *user)
+{
+    struct sim_io *s = sim_of(io);
+    (void)on_signal;
+    (void)user;
+    if (enter(s, CALL_SIGNALS, 0, 0)) {
+        (void)leave(s, 0);
+    }
+}
+
+/* ---- operations ------------------------------------------------------------------------------ */
+
+static void op_free(struct sim_op *o)
+{
+    list_remove(&o->node);
+    o->io->op_count--;
+    mem_free(o);
+}
+
+static void op_end(struct sim_op *o, i64 result)
+{
+    struct sim_io *s = o->io;
+    struct io_op *op = o->op;
+    trace_number(s->world, 0x0d0e);
+    trace_number(s->world, (u64)result);
+    op_free(o);
+    op->done(op, result);
+}
+
+static u32 vecs_crc(const struct io_vec *vecs, u32 count)
+{
+    u32 crc = 0;
+    for (u32 i = 0; i < count; i++) {
+        crc = crc32c_extend(crc, vecs[i].data, vecs[i].len);
+    }
+    return crc;
+}
+
+static i64 read_end(struct sim_op *o)
+{
+    struct io_op *op = o->op;
+    if (o->cancelled) {
+        return -(i64)ERR_CANCELLED;
+    }
+    if (o->fails) {
+        return -(i64)ERR_IO;
+    }
+    u64 offset = op->offset;
+    i64 total = 0;
+    for (u32 i = 0; i < op->vec_count; i++) {
+        size_t moved;
+        sim_disk_read(o->inode, op->vecs[i].data, op->vecs[i].len, offset, &moved);
+        trace_bytes(o->io->world, op->vecs[i].data, moved);
+        offset += moved;
+        total += (i64)moved;
+        if (moved < op->vecs[i].len) {
+            break;
+        }
+    }
+    return total;
+}
+
+static i64 write_end(struct sim_op *o)
+{
+    /* What is handed to the disk must stay as it is until the disk has it. */
+    assert(vecs_crc(o->op->vecs, o->op->vec_count) == o->crc);
+    if (o->fails) {
+        sim_disk_write_fail(o->io->disk, o->write);
+        return -(i64)ERR_IO;
+    }
+    sim_disk_write_end(o->io->disk, o->write, o->op->durable);
+    return (i64)o->bytes;
+}
+
+static void op_run(struct world_event *e)
+{
+    struct sim_op *o = CONTAINER_OF(e, struct sim_op, event);
+    struct sim_io *s = o->io;
+    assert(!s->dead);
+    switch (o->kind) {
+    case OP_READ:
+        op_end(o, read_end(o));
+        return;
+    case OP_WRITE:
+        op_end(o, write_end(o));
+        return;
+    case OP_SYNC:
+        if (!o->fails) {
+            sim_disk_sync_up_to(s->disk, o->inode, o->mark);
+        }
+        op_end(o, o->fails ? -(i64)ERR_IO : 0);
+        return;
+    case OP_WORK:
+        o->op->work(o->op->arg);
+        if (!s->dead) {
+            o->kind = OP_WORK_DONE;
+            world_start(s->world, &o->event, chance_delay(s->world, 200 * SIM_US, 20 * SIM_MS));
+        }
+        return;
+    case OP_WORK_DONE:
+        op_end(o, 0);
+        return;
+    }
+}
+
+static struct sim_op *op_start(struct sim_io *s, struct io_op *op, enum op_kind kind, u64 delay_ns)
+{
+    struct sim_op *o = mem_alloc(sizeof *o);
+    o->io = s;
+    o->op = op;
+    o->kind = kind;
+    o->event.run = op_run;
+    op->private_[0] = (u64)(uintptr_t)o;
+    list_push_back(&s->ops, &o->node);
+    s->op_count++;
+    world_start(s->world, &o->event, delay_ns);
+    return o;
+}
+
+static u64 disk_delay(struct sim_io *s)
+{
+    return chance_delay(s->world, s->disk_usual_ns, s->disk_rare_ns);
+}
+
+static void sim_work(struct io *io, struct io_op *op)
+{
+    struct sim_io *s = sim_of(io);
+    if (enter(s, CALL_WORK, 0, 0)) {
+        (void)op_start(s, op, OP_WORK, chance_delay(s->world, 200 * SIM_US, 20 * SIM_MS));
+        (void)leave(s, 0);
+    }
+}
+
+static void sim_cancel(struct io *io, struct io_op *op)
+{
+    struct sim_io *s = sim_of(io);
+    if (!enter(s, CALL_CANCEL, 0, 0)) {
+        return;
+    }
+    LIST_EACH(&s->ops, n) {
+        struct sim_op *o = CONTAINER_OF(n, struct sim_op, node);
+        if (o->op == op && o->kind == OP_READ && chance(s->world, 1, 2)) {
+            o->cancelled = true;
+            world_start(s->world, &o->event, 0);
+        }
+    }
+    (void)leave(s, 0);
+}
+
+static bool buffers_aligned(const struct io_op *op)
+{
+    for (u32 i = 0; i < op->vec_count; i++) {
+        if ((uintptr_t)op->vecs[i].data % BLOB_ALIGN != 0 || op->vecs[i].len % BLOB_ALIGN != 0) {
+            return false;
+        }
+    }
+    return op->offset % BLOB_ALIGN == 0;
+}
+
+static void sim_readv(struct io *io, struct io_op *op)
+{
+    struct sim_io *s = sim_of(io);
+    if (!enter(s, CALL_READV, sim_inode_number(op->file->inode), op->offset)) {
+        return;
+    }
+    assert(!op->file->direct || buffers_aligned(op));
+    struct sim_op *o = op_start(s, op, OP_READ, disk_delay(s));
+    o->inode = op->file->inode;
+    o->fails = fault_comes(s, &s->faults.read_fails_in);
+    world_say(s->world, "disk   readv %s at %llu%s", op->file->path, (unsigned long long)op->offset,
+              o->fails ? ": will fail" : "");
+    (void)leave(s, 0);
+}
+
+/* The end comes while this write is under way, if the plan says so. */
+static void end_in_write(struct sim_io *s, i32 *countdown, struct sim_op *o, u64 delay_ns)
+{
+    if (*countdown == SIM_NEVER) {
+        return;
+    }
+    if (*countdown > 0) {
+        (*countdown)--;
+        return;
+    }
+    *countdown = SIM_NEVER;
+    world_start(s->world, &o->event, delay_ns + 50 * SIM_US);
+    world_start(s->world, &s->end_event, chance_between(s->world, 0, delay_ns));
+}
+
+static void sim_writev(struct io *io, struct io_op *op)
+{
+    struct sim_io *s = sim_of(io);
+    struct io_file *f = op->file;
+    if (!enter(s, CALL_WRITEV, sim_inode_number(f->inode), op->offset)) {
+        return;
+    }
+    assert(f->writable);
+    assert(!f->direct || buffers_aligned(op));
+    u64 bytes = 0;
+    for (u32 i = 0; i < op->vec_count; i++) {
+        bytes += op->vecs[i].len;
+    }
+    u8 *flat = mem_alloc(bytes);
+    for (u32 i = 0, at = 0; i < op->vec_count; at += (u32)op->vecs[i].len, i++) {
+        memcpy(flat + at, op->vecs[i].data, op->vecs[i].len);
+    }
+    u64 delay_ns = disk_delay(s);
+    struct sim_op *o = op_start(s, op, OP_WRITE, delay_ns);
+    o->inode = f->inode;
+    o->bytes = bytes;
+    o->crc = vecs_crc(op->vecs, op->vec_count);
+    o->write = sim_disk_write_begin(s->disk, f->inode, flat, bytes, op->offset);
+    o->fails = fault_comes(s, &s->faults.write_fails_in);
+    o->wal = f->wal;
+    mem_free(flat);
+    trace_number(s->world, o->crc);
+    world_say(s->world, "disk   writev %s at %llu, %llu bytes%s%s", f->path, (unsigned long long)op->offset,
+              (unsigned long long)bytes, op->durable ? ", durable" : "", o->fails ? ": will fail" : "");
+    if (op->durable && f->wal) {
+        end_in_write(s, &s->end.in_wal_write, o, delay_ns);
+    } else if (op->durable && f->meta) {
+        end_in_write(s, &s->end.in_meta_write, o, delay_ns);
+    }
+    (void)leave(s, 0);
+}
+
+static void sim_sync(struct io *io, struct io_op *op)
+{
+    struct sim_io *s = sim_of(io);
+    if (!enter(s, CALL_SYNC, sim_inode_number(op->file->inode), 0)) {
+        return;
+    }
+    struct sim_op *o = op_start(s, op, OP_SYNC, disk_delay(s));
+    o->inode = op->file->inode;
+    o->mark = sim_disk_mark(s->disk);
+    o->fails = fault_comes(s, &s->faults.write_fails_in);
+    (void)leave(s, 0);
+}
+
+/* ---- files, blocking ------------------------------------------------------------------------- */
+
+static err_t sim_open(struct io *io, const char *path, u32 flags, struct io_file **out)
+{
+    struct sim_io *s = sim_of(io);
+    if (!enter(s, CALL_OPEN, path_hash(path), flags)) {
+        return ERR_CANCELLED;
+    }
+    blocking_takes(s, 20 * SIM_US);
+    struct sim_inode *inode = NULL;
+    bool direct = (flags & IO_OPEN_DIRECT) != 0;
+    err_t e = OK;
+    if (direct && s->faults.refuse_direct) {
+        e = ERR_UNSUPPORTED;
+    }
+    bool creates = (flags & IO_OPEN_CREATE) != 0;
+    if (e == OK && creates && disk_full(s)) {
+        e = ERR_NO_SPACE;
+    }
+    if (e == OK) {
+        e = sim_disk_open(s->disk, path, creates, (flags & IO_OPEN_EXCLUSIVE) != 0, &inode);
+    }
+    if (e == OK) {
+        struct io_file *f = mem_alloc(sizeof *f);
+        f->io = io;
+        f->inode = inode;
+        f->writable = (flags & IO_OPEN_WRITE) != 0;
+        f->direct = direct;
+        f->wal = strstr(path, "/wal/") != NULL;
+        f->meta = strstr(path, "/meta/") != NULL;
+        if (f->wal) {
+            sim_inode_recycled(inode);
+        }
+        (void)snprintf(f->path, sizeof f->path, "%s", path);
+        list_push_back(&s->files, &f->node);
+        *out = f;
+    }
+    err_t result = leave_err(s, CALL_OPEN, path, e);
+    if (result != e && e == OK) {
+        list_remove(&(*out)->node); /* the caller will not close it */
+        mem_free(*out);
+    }
+    return result;
+}
+
+static void sim_close(struct io *io, struct io_file *f)
+{
+    struct sim_io *s = sim_of(io);
+    if (enter(s, CALL_CLOSE, sim_inode_number(f->inode), 0)) {
+        sim_disk_unlock(f->inode, f);
+        (void)leave(s, 0);
+    }
+    list_remove(&f->node);
+    mem_free(f);
+}
+
+static err_t sim_size(struct io *io, struct io_file *f, u64 *bytes)
+{
+    struct sim_io *s = sim_of(io);
+    if (!enter(s, CALL_SIZE, sim_inode_number(f->inode), 0)) {
+        return ERR_CANCELLED;
+    }
+    *bytes = sim_inode_size(f->inode);
+    trace_number(s->world, *bytes);
+    return leave_err(s, CALL_SIZE, f->path, OK);
+}
+
+static u32 sim_block_bytes(struct io *io, struct io_file *f)
+{
+    (void)io;
+    (void)f;
+    return BLOB_ALIGN;
+}
+
+static err_t sim_allocate(struct io *io, struct io_file *f, u64 bytes)
+{
+    struct sim_io *s = sim_of(io);
+    if (!enter(s, CALL_ALLOCATE, sim_inode_number(f->inode), bytes)) {
+        return ERR_CANCELLED;
+    }
+    blocking_takes(s, 100 * SIM_US);
+    assert(f->writable);
+    err_t e = bytes > sim_inode_size(f->inode) && disk_full(s) ? ERR_NO_SPACE : OK;
+    if (e == OK && bytes > sim_inode_size(f->inode)) {
+        sim_disk_resize(s->disk, f->inode, bytes);
+    }
+    return leave_err(s, CALL_ALLOCATE, f->path, e);
+}
+
+static err_t sim_truncate(struct io *io, struct io_file *f, u64 bytes)
+{
+    struct sim_io *s = sim_of(io);
+    if (!enter(s, CALL_TRUNCATE, sim_inode_number(f->inode), bytes)) {
+        return ERR_CANCELLED;
+    }
+    blocking_takes(s, 50 * SIM_US);
+    assert(f->writable);
+    sim_disk_resize(s->disk, f->inode, bytes);
+    return leave_err(s, CALL_TRUNCATE, f->path, OK);
+}
+
+static err_t sim_lock(struct io *io, struct io_file *f)
+{
+    struct sim_io *s = sim_of(io);
+    if (!enter(s, CALL_LOCK, sim_inode_number(f->inode), 0)) {
+        return ERR_CANCELLED;
+    }
+    return leave_err(s, CALL_LOCK, f->path, sim_disk_lock(f->inode, f));
+}
+
+static err_t sim_read_now(struct io *io, struct io_file *f, void *buf, size_t len, u64 offset, size_t *moved)
+{
+    struct sim_io *s = sim_of(io);
+    if (!enter(s, CALL_READ_NOW, sim_inode_number(f->inode), offset)) {
+        return ERR_CANCELLED;
+    }
+    blocking_takes(s, 100 * SIM_US);
+    if (fault_comes(s, &s->faults.read_fails_in)) {
+        return leave_err(s, CALL_READ_NOW, f->path, ERR_IO);
+    }
+    sim_disk_read(f->inode, buf, len, offset, moved);
+    trace_bytes(s->world, buf, *moved);
+    return leave_err(s, CALL_READ_NOW, f->path, OK);
+}
+
+static err_t sim_write_now(struct io *io, struct io_file *f, const void *buf, size_t len, u64 offset)
+{
+    struct sim_io *s = sim_of(io);
+    if (!enter(s, CALL_WRITE_NOW, sim_inode_number(f->inode), offset)) {
+        return ERR_CANCELLED;
+    }
+    trace_bytes(s->world, buf, len);
+    blocking_takes(s, 100 * SIM_US);
+    assert(f->writable);
+    bool grows = offset + len > sim_inode_size(f->inode);
+    err_t e = OK;
+    if (fault_comes(s, &s->faults.write_fails_in)) {
+        e = ERR_IO;
+        sim_disk_write_fail(s->disk, sim_disk_write_begin(s->disk, f->inode, buf, len, offset));
+    } else if (grows && disk_full(s)) {
+        e = ERR_NO_SPACE;
+    } else {
+        sim_disk_write(s->disk, f->inode, buf, len, offset);
+    }
+    return leave_err(s, CALL_WRITE_NOW, f->path, e);
+}
+
+static err_t sim_sync_now(struct io *io, struct io_file *f)
+{
+    struct sim_io *s = sim_of(io);
+    if (!enter(s, CALL_SYNC_NOW, sim_inode_number(f->inode), 0)) {
+        return ERR_CANCELLED;
+    }
+    blocking_takes(s, 500 * SIM_US);
+    err_t e = fault_comes(s, &s->faults.write_fails_in) ? ERR_IO : OK;
+    if (e == OK) {
+        sim_disk_sync(s->disk, f->inode);
+    }
+    return leave_err(s, CALL_SYNC_NOW, f->path, e);
+}
+
+static err_t sim_mkdir(struct io *io, const char *path)
+{
+    struct sim_io *s = sim_of(io);
+    if (!enter(s, CALL_MKDIR, path_hash(path), 0)) {
+        return ERR_CANCELLED;
+    }
+    return leave_err(s, CALL_MKDIR, path, sim_disk_mkdir(s->disk, path));
+}
+
+static err_t sim_rename(struct io *io, const char *from, const char *to)
+{
+    struct sim_io *s = sim_of(io);
+    if (!enter(s, CALL_RENAME, path_hash(from), path_hash(to))) {
+        return ERR_CANCELLED;
+    }
+    return leave_err(s, CALL_RENAME, to, sim_disk_rename(s->disk, from, to));
+}
+
+static err_t sim_unlink(struct io *io, const char *path)
+{
+    struct sim_io *s = sim_of(io);
+    if (!enter(s, CALL_UNLINK, path_hash(path), 0)) {
+        return ERR_CANCELLED;
+    }
+    return leave_err(s, CALL_UNLINK, path, sim_disk_unlink(s->disk, path));
+}
+
+static err_t sim_sync_dir(struct io *io, const char *path)
+{
+    struct sim_io *s = sim_of(io);
+    if (!enter(s, CALL_SYNC_DIR, path_hash(path), 0)) {
+        return ERR_CANCELLED;
+    }
+    blocking_takes(s, 500 * SIM_US);
+    err_t e = fault_comes(s, &s->faults.write_fails_in) ? ERR_IO : sim_disk_sync_dir(s->disk, path);
+    return leave_err(s, CALL_SYNC_DIR, path, e);
+}
+
+struct listing {
+    struct world *world;
+    void (*each)(void *user, const char *name);
+    void *user;
+};
+
+static void listing_name(void *user, const char *name)
+{
+    struct listing *l = user;
+    trace_number(l->world, path_hash(name));
+    l->each(l->user, name);
+}
+
+static err_t sim_list(struct io *io, const char *path, void (*each)(void *, const char *), void *user)
+{
+    struct sim_io *s = sim_of(io);
+    if (!enter(s, CALL_LIST, path_hash(path), 0)) {
+        return ERR_CANCELLED;
+    }
+    struct listing l = {.world = s->world, .each = each, .user = user};
+    return leave_err(s, CALL_LIST, path, sim_disk_list(s->disk, path, listing_name, &l));
+}
+
+static err_t sim_space(struct io *io, const char *path, u64 *free_bytes, u64 *total_bytes)
+{
+    struct sim_io *s = sim_of(io);
+    if (!enter(s, CALL_SPACE, path_hash(path), 0)) {
+        return ERR_CANCELLED;
+    }
+    *total_bytes = 64 * GIB;
+    *free_bytes = s->faults.full_in == 0 && s->faults.full_calls > 0 ? 0 : 32 * GIB;
+    return leave_err(s, CALL_SPACE, path, OK);
+}
+
+/* ---- sockets --------------------------------------------------------------------------------- */
+
+static err_t sim_listen(struct io *io, const char *host, u16 port,
+                        void (*accepted)(void *, struct io_sock *), void *user, struct io_listener **out)
+{
+    struct sim_io *s = sim_of(io);
+    (void)host;
+    if (!enter(s, CALL_LISTEN, port, 0)) {
+        return ERR_CANCELLED;
+    }
+    s->listener.io = io;
+    sim_net_listen(s->net, io, accepted, user);
+    *out = &s->listener;
+    world_say(s->world, "net    the broker listens");
+    return (err_t) - (leave(s, 0));
+}
+
+static void sim_listener_address(struct io_listener *l, struct io_address *out)
+{
+    (void)l;
+    *out = (struct io_address){.host = "127.0.0.1", .port = 9092};
+}
+
+static void sim_listener_close(struct io *io, struct io_listener *l)
+{
+    struct sim_io *s = sim_of(io);
+    (void)l;
+    if (enter(s, CALL_LISTENER_CLOSE, 0, 0)) {
+        sim_net_unlisten(s->net);
+        (void)leave(s, 0);
+    }
+}
+
+static err_t sim_connect(struct io *io, const char *host, u16 port, struct io_sock **out)
+{
+    (void)io;
+    (void)host;
+    (void)port;
+    (void)out;
+    return ERR_UNSUPPORTED; /* a broker alone calls nobody */
+}
+
+static void sim_sock_handle(struct io *io, struct io_sock *sock, io_sock_fn fn, void *user)
+{
+    struct sim_io *s = sim_of(io);
+    if (enter(s, CALL_HANDLE, sim_net_sock_number(sock), 0)) {
+        sim_net_sock_handle(sock, fn, user);
+        (void)leave(s, 0);
+    }
+}
+
+static void sim_sock_want(struct io *io, struct io_sock *sock, u32 events)
+{
+    struct sim_io *s = sim_of(io);
+    if (enter(s, CALL_WANT, sim_net_sock_number(sock), events)) {
+        sim_net_sock_want(sock, events);
+        (void)leave(s, 0);
+    }
+}
+
+static i64 sim_recv(struct io *io, struct io_sock *sock, void *buf, size_t len)
+{
+    struct sim_io *s = sim_of(io);
+    if (!enter(s, CALL_RECV, sim_net_sock_number(sock), len)) {
+        return -(i64)ERR_CANCELLED;
+    }
+    i64 result = sim_net_sock_recv(sock, buf, len);
+    if (result > 0) {
+        trace_bytes(s->world, buf, (size_t)result);
+    }
+    return leave(s, result);
+}
+
+static i64 sim_send(struct io *io, struct io_sock *sock, const struct io_vec *vecs, u32 count)
+{
+    struct sim_io *s = sim_of(io);
+    if (!enter(s, CALL_SEND, sim_net_sock_number(sock), count)) {
+        return -(i64)ERR_CANCELLED;
+    }
+    trace_number(s->world, vecs_crc(vecs, count));
+    return leave(s, sim_net_sock_send(sock, vecs, count));
+}
+
+static void sim_sock_shutdown(struct io *io, struct io_sock *sock)
+{
+    struct sim_io *s = sim_of(io);
+    if (enter(s, CALL_SHUTDOWN, sim_net_sock_number(sock), 0)) {
+        sim_net_sock_shutdown(sock);
+        (void)leave(s, 0);
+    }
+}
+
+static void sim_sock_close(struct io *io, struct io_sock *sock)
+{
+    struct sim_io *s = sim_of(io);
+    if (enter(s, CALL_SOCK_CLOSE, sim_net_sock_number(sock), 0)) {
+        sim_net_sock_close(sock);
+        (void)leave(s, 0);
+    }
+}
+
+static void sim_sock_address(struct io_sock *sock, struct io_address *out)
+{
+    (void)sock;
+    *out = (struct io_address){.host = "127.0.0.1", .port = 9092};
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+static void sim_destroy(struct io *io)
+{
+    struct sim_io *s = sim_of(io);
+    sim_io_die(io);
+    LIST_EACH(&s->ops, n) {
+        op_free(CONTAINER_OF(n, struct sim_op, node));
+    }
+    LIST_EACH(&s->files, n) {
+        struct io_file *f = CONTAINER_OF(n, struct io_file, node);
+        list_remove(n);
+        mem_free(f);
+    }
+    mem_free(s);
+}
+
+static const struct io_backend sim_backend = {
+    .poll = sim_poll,
+    .submit = sim_submit,
+    .destroy = sim_destroy,
+    .random = sim_random,
+    .work = sim_work,
+    .cancel = sim_cancel,
+    .signals = sim_signals,
+    .file_open = sim_open,
+    .file_close = sim_close,
+    .file_size = sim_size,
+    .file_block_bytes = sim_block_bytes,
+    .file_allocate = sim_allocate,
+    .file_truncate = sim_truncate,
+    .file_lock = sim_lock,
+    .file_read_now = sim_read_now,
+    .file_write_now = sim_write_now,
+    .file_sync_now = sim_sync_now,
+    .mkdir = sim_mkdir,
+    .rename = sim_rename,
+    .unlink = sim_unlink,
+    .sync_dir = sim_sync_dir,
+    .list = sim_list,
+    .space = sim_space,
+    .file_readv = sim_readv,
+    .file_writev = sim_writev,
+    .file_sync = sim_sync,
+    .listen = sim_listen,
+    .listener_address = sim_listener_address,
+    .listener_close = sim_listener_close,
+    .connect = sim_connect,
+    .sock_handle = sim_sock_handle,
+    .sock_want = sim_sock_want,
+    .recv = sim_recv,
+    .send = sim_send,
+    .sock_shutdown = sim_sock_shutdown,
+    .sock_close = sim_sock_close,
+    .sock_local = sim_sock_address,
+    .sock_peer = sim_sock_address,
+};
+
+struct io *sim_io_create(const struct sim_io_params *params)
+{
+    struct sim_io *s = mem_alloc(sizeof *s);
+    io_init_base(&s->base, &sim_backend);
+    s->world = params->world;
+    s->disk = params->disk;
+    s->net = params->net;
+    s->disk_usual_ns = params->disk_usual_ns;
+    s->disk_rare_ns = params->disk_rare_ns;
+    s->faults = params->faults;
+    s->end = params->end;
+    s->end_event.run = end_event_run;
+    list_init(&s->files);
+    list_init(&s->ops);
+    rng_seed(&s->rng, rng_next(&s->world->rng));
+    s->base.now_ns = s->world->now_ns;
+    s->base.wall_ms = world_wall_ms(s->world);
+    return &s->base;
+}

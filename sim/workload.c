@@ -1,0 +1,146 @@
+/* All clients of a run together (workload.h). */
+#include "sim/workload.h"
+
+#include <stdio.h>
+
+static void topics_plan(struct workload *wl)
+{
+    struct world *w = wl->world;
+    for (u32 i = 0; i < wl->knobs.topic_count; i++) {
+        char name[24];
+        (void)snprintf(name, sizeof name, "topic-%u", i);
+        u32 partitions = (u32)chance_between(w, 1, wl->knobs.partitions_max);
+        struct ledger_topic *t = ledger_topic_add(&wl->ledger, name, partitions);
+        t->log_append_time = chance(w, 1, 5);
+    }
+}
+
+void workload_init(struct workload *wl, struct world *w, struct sim_net *net, const struct workload_knobs *knobs)
+{
+    assert(knobs->producer_count <= PRODUCERS_MAX);
+    assert(knobs->consumer_count <= CONSUMERS_MAX);
+    assert(knobs->topic_count <= TOPICS_MAX);
+    *wl = (struct workload){.world = w, .net = net, .knobs = *knobs};
+    ledger_init(&wl->ledger, w);
+    topics_plan(wl);
+    wl->admin = admin_create(wl);
+    for (u32 i = 0; i < knobs->producer_count; i++) {
+        wl->producers[i] = producer_create(wl, i);
+    }
+    for (u32 i = 0; i < knobs->consumer_count; i++) {
+        wl->consumers[i] = consumer_create(wl, i, false);
+    }
+}
+
+void workload_fini(struct workload *wl)
+{
+    for (u32 i = 0; i < wl->knobs.producer_count; i++) {
+        producer_destroy(wl->producers[i]);
+    }
+    for (u32 i = 0; i < wl->knobs.consumer_count; i++) {
+        consumer_destroy(wl->consumers[i]);
+    }
+    if (wl->verifier != NULL) {
+        consumer_destroy(wl->verifier);
+    }
+    admin_destroy(wl->admin);
+    ledger_fini(&wl->ledger);
+}
+
+void workload_quiet(struct workload *wl)
+{
+    wl->quiet = true;
+}
+
+bool workload_settled(const struct workload *wl)
+{
+    for (u32 i = 0; i < wl->knobs.producer_count; i++) {
+        if (!producer_settled(wl->producers[i])) {
+            return false;
+        }
+    }
+    return admin_settled(wl->admin);
+}
+
+void workload_verify(struct workload *wl)
+{
+    assert(wl->verifier == NULL);
+    wl->verifier = consumer_create(wl, CONSUMERS_MAX, true);
+}
+
+bool workload_verified(const struct workload *wl)
+{
+    return wl->verifier != NULL && consumer_verified(wl->verifier);
+}
+
+/* ---- topics ---------------------------------------------------------------------------------- */
+
+struct ledger_topic *workload_topic(struct workload *wl, struct slice name, struct uuid id)
+{
+    LIST_EACH(&wl->ledger.topics, n) {
+        struct ledger_topic *t = CONTAINER_OF(n, struct ledger_topic, node);
+        bool named = name.len > 0 && slice_eq_cstr(name, t->name);
+        bool identified = !uuid_is_zero(id) && uuid_eq(id, t->id);
+        if (named || identified) {
+            return t;
+        }
+    }
+    return NULL;
+}
+
+static const struct ledger_topic *topic_at(const struct workload *wl, u32 i)
+{
+    const struct list_node *n = wl->ledger.topics.head.next;
+    for (; i > 0; i--) {
+        n = n->next;
+    }
+    return CONTAINER_OF(n, const struct ledger_topic, node);
+}
+
+bool workload_topics_there(const struct workload *wl)
+{
+    for (u32 i = 0; i < wl->knobs.topic_count; i++) {
+        const struct ledger_topic *t = topic_at(wl, i);
+        if (t->life != TOPIC_THERE || uuid_is_zero(t->id)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+struct ledger_partition *workload_partition(const struct workload *wl, u32 i)
+{
+    for (u32 topic = 0; topic < wl->knobs.topic_count; topic++) {
+        const struct ledger_topic *t = topic_at(wl, topic);
+        if (i < t->partition_count) {
+            return &t->partitions[i];
+        }
+        i -= t->partition_count;
+    }
+    return NULL;
+}
+
+u32 workload_partition_count(const struct workload *wl)
+{
+    u32 count = 0;
+    while (workload_partition(wl, count) != NULL) {
+        count++;
+    }
+    return count;
+}
+
+bool workload_retriable(const struct ledger_topic *t, i16 kerr)
+{
+    switch (kerr) {
+    case KERR_KAFKA_STORAGE_ERROR:
+    case KERR_REQUEST_TIMED_OUT:
+    case KERR_NOT_LEADER_OR_FOLLOWER:
+    case KERR_COORDINATOR_NOT_AVAILABLE:
+        return true;
+    case KERR_UNKNOWN_TOPIC_OR_PARTITION:
+    case KERR_UNKNOWN_TOPIC_ID:
+        return t != NULL && t->life != TOPIC_THERE;
+    default:
+        return false;
+    }
+}

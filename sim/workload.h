@@ -1,0 +1,76 @@
+/* What the clients of a run do: an admin makes topics, producers write, consumers read, all at once and against whatever the
+   disk, the network and the crashes do to them. Everything they are told goes into the ledger (check.h).
+
+     producer.c  idempotent and plain producers; retries as real clients do them
+     consumer.c  Fetch with and without sessions; the last reading
+     admin.c     topics, Metadata, ListOffsets */
+#pragma once
+
+#include "sim/check.h"
+#include "sim/client.h"
+
+struct producer;
+struct consumer;
+struct admin;
+
+enum {
+    PRODUCERS_MAX = 12,
+    CONSUMERS_MAX = 6,
+    TOPICS_MAX = 5,
+};
+
+struct workload_knobs {
+    u32 producer_count;
+    u32 consumer_count;
+    u32 topic_count;
+    u32 partitions_max;
+    u64 think_ns;       /* between two requests of a producer, about */
+    u64 timeout_ns;     /* a client gives up waiting */
+    u32 batch_records_max;
+    u32 stall_per_1024; /* how often a consumer stops reading for a while */
+};
+
+struct workload {
+    struct world *world;
+    struct sim_net *net;
+    struct ledger ledger;
+    struct workload_knobs knobs;
+    bool quiet; /* nothing new is produced */
+    struct producer *producers[PRODUCERS_MAX];
+    struct consumer *consumers[CONSUMERS_MAX];
+    struct consumer *verifier; /* of the last reading */
+    struct admin *admin;
+    u64 acked_produces; /* answers with at least one batch acknowledged */
+};
+
+void workload_init(struct workload *wl, struct world *w, struct sim_net *net, const struct workload_knobs *knobs);
+void workload_fini(struct workload *wl);
+void workload_quiet(struct workload *wl);
+/* Has everything that was sent been answered? */
+bool workload_settled(const struct workload *wl);
+/* Reads every partition from 0 to its end; then the promises are held against what was read. */
+void workload_verify(struct workload *wl);
+bool workload_verified(const struct workload *wl);
+
+/* ---- shared by the clients --------------------------------------------------------------------- */
+
+struct ledger_topic *workload_topic(struct workload *wl, struct slice name, struct uuid id);
+/* All topics of the plan are there, and their ids are known. */
+bool workload_topics_there(const struct workload *wl);
+/* Topics that last, for whoever wants partitions; NULL: past the end. */
+struct ledger_partition *workload_partition(const struct workload *wl, u32 i);
+u32 workload_partition_count(const struct workload *wl);
+/* May a client see this error in a run, and try again? Anything else breaks a promise. */
+bool workload_retriable(const struct ledger_topic *t, i16 kerr);
+
+struct producer *producer_create(struct workload *wl, u32 number);
+void producer_destroy(struct producer *p);
+bool producer_settled(const struct producer *p);
+
+struct consumer *consumer_create(struct workload *wl, u32 number, bool verifier);
+void consumer_destroy(struct consumer *c);
+bool consumer_verified(const struct consumer *c);
+
+struct admin *admin_create(struct workload *wl);
+void admin_destroy(struct admin *a);
+bool admin_settled(const struct admin *a);
