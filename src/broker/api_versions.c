@@ -83,7 +83,8 @@ void handle_api_versions(struct request *r)
     /* A version we do not know: its body was not parsed, the answer is in version 0 and lists only ourselves. */
     bool unknown = r->body == NULL;
     response.error_code = unknown ? KERR_UNSUPPORTED_VERSION : check_request(r, r->body);
-    if (!fill_keys(r, &response, unknown)) {
+    bool refused = response.error_code != KERR_NONE && !unknown; /* then nothing is listed, as in Kafka */
+    if (!refused && !fill_keys(r, &response, unknown)) {
         request_fail(r);
         return;
     }
