@@ -15,8 +15,9 @@
 
 #include <errno.h>
 
-/* Results wait until we ask for them, instead of interrupting the loop's other system calls; only
-   the loop's thread submits. Older kernels know less. */
+/* Results are posted when the loop enters the kernel next, or end its sleep; they do not interrupt
+   it while it computes. Older kernels know less. DEFER_TASKRUN was tried: with it the ring's
+   descriptor does not wake epoll, and an eventfd for that costs a third system call per write. */
 static const u32 setup_flags[] = {
     IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
     0,

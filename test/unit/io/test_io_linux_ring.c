@@ -51,6 +51,31 @@ static void a_waiting_read_is_cancelled_in_the_kernel(void **state)
     io_file_close(io, f);
 }
 
+/* The loop sleeps without a limit and nothing but the completion can end that. */
+static void a_completion_ends_the_sleep(void **state)
+{
+    NEED_IO(state);
+    struct io *io = *state;
+    assert_int_equal(mkfifo(unit_path("pipe"), 0600), 0);
+    struct io_file *f = NULL;
+    assert_int_equal(io_file_open(io, unit_path("pipe"), IO_OPEN_WRITE, &f), OK);
+    for (u32 i = 0; i < 5; i++) {
+        u8 byte = 0;
+        struct io_vec vec = {&byte, 1};
+        struct unit_op read = unit_op();
+        io_file_readv(io, &read.op, f, &vec, 1, 0);
+        pid_t child = fork();
+        if (child == 0) {
+            usleep(30000);
+            _exit(write(f->fd, "x", 1) == 1 ? 0 : 1);
+        }
+        assert_int_equal(unit_await(io, &read), 1);
+        assert_int_equal(byte, 'x');
+        assert_int_equal(waitpid(child, NULL, 0), child);
+    }
+    io_file_close(io, f);
+}
+
 static void no_thread_of_ours_is_needed(void **state)
 {
     NEED_IO(state);
@@ -71,6 +96,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_turn_submits_all_at_once, setup_ring, unit_teardown),
         cmocka_unit_test_setup_teardown(a_waiting_read_is_cancelled_in_the_kernel, setup_ring,
                                         unit_teardown),
+        cmocka_unit_test_setup_teardown(a_completion_ends_the_sleep, setup_ring, unit_teardown),
         cmocka_unit_test_setup_teardown(no_thread_of_ours_is_needed, setup_ring, unit_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
