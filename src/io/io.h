@@ -12,13 +12,13 @@
    Rules every caller may rely on
    - An io_op is embedded in the object that waits. Its done() runs exactly once, on the loop, never
      inside the call that started it, also after io_cancel (then with -ERR_CANCELLED, or with the
-     real result if it was too late). The op's memory stays valid until done() is entered; done() may
-     reuse or free it.
+     real result if it was too late). The op's memory stays valid until done() is entered; done()
+   may reuse or free it.
    - Results are i64: >= 0 a byte count (or 0), < 0 the negated err_t.
-   - Blocking file verbs (io_file_open ... io_file_write_now) are for start-up, shutdown and workers:
-     they may be called from any thread; never call them on the loop while serving.
-   - In the simulator a crash makes the io "dead": every later call fails with ERR_CANCELLED and has no
-     effect, pending ops are forgotten. Every module's destroy function must therefore work without
+   - Blocking file verbs (io_file_open ... io_file_write_now) are for start-up, shutdown and
+   workers: they may be called from any thread; never call them on the loop while serving.
+   - In the simulator a crash makes the io "dead": every later call fails with ERR_CANCELLED and has
+   no effect, pending ops are forgotten. Every module's destroy function must therefore work without
      io, at any time. */
 #pragma once
 
@@ -77,7 +77,8 @@ struct io_timer {
 void io_timer_start(struct io *io, struct io_timer *t, u64 deadline_ns);
 void io_timer_stop(struct io *io, struct io_timer *t); /* no-op when not running */
 
-/* Turn-end hooks run every turn, lowest order first; they must be cheap when there is nothing to do. */
+/* Turn-end hooks run every turn, lowest order first; they must be cheap when there is nothing to
+ * do. */
 enum io_hook_order { IO_HOOK_LOG = 10, IO_HOOK_META = 20, IO_HOOK_WAITERS = 30, IO_HOOK_CONN = 40 };
 struct io_hook {
     struct list_node node;
@@ -87,7 +88,8 @@ struct io_hook {
 void io_hook_add(struct io *io, struct io_hook *h, u32 order);
 void io_hook_remove(struct io_hook *h);
 
-/* Runs fn(arg) off the loop (simulated: at a later, random turn, on the loop), then op->done(op, 0). */
+/* Runs fn(arg) off the loop (simulated: at a later, random turn, on the loop), then op->done(op,
+ * 0). */
 void io_work(struct io *io, struct io_op *op, void (*fn)(void *arg), void *arg);
 /* Asks for an op to end early; done() still comes, in a later turn. */
 void io_cancel(struct io *io, struct io_op *op);
@@ -108,39 +110,45 @@ enum io_open_flags {
 MUST_USE err_t io_file_open(struct io *io, const char *path, u32 flags, struct io_file **out);
 void io_file_close(struct io *io, struct io_file *f);
 MUST_USE err_t io_file_size(struct io *io, struct io_file *f, u64 *bytes);
-/* What offset, length and memory of DIRECT I/O must be multiples of (statx DIOALIGN); 4096 at least. */
+/* What offset, length and memory of DIRECT I/O must be multiples of (statx DIOALIGN); 4096 at
+ * least. */
 u32 io_file_block_bytes(struct io *io, struct io_file *f);
 MUST_USE err_t io_file_allocate(struct io *io, struct io_file *f, u64 bytes); /* extends the size */
 MUST_USE err_t io_file_truncate(struct io *io, struct io_file *f, u64 bytes);
 /* Exclusive, held until close; ERR_LOCKED when another open file description has it. */
 MUST_USE err_t io_file_lock(struct io *io, struct io_file *f);
 /* Full transfers or an error; a read past the end is short (*moved says). */
-MUST_USE err_t io_file_read_now(struct io *io, struct io_file *f, void *buf, size_t len, u64 offset, size_t *moved);
-MUST_USE err_t io_file_write_now(struct io *io, struct io_file *f, const void *buf, size_t len, u64 offset);
-MUST_USE err_t io_file_sync_now(struct io *io, struct io_file *f); /* fdatasync; a failure is final */
+MUST_USE err_t io_file_read_now(struct io *io, struct io_file *f, void *buf, size_t len, u64 offset,
+                                size_t *moved);
+MUST_USE err_t io_file_write_now(struct io *io, struct io_file *f, const void *buf, size_t len,
+                                 u64 offset);
+MUST_USE err_t io_file_sync_now(struct io *io,
+                                struct io_file *f);       /* fdatasync; a failure is final */
 MUST_USE err_t io_mkdir(struct io *io, const char *path); /* ERR_EXISTS when there */
 MUST_USE err_t io_rename(struct io *io, const char *from, const char *to);
 MUST_USE err_t io_unlink(struct io *io, const char *path);
 MUST_USE err_t io_sync_dir(struct io *io, const char *path);
 /* Names in no promised order, without "." and ".."; ERR_NOT_FOUND when the directory is absent. */
-MUST_USE err_t io_list(struct io *io, const char *path, void (*each)(void *user, const char *name), void *user);
+MUST_USE err_t io_list(struct io *io, const char *path, void (*each)(void *user, const char *name),
+                       void *user);
 /* Free bytes of the file system that holds path. */
 MUST_USE err_t io_space(struct io *io, const char *path, u64 *free_bytes, u64 *total_bytes);
 
 /* Asynchronous, loop only. vecs must stay valid until done. Buffers of a DIRECT file are aligned by
    the caller. durable: the bytes and the metadata needed to read them are on stable storage when
-   done reports success (RWF_DSYNC, or fdatasync by a thread). Result: bytes, fewer only at the end of
-   the file. */
-void io_file_readv(struct io *io, struct io_op *op, struct io_file *f, const struct io_vec *vecs, u32 count, u64 offset);
-void io_file_writev(struct io *io, struct io_op *op, struct io_file *f, const struct io_vec *vecs, u32 count, u64 offset,
-                    bool durable);
+   done reports success (RWF_DSYNC, or fdatasync by a thread). Result: bytes, fewer only at the end
+   of the file. */
+void io_file_readv(struct io *io, struct io_op *op, struct io_file *f, const struct io_vec *vecs,
+                   u32 count, u64 offset);
+void io_file_writev(struct io *io, struct io_op *op, struct io_file *f, const struct io_vec *vecs,
+                    u32 count, u64 offset, bool durable);
 void io_file_sync(struct io *io, struct io_op *op, struct io_file *f);
 
 /* ---- sockets -------------------------------------------------------------------------------- */
 
 enum io_events { IO_READABLE = 1, IO_WRITABLE = 2, IO_HANGUP = 4 };
-/* Level-triggered: called once per turn at most while a wanted event holds. HANGUP (error or both sides
-   closed) is always reported; the handler answers by io_sock_close. */
+/* Level-triggered: called once per turn at most while a wanted event holds. HANGUP (error or both
+   sides closed) is always reported; the handler answers by io_sock_close. */
 typedef void (*io_sock_fn)(void *user, u32 events);
 
 struct io_address {
@@ -148,17 +156,19 @@ struct io_address {
     u16 port;
 };
 
-/* host: numeric or a name; port 0 picks a free one (io_listener_address tells). accepted() hands over
-   a socket that has no handler yet: call io_sock_handle at once, or close it. */
+/* host: numeric or a name; port 0 picks a free one (io_listener_address tells). accepted() hands
+   over a socket that has no handler yet: call io_sock_handle at once, or close it. */
 MUST_USE err_t io_listen(struct io *io, const char *host, u16 port,
-                         void (*accepted)(void *user, struct io_sock *s), void *user, struct io_listener **out);
+                         void (*accepted)(void *user, struct io_sock *s), void *user,
+                         struct io_listener **out);
 void io_listener_address(struct io_listener *l, struct io_address *out);
 void io_listener_close(struct io *io, struct io_listener *l);
 /* Starts connecting; the handler gets WRITABLE when connected, HANGUP when refused. */
 MUST_USE err_t io_connect(struct io *io, const char *host, u16 port, struct io_sock **out);
 
 void io_sock_handle(struct io *io, struct io_sock *s, io_sock_fn fn, void *user);
-void io_sock_want(struct io *io, struct io_sock *s, u32 events); /* IO_READABLE | IO_WRITABLE, or 0 */
+void io_sock_want(struct io *io, struct io_sock *s,
+                  u32 events); /* IO_READABLE | IO_WRITABLE, or 0 */
 /* > 0 bytes, 0 end of stream, -ERR_AGAIN, -ERR_CLOSED. */
 i64 io_recv(struct io *io, struct io_sock *s, void *buf, size_t len);
 /* Sends a prefix of the vecs; > 0 bytes taken, -ERR_AGAIN, -ERR_CLOSED. */
@@ -188,8 +198,8 @@ u64 io_machine_memory(void); /* bytes of RAM, or of the cgroup when that is less
 /* Every function above is a thin call through this table (loop.c); timers, hooks and turn order are
    shared and live in loop.c, so the simulator runs the same ones. Same contracts as above. */
 struct io_backend {
-    /* Delivers completions and events. Sleeps at most until deadline_ns (UINT64_MAX: no limit; 0: do not
-       sleep) and samples the clocks into io before it calls anybody. */
+    /* Delivers completions and events. Sleeps at most until deadline_ns (UINT64_MAX: no limit; 0:
+       do not sleep) and samples the clocks into io before it calls anybody. */
     void (*poll)(struct io *io, u64 deadline_ns);
     void (*submit)(struct io *io); /* end of the turn */
     void (*destroy)(struct io *io);
@@ -213,10 +223,11 @@ struct io_backend {
     err_t (*sync_dir)(struct io *, const char *);
     err_t (*list)(struct io *, const char *, void (*)(void *, const char *), void *);
     err_t (*space)(struct io *, const char *, u64 *, u64 *);
-    void (*file_readv)(struct io *, struct io_op *);  /* parameters are in the op */
+    void (*file_readv)(struct io *, struct io_op *); /* parameters are in the op */
     void (*file_writev)(struct io *, struct io_op *);
     void (*file_sync)(struct io *, struct io_op *);
-    err_t (*listen)(struct io *, const char *, u16, void (*)(void *, struct io_sock *), void *, struct io_listener **);
+    err_t (*listen)(struct io *, const char *, u16, void (*)(void *, struct io_sock *), void *,
+                    struct io_listener **);
     void (*listener_address)(struct io_listener *, struct io_address *);
     void (*listener_close)(struct io *, struct io_listener *);
     err_t (*connect)(struct io *, const char *, u16, struct io_sock **);
@@ -229,8 +240,9 @@ struct io_backend {
     void (*sock_local)(struct io_sock *, struct io_address *);
     void (*sock_peer)(struct io_sock *, struct io_address *);
 };
-/* The head of every implementation's own struct. io_listener, io_sock and io_file are the implementation's;
-   their first member is `struct io *io`, so that calls without an io argument find the table. */
+/* The head of every implementation's own struct. io_listener, io_sock and io_file are the
+   implementation's; their first member is `struct io *io`, so that calls without an io argument
+   find the table. */
 struct io {
     const struct io_backend *backend;
     u64 now_ns;

@@ -17,7 +17,7 @@
 
 /* Results are posted when the loop enters the kernel next, or end its sleep; they do not interrupt
    it while it computes. Older kernels know less. DEFER_TASKRUN was tried: with it the ring's
-   descriptor does not wake epoll, and an eventfd for that costs a third system call per write. */
+   descriptor does not wake epoll, and an eventfd would be a third system call a write. */
 static const u32 setup_flags[] = {
     IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
     0,
