@@ -2,8 +2,13 @@
    bytes at different ages. Called by wal.c (memory for slots), by readers (log_peek) and by
    whoever wants to append (log_room).
 
-     spare --> open (slots are carved from it) --> all slots durable: cache --> evicted: spare
-                                                                     oldest first, when memory is needed
+     spare --> open (slots are carved from it) --> all slots durable: cache --> evicted --> spare
+                                                                        |  ^
+              peeked in this turn, so its bytes must stay a little: retiring
+
+   The oldest chunk is evicted first, when memory is needed. A chunk that a reader may hold a pointer
+   into is out of the cache at once, but its memory is reused only two turns later: readers
+   of the whole cache delay a writer by that much, and cannot stop it.
 
    The cap is hot_bytes. An append that the caller had room for never fails: if batches of unlucky
    sizes leave more waste than log_room reckoned with, chunks beyond the cap are taken, as far as the
@@ -19,6 +24,7 @@ void chunks_init(struct log *l)
     pool_init(&l->chunk_structs, "chunks", NULL, sizeof(struct chunk), UINT32_MAX);
     list_init(&l->chunks);
     list_init(&l->spare);
+    list_init(&l->retiring);
     list_init(&l->room_waiters);
 }
 
@@ -46,6 +52,7 @@ void chunks_fini(struct log *l)
 {
     chunks_clear(l, &l->chunks);
     chunks_clear(l, &l->spare);
+    chunks_clear(l, &l->retiring);
     if (l->staging != NULL) {
         l->hot_used -= l->staging->cap;
         blob_unref(l->staging);
@@ -114,17 +121,29 @@ static void hot_remove(struct log *l, const struct chunk *c)
     }
 }
 
-const u8 *log_peek(struct log *l, const struct log_range *range)
+static const struct hot_slot *hot_range(const struct log *l, const struct log_range *range)
 {
     if (!l->started || range->wal != l->wal) {
         return NULL;
     }
     const struct hot_slot *h = hot_find(l, range->slot);
+    assert(h == NULL || range->slot < l->committed);
+    assert(h == NULL || (u64)range->pos + range->bytes <= h->bytes);
+    return h;
+}
+
+const u8 *hot_data(const struct log *l, const struct log_range *range)
+{
+    const struct hot_slot *h = hot_range(l, range);
+    return h != NULL ? h->chunk->blob->data + h->offset + range->pos : NULL;
+}
+
+const u8 *log_peek(struct log *l, const struct log_range *range)
+{
+    const struct hot_slot *h = hot_range(l, range);
     if (h == NULL) {
         return NULL;
     }
-    assert(range->slot < l->committed);
-    assert((u64)range->pos + range->bytes <= h->bytes);
     h->chunk->peek_turn = l->turn;
     return h->chunk->blob->data + h->offset + range->pos;
 }
@@ -133,13 +152,29 @@ const u8 *log_peek(struct log *l, const struct log_range *range)
 
 /* A pointer given by log_peek is good until the turn's end, which comes after our hook has counted
    the turn: hence "this or the one before". */
-static bool chunk_evictable(const struct log *l, const struct chunk *c)
+static bool chunk_peeked(const struct log *l, const struct chunk *c)
 {
-    bool open = l->open != NULL && l->open->chunk == c;
-    return c->undurable == 0 && !open && c->peek_turn + 1 < l->turn;
+    return c->peek_turn + 1 >= l->turn;
 }
 
-/* The oldest chunk that nobody needs becomes spare, or is freed if it has an unusual size. */
+static bool chunk_evictable(const struct log *l, const struct chunk *c)
+{
+    return c->undurable == 0 && (l->open == NULL || l->open->chunk != c);
+}
+
+/* Spare, or freed if it has an unusual size or there is an overdraft to pay back. */
+static void chunk_recycle(struct log *l, struct chunk *c)
+{
+    if (c->blob->cap == LOG_CHUNK_BYTES && l->hot_used <= l->params.hot_bytes) {
+        *c = (struct chunk){.blob = c->blob};
+        list_push_back(&l->spare, &c->node);
+        l->spare_count++;
+    } else {
+        chunk_destroy(l, c);
+    }
+}
+
+/* Takes the oldest chunk that is durable out of the cache. */
 static bool chunk_evict(struct log *l)
 {
     LIST_EACH(&l->chunks, n) {
@@ -152,17 +187,29 @@ static bool chunk_evict(struct log *l)
         if (c == l->open_chunk) {
             l->open_chunk = NULL;
         }
-        if (c->blob->cap == LOG_CHUNK_BYTES) {
-            *c = (struct chunk){.blob = c->blob};
-            list_push_back(&l->spare, &c->node);
-            l->spare_count++;
+        if (chunk_peeked(l, c)) {
+            seen("log: peeked chunk evicted");
+            list_push_back(&l->retiring, &c->node);
+            l->retiring_count++;
         } else {
-            chunk_destroy(l, c);
+            seen("log: chunk evicted");
+            chunk_recycle(l, c);
         }
-        seen("log: chunk evicted");
         return true;
     }
     return false;
+}
+
+static void retiring_recycle(struct log *l)
+{
+    LIST_EACH(&l->retiring, n) {
+        struct chunk *c = chunk_of(n);
+        if (!chunk_peeked(l, c)) {
+            list_remove(&c->node);
+            l->retiring_count--;
+            chunk_recycle(l, c);
+        }
+    }
 }
 
 static void spare_release(struct log *l)
@@ -192,7 +239,7 @@ static struct blob *blob_take_capped(struct log *l, u64 bytes)
         }
         if (l->spare_count > 0) {
             spare_release(l);
-        } else if (!chunk_evict(l)) {
+        } else if ((u64)l->retiring_count * LOG_CHUNK_BYTES >= bytes || !chunk_evict(l)) {
             return NULL;
         }
     }
@@ -216,8 +263,8 @@ static struct chunk *spare_pop(struct log *l)
     return chunk_of(n);
 }
 
-/* One more spare chunk, within the cap. */
-static bool spare_add(struct log *l)
+/* One more spare chunk of `missing`, within the cap. false: none now; retiring ones may follow. */
+static bool spare_add(struct log *l, u32 missing)
 {
     if (l->hot_used + LOG_CHUNK_BYTES <= l->params.hot_bytes) {
         struct blob *blob = blob_take(l, LOG_CHUNK_BYTES);
@@ -229,7 +276,7 @@ static bool spare_add(struct log *l)
     }
     u32 before = l->spare_count;
     while (l->spare_count == before) {
-        if (!chunk_evict(l)) {
+        if (l->retiring_count >= missing || !chunk_evict(l)) {
             return false;
         }
     }
@@ -241,7 +288,7 @@ struct chunk *chunk_acquire(struct log *l, u64 bytes)
     struct chunk *c = NULL;
     if (bytes <= LOG_CHUNK_BYTES) {
         if (l->spare_count == 0) {
-            (void)spare_add(l); /* no: the overdraft below */
+            (void)spare_add(l, 1); /* no: the overdraft below */
         }
         c = spare_pop(l);
         bytes = LOG_CHUNK_BYTES;
@@ -296,15 +343,21 @@ static u32 room_chunks(const struct log *l, u64 bytes)
     return (u32)(1 + padded / LOG_CHUNK_BYTES);
 }
 
-/* Has the chunks for `bytes` in hand, or gets them. */
+/* Nobody holds memory that could become free: what is asked for is more than there will ever be. */
+static bool room_is_all_free(struct log *l)
+{
+    return l->open == NULL && list_empty(&l->pending) && l->retiring_count == 0 &&
+           l->granted + l->promised == 0;
+}
+
+/* Has the chunks for `bytes` in hand, or gets them. A request larger than the cap passes when it has
+   everything to itself. */
 static bool room_secure(struct log *l, u64 bytes)
 {
     u32 want = room_chunks(l, bytes);
     while (l->spare_count < want) {
-        if (!spare_add(l)) {
-            /* More than there will ever be, or nearly: let it pass when it has everything to
-               itself. */
-            return list_empty(&l->pending) && l->open == NULL && l->granted == 0 && l->promised == 0;
+        if (!spare_add(l, want - l->spare_count)) {
+            return room_is_all_free(l);
         }
     }
     return true;
@@ -339,6 +392,17 @@ void room_turn(struct log *l)
 {
     l->granted = 0;
     l->promised = 0;
+    if (l->retiring_count > 0) {
+        retiring_recycle(l);
+    }
+    /* Back below the cap after an overdraft. */
+    while (UNLIKELY(l->hot_used > l->params.hot_bytes) && l->retiring_count == 0) {
+        if (l->spare_count > 0) {
+            spare_release(l);
+        } else if (!chunk_evict(l)) {
+            break;
+        }
+    }
 }
 
 void log_room_wait(struct log *l, struct log_room_waiter *w)

@@ -109,7 +109,7 @@ static_assert(sizeof(struct partition) <= 256, "10,000s of these");
 
 /* Memory that slots are carved from, one after the other. */
 struct chunk {
-    struct list_node node; /* in log.chunks (oldest first) or log.spare */
+    struct list_node node; /* in log.chunks (oldest first), log.spare or log.retiring */
     struct blob *blob;
     u32 used;       /* taken by finished slots */
     u32 undurable;  /* slots in it that are not durable, the open one included */
@@ -250,6 +250,8 @@ struct log {
     struct list chunks;     /* oldest first */
     struct list spare;      /* of usual size, without content */
     u32 spare_count;
+    struct list retiring; /* evicted, and perhaps still pointed to */
+    u32 retiring_count;
     struct chunk *open_chunk; /* the one slots are carved from */
     struct pool chunk_structs;
     struct hot_slot *hot; /* ring: slot & hot_mask */
@@ -282,6 +284,8 @@ struct chunk *chunk_acquire(struct log *l, u64 bytes);
 struct blob *chunk_staging_acquire(struct log *l);
 void hot_add(struct log *l, u64 number, struct chunk *chunk, u32 offset, u32 bytes);
 const struct hot_slot *hot_find(const struct log *l, u64 number); /* NULL: cold */
+/* As log_peek, for a pointer that is not kept. */
+const u8 *hot_data(const struct log *l, const struct log_range *range);
 void room_used(struct log *l, u64 bytes);
 void room_turn(struct log *l);  /* a turn's grants end */
 void room_grant(struct log *l); /* waiters, first come first served */

@@ -340,7 +340,7 @@ static struct piece run_piece(struct partition *p, u32 index, const struct want 
         return all;
     }
     struct log_range range = run_range(p, r);
-    const u8 *data = log_peek(p->log, &range);
+    const u8 *data = hot_data(p->log, &range);
     if (data != NULL) {
         return run_walk(data, r->bytes, want);
     }

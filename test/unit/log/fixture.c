@@ -1,5 +1,5 @@
-/* See fixture.h. The home is home_mem with one verb replaced: a write is stored at once, but its
-   completion is ours. */
+/* See fixture.h. The home is home_mem with three verbs replaced: a write is stored at once, but its
+   completion is ours; a read may find a damaged byte; a scan may deliver what the test makes up. */
 #include "fixture.h"
 
 #include "fake_io.h"
@@ -26,6 +26,23 @@ static void held_write(struct home *h, struct home_write *w)
         f->held_count++;
         f->most_in_flight = MAX(f->most_in_flight, f->held_count);
     }
+}
+
+static void flipping_read(struct home *h, struct home_read *r)
+{
+    struct fixture *f = current;
+    mem_ops->wal_read(h, r);
+    bool inside = f->flip.pos >= r->pos && f->flip.pos - r->pos < r->bytes;
+    if (inside && r->slot == f->flip.slot) {
+        r->blob->data[r->blob_offset + f->flip.pos - r->pos] ^= f->flip.mask;
+    }
+}
+
+static err_t replaced_scan(struct home *h, u64 wal, u64 nonce, u64 sealed_length,
+                           const struct home_wal_visitor *v, u64 *length)
+{
+    return current->scan != NULL ? current->scan(v, length)
+                                 : mem_ops->wal_scan(h, wal, nonce, sealed_length, v, length);
 }
 
 void fixture_complete(struct fixture *f, u32 index, err_t result)
@@ -55,6 +72,8 @@ void fixture_init(struct fixture *f)
     mem_ops = f->home->ops;
     held_ops = *mem_ops;
     held_ops.wal_write = held_write;
+    held_ops.wal_read = flipping_read;
+    held_ops.wal_scan = replaced_scan;
     f->home->ops = &held_ops;
     quota_init(&f->quota, "test", NULL, 256 * MIB);
     f->params = (struct log_params){

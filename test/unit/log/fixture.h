@@ -19,6 +19,13 @@ struct fixture {
     bool no_space;      /* writes end with ERR_NO_SPACE */
     struct home_write *held[FRAME_INFLIGHT_MAX];
     u32 held_count;
+    struct {
+        u64 slot;
+        u32 pos;
+        u8 mask; /* 0: no damage */
+    } flip;             /* every read of that byte finds these bits changed */
+    /* Replaces the home's walk over a WAL when set. */
+    err_t (*scan)(const struct home_wal_visitor *v, u64 *length);
     u32 writes;         /* accepted by the home */
     u32 most_in_flight; /* ever held at once */
     u32 fenced_calls;
