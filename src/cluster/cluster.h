@@ -41,10 +41,11 @@ const struct meta *cluster_meta(const struct cluster *c);
 struct metalog_entry;
 struct metalog_append { /* zeroed before its first use */
     /* Runs on the loop, later, once; outcomes has one element per command. result OK: durable and
-       applied (an outcome may still refuse); ERR_IO / ERR_NO_SPACE: nothing happened. */
+       applied (an outcome may still refuse); ERR_NO_SPACE: nothing happened; ERR_IO: the medium
+       failed, only the next start will know whether it happened. */
     void (*done)(struct metalog_append *a, err_t result, const struct meta_outcome *outcomes);
-    const struct meta_command
-        *commands; /* copied by metalog_append, with everything they point to */
+    /* Copied by metalog_append, with everything they point to. */
+    const struct meta_command *commands;
     u32 command_count;
     struct metalog_entry *entry; /* the metadata log's; NULL when nothing is under way */
 };
