@@ -208,7 +208,7 @@ static void test_no_space_for_an_extent(void **state)
     /* In the middle of the WAL: what fits goes on, the rest comes back and is tried again. */
     u64 retried = 0;
     for (u32 i = 0; i < 120; i++) {
-        fault_set(i % 3 == 0 ? FAULT_ALLOCATE : FAULT_NONE, 0, ERR_NO_SPACE);
+        fault_set(FAULT_ALLOCATE, 0, ERR_NO_SPACE);
         wal_make_frame(f, 3, 5000);
         u64 slot = f->next_slot - 1;
         wal_submit(f, slot);
