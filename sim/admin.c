@@ -415,6 +415,11 @@ static void on_connected(void *user)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
+void admin_quiet(struct admin *a)
+{
+    a->client.timeout_ns = WORKLOAD_PATIENCE_NS;
+}
+
 bool admin_settled(const struct admin *a)
 {
     return workload_topics_there(a->wl);

@@ -101,6 +101,9 @@ static void position_answered(struct consumer *c, struct position *p, const stru
     }
     u64 next = p->offset;
     ledger_read(p->partition, r->records.bytes, r->high_watermark, &next, c->client.name);
+    world_say(c->world, "%-6s %s-%d: %zu bytes up to offset %llu, high watermark %lld", c->client.name,
+              p->partition->topic->name, p->partition->index, r->records.bytes.len, (unsigned long long)next,
+              (long long)r->high_watermark);
     p->at_end = next == (u64)r->high_watermark;
     position_move(c, p, next);
 }
@@ -203,6 +206,8 @@ static void request_fill(struct consumer *c, struct fetch_request *r)
             continue;
         }
         p->told = true;
+        world_say(c->world, "%-6s wants %s-%d from %llu", c->client.name, p->partition->topic->name, p->partition->index,
+                  (unsigned long long)p->offset);
         const struct ledger_topic *t = p->partition->topic;
         struct fetch_request_topic *topic = NULL;
         for (u32 k = 0; k < r->topics.count; k++) {
@@ -264,6 +269,11 @@ static void on_connected(void *user)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
+void consumer_quiet(struct consumer *c)
+{
+    c->client.timeout_ns = WORKLOAD_PATIENCE_NS;
+}
+
 bool consumer_verified(const struct consumer *c)
 {
     return c->verified;
@@ -295,7 +305,9 @@ struct consumer *consumer_create(struct workload *wl, u32 number, bool verifier)
     char name[32];
     (void)snprintf(name, sizeof name, verifier ? "verify" : "cons%u", number);
     const struct client_handler handler = {.connected = on_connected, .user = c};
-    client_init(&c->client, w, wl->net, name, wl->knobs.timeout_ns, &handler);
+    /* A long cold answer takes its time. */
+    u64 timeout_ns = verifier ? WORKLOAD_PATIENCE_NS : 4 * wl->knobs.timeout_ns;
+    client_init(&c->client, w, wl->net, name, timeout_ns, &handler);
     return c;
 }
 

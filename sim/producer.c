@@ -395,6 +395,11 @@ static void on_connected(void *user)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
+void producer_quiet(struct producer *p)
+{
+    p->client.timeout_ns = WORKLOAD_PATIENCE_NS;
+}
+
 bool producer_settled(const struct producer *p)
 {
     for (u32 i = 0; i < p->target_count; i++) {

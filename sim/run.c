@@ -22,7 +22,7 @@ enum {
     ACKED_PRODUCES_MIN = 1000,
     LIVES_MAX = 60, /* with ends during start: more means that it never gets up */
 };
-#define LIFE_MAX_NS (600 * SIM_S) /* longer without reaching its end: something is stuck */
+#define LIFE_MAX_NS (30 * SIM_S) /* longer without reaching its end: something is stuck */
 
 enum phase { PHASE_CHAOS, PHASE_SETTLE, PHASE_VERIFY };
 enum end_kind { END_POWER_CUT, END_KILL, END_STOP };
@@ -71,7 +71,7 @@ static void knobs_choose(struct run *r, struct sim_net_knobs *net, struct worklo
     static const u64 disk_usual[] = {100 * SIM_US, 300 * SIM_US, 2 * SIM_MS};
     static const u64 disk_rare[] = {5 * SIM_MS, 50 * SIM_MS, 400 * SIM_MS};
     static const u64 memory[] = {8 * MIB, 12 * MIB, 16 * MIB, 32 * MIB};
-    static const u64 extents[] = {512 * KIB, 1 * MIB, 2 * MIB};
+    static const u64 extents[] = {LOG_CHUNK_BYTES, 2 * LOG_CHUNK_BYTES}; /* a slot fits one */
     static const u64 pipes[] = {2 * KIB, 8 * KIB, 64 * KIB, 64 * KIB};
     static const u64 net_usual[] = {50 * SIM_US, 200 * SIM_US, 2 * SIM_MS};
     static const u64 net_rare[] = {2 * SIM_MS, 20 * SIM_MS, 200 * SIM_MS};

@@ -521,27 +521,24 @@ static err_t sim_open(struct io *io, const char *path, u32 flags, struct io_file
     if (e == OK) {
         e = sim_disk_open(s->disk, path, creates, (flags & IO_OPEN_EXCLUSIVE) != 0, &inode);
     }
-    if (e == OK) {
-        struct io_file *f = mem_alloc(sizeof *f);
-        f->io = io;
-        f->inode = inode;
-        f->writable = (flags & IO_OPEN_WRITE) != 0;
-        f->direct = direct;
-        f->wal = strstr(path, "/wal/") != NULL;
-        f->meta = strstr(path, "/meta/") != NULL;
-        if (f->wal) {
-            sim_inode_recycled(inode);
-        }
-        (void)snprintf(f->path, sizeof f->path, "%s", path);
-        list_push_back(&s->files, &f->node);
-        *out = f;
+    e = leave_err(s, CALL_OPEN, path, e);
+    if (e != OK) {
+        return e;
     }
-    err_t result = leave_err(s, CALL_OPEN, path, e);
-    if (result != e && e == OK) {
-        list_remove(&(*out)->node); /* the caller will not close it */
-        mem_free(*out);
+    struct io_file *f = mem_alloc(sizeof *f);
+    f->io = io;
+    f->inode = inode;
+    f->writable = (flags & IO_OPEN_WRITE) != 0;
+    f->direct = direct;
+    f->wal = strstr(path, "/wal/") != NULL;
+    f->meta = strstr(path, "/meta/") != NULL;
+    if (f->wal) {
+        sim_inode_recycled(inode);
     }
-    return result;
+    (void)snprintf(f->path, sizeof f->path, "%s", path);
+    list_push_back(&s->files, &f->node);
+    *out = f;
+    return OK;
 }
 
 static void sim_close(struct io *io, struct io_file *f)

@@ -50,6 +50,13 @@ void workload_fini(struct workload *wl)
 void workload_quiet(struct workload *wl)
 {
     wl->quiet = true;
+    for (u32 i = 0; i < wl->knobs.producer_count; i++) {
+        producer_quiet(wl->producers[i]);
+    }
+    for (u32 i = 0; i < wl->knobs.consumer_count; i++) {
+        consumer_quiet(wl->consumers[i]);
+    }
+    admin_quiet(wl->admin);
 }
 
 bool workload_settled(const struct workload *wl)

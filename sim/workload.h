@@ -19,6 +19,9 @@ enum {
     TOPICS_MAX = 5,
 };
 
+/* How long clients wait once nothing fails any more. */
+#define WORKLOAD_PATIENCE_NS (20 * SIM_S)
+
 struct workload_knobs {
     u32 producer_count;
     u32 consumer_count;
@@ -65,12 +68,15 @@ bool workload_retriable(const struct ledger_topic *t, i16 kerr);
 
 struct producer *producer_create(struct workload *wl, u32 number);
 void producer_destroy(struct producer *p);
+void producer_quiet(struct producer *p);
 bool producer_settled(const struct producer *p);
 
 struct consumer *consumer_create(struct workload *wl, u32 number, bool verifier);
 void consumer_destroy(struct consumer *c);
+void consumer_quiet(struct consumer *c);
 bool consumer_verified(const struct consumer *c);
 
 struct admin *admin_create(struct workload *wl);
 void admin_destroy(struct admin *a);
+void admin_quiet(struct admin *a);
 bool admin_settled(const struct admin *a);
