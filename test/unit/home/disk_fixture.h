@@ -29,10 +29,11 @@ enum fault_verb {
 static struct {
     struct io_backend table; /* what the io really uses */
     const struct io_backend *real;
-    enum fault_verb verb;
-    u32 after; /* calls that still go well */
-    err_t error;
-    u32 hits;
+    /* Set by the test, looked at by workers too. */
+    _Atomic enum fault_verb verb;
+    _Atomic u32 after; /* calls that still go well */
+    _Atomic err_t error;
+    _Atomic u32 hits;
 } fault;
 
 static inline bool fault_now(enum fault_verb verb)
