@@ -7,17 +7,22 @@
 
    How it fails
      impossible length, unknown API, undecodable body: one diagnostic line, answers already due are sent, then closed
-     no memory for a blob or a request: starved_conns, tried again each turn in which something was freed
-     a frame that stops arriving for FRAME_STALL_NS: closed by the sweep */
+     no memory for a blob or a request: starved_conns, tried again a little later
+     a frame of which less than FRAME_RATE_BYTES arrive in FRAME_STALL_NS: closed by the sweep
+     memory that does not come for STARVE_MAX_NS while a frame is half received (many such hold each other's memory): the same */
 #include "broker/conn.h"
 
 #include <string.h>
 
 #define FRAME_STALL_NS (10ull * 1000 * 1000 * 1000)
+#define FRAME_RATE_BYTES (16ull * 1024)
+#define STARVE_MAX_NS (60ull * 1000 * 1000 * 1000)
 #define SWEEP_NS (1000ull * 1000 * 1000)
+#define RETRY_NS (1000ull * 1000)
 
 static void conn_event(void *user, u32 events);
 static void conn_parse(struct conn *c);
+static void conn_drop_stash(struct conn *c);
 static void sweep_start(struct broker *b);
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -57,6 +62,7 @@ void conn_close(struct conn *c)
     if (c->blob != NULL) {
         blob_unref(c->blob);
     }
+    conn_drop_stash(c);
     list_remove(&c->node);
     if (list_linked(&c->dirty_node)) {
         list_remove(&c->dirty_node);
@@ -118,15 +124,21 @@ void conn_request_gone(struct request *r)
     list_remove(&r->node);
     assert(c->request_count > 0);
     c->request_count--;
+    assert(c->unsent_bytes >= r->encoded_bytes);
+    c->unsent_bytes -= r->encoded_bytes;
     request_free(r);
+}
+
+static bool conn_is_full(const struct conn *c)
+{
+    return c->request_count >= CONN_REQUESTS_MAX || c->unsent_bytes >= CONN_UNSENT_BYTES_MAX;
 }
 
 /* Tells the border what we want to hear; a change costs a system call, so only on change. */
 static void conn_update_events(struct conn *c)
 {
-    bool full = c->request_count >= CONN_REQUESTS_MAX || list_linked(&c->starved_node);
-    u32 events = (c->input_done || full || c->blocked ? 0 : IO_READABLE) |
-                 (c->want_send ? IO_WRITABLE : 0);
+    bool deaf = c->input_done || c->input_ended || c->blocked || conn_is_full(c) || list_linked(&c->starved_node);
+    u32 events = (deaf ? 0 : IO_READABLE) | (c->want_send ? IO_WRITABLE : 0);
     if (events != c->events) {
         c->events = events;
         io_sock_want(c->broker->io, c->sock, events);
@@ -135,41 +147,111 @@ static void conn_update_events(struct conn *c)
 
 /* ---- receive ----------------------------------------------------------------------------------- */
 
-/* Bytes the frame at c->start needs in all, 4 of them the length; 0: not known yet. */
-static size_t frame_bytes(const struct conn *c)
+static size_t pending_bytes(const struct conn *c)
 {
-    if (c->end - c->start < 4) {
-        return 0;
-    }
-    return 4 + (size_t)load_be32(c->blob->data + c->start);
+    return c->blob != NULL ? c->end - c->start : c->stash_bytes;
 }
 
-/* Makes room behind c->end for the rest of the frame, or for more small frames. */
+static const u8 *pending_data(const struct conn *c)
+{
+    return c->blob != NULL ? c->blob->data + c->start : c->stash;
+}
+
+static bool length_ok(const struct conn *c, i32 length)
+{
+    return length > 0 && length <= c->broker->request_bytes_max;
+}
+
+/* What stands at the beginning of the received bytes. */
+enum frame_state { FRAME_NONE, FRAME_PARTIAL, FRAME_WHOLE, FRAME_BAD };
+
+/* *bytes: of the whole frame with its length, as far as that is known. */
+static enum frame_state frame_state(const struct conn *c, size_t *bytes)
+{
+    size_t have = pending_bytes(c);
+    *bytes = 4;
+    if (have < 4) {
+        return have == 0 ? FRAME_NONE : FRAME_PARTIAL;
+    }
+    i32 length = (i32)load_be32(pending_data(c));
+    if (!length_ok(c, length)) {
+        return FRAME_BAD;
+    }
+    *bytes = 4 + (size_t)length;
+    return have < *bytes ? FRAME_PARTIAL : FRAME_WHOLE;
+}
+
+static void conn_drop_stash(struct conn *c)
+{
+    if (c->stash != NULL) {
+        mem_free(c->stash);
+        quota_release(&c->broker->memory.requests, c->stash_bytes);
+        c->stash = NULL;
+        c->stash_bytes = 0;
+    }
+}
+
+/* A frame that has just begun waits outside the receive pool: thousands of such connections hold no blobs. */
+static void conn_stash(struct conn *c)
+{
+    size_t pending = c->end - c->start;
+    assert(c->stash == NULL);
+    if (pending > CONN_STASH_BYTES || !quota_charge(&c->broker->memory.requests, pending)) {
+        return;
+    }
+    c->stash = mem_alloc(pending);
+    c->stash_bytes = (u32)pending;
+    memcpy(c->stash, c->blob->data + c->start, pending);
+    blob_unref(c->blob);
+    c->blob = NULL;
+    c->start = c->end = 0;
+}
+
+/* How large a blob for a frame of `need` bytes may be when `have` of them have come. What is announced is believed up to a share of
+   the receive memory; a larger frame grows by doubling: need/8, need/4, need/2, need. */
+static size_t blob_bytes(const struct broker *b, size_t have, size_t need)
+{
+    size_t believed = (size_t)MIN(b->memory.receive.cap / 64, MIB);
+    size_t allowed = MAX(MAX(believed, have * 2), (size_t)CONN_RECEIVE_BYTES);
+    size_t bytes = need;
+    while (bytes > allowed) {
+        bytes = (bytes + 1) / 2;
+    }
+    return MAX(bytes, (size_t)CONN_RECEIVE_BYTES);
+}
+
+/* Makes room behind c->end for more of the frame, or for more small frames. */
 static MUST_USE err_t conn_make_room(struct conn *c)
 {
-    struct broker *b = c->broker;
-    if (c->blob == NULL) {
-        c->blob = blob_get(&b->receive_pool, CONN_RECEIVE_BYTES);
-        c->start = c->end = 0;
-        return c->blob == NULL ? ERR_NO_MEMORY : OK;
-    }
-    size_t pending = c->end - c->start;
-    size_t need = MAX(frame_bytes(c), (size_t)4);
-    bool fits_behind = c->start + need <= c->blob->cap && c->end < c->blob->cap;
-    if (fits_behind) {
+    size_t pending = pending_bytes(c);
+    size_t need;
+    (void)frame_state(c, &need);
+    if (c->blob != NULL && c->start + need <= c->blob->cap && c->end < c->blob->cap) {
         return OK;
     }
-    if (c->blob->refs == 1 && need <= c->blob->cap) {
+    if (c->blob != NULL && c->blob->refs == 1 && c->start > 0 && pending < c->blob->cap &&
+        c->blob->cap >= MIN(need, 2 * pending)) {
         memmove(c->blob->data, c->blob->data + c->start, pending);
-    } else {
-        struct blob *bigger = blob_get(&b->receive_pool, MAX(need, (size_t)CONN_RECEIVE_BYTES));
-        if (bigger == NULL) {
-            return ERR_NO_MEMORY;
-        }
-        memcpy(bigger->data, c->blob->data + c->start, pending);
-        blob_unref(c->blob);
-        c->blob = bigger;
+        c->start = 0;
+        c->end = pending;
+        return OK;
     }
+    if (c->blob != NULL && c->start == 0 && c->end < c->blob->cap) {
+        return OK; /* a large frame of which there is still room for a part */
+    }
+    struct blob *fresh = blob_get(&c->broker->receive_pool, blob_bytes(c->broker, pending, need));
+    if (fresh == NULL) {
+        return ERR_NO_MEMORY;
+    }
+    assert(fresh->cap > pending);
+    if (pending > 0) {
+        memcpy(fresh->data, pending_data(c), pending);
+    }
+    if (c->blob != NULL) {
+        blob_unref(c->blob);
+    }
+    conn_drop_stash(c);
+    c->blob = fresh;
     c->start = 0;
     c->end = pending;
     return OK;
@@ -178,9 +260,21 @@ static MUST_USE err_t conn_make_room(struct conn *c)
 static void conn_starve(struct conn *c)
 {
     metric_add(METRIC_receive_stalls_total, 1);
+    if (c->starved_ns == 0) {
+        c->starved_ns = io_now_ns(c->broker->io);
+    }
     if (!list_linked(&c->starved_node)) {
         list_push_back(&c->broker->starved_conns, &c->starved_node);
     }
+    sweep_start(c->broker);
+}
+
+/* From now on the frame that is on its way is expected to move. */
+static void conn_mark(struct conn *c)
+{
+    c->mark_ns = io_now_ns(c->broker->io);
+    c->mark_bytes = c->received_bytes;
+    c->starved_ns = 0;
 }
 
 static void conn_receive(struct conn *c)
@@ -197,11 +291,15 @@ static void conn_receive(struct conn *c)
     if (got <= 0) {
         /* The peer is done sending. What it asked for before is still answered; a broken connection
            shows at the next send. */
-        c->input_done = true;
+        c->input_ended = true;
         return;
     }
+    bool begins = c->start == c->end;
     c->end += (size_t)got;
-    c->progress_ns = io_now_ns(b->io);
+    c->received_bytes += (u64)got;
+    if (begins || c->starved_ns != 0 || c->received_bytes - c->mark_bytes >= FRAME_RATE_BYTES) {
+        conn_mark(c);
+    }
 }
 
 static void conn_event(void *user, u32 events)
@@ -253,10 +351,23 @@ static void conn_bad_request(struct conn *c, const struct request *r, const char
          D_INT("api_version", r->version), D_SLICE("client_id", r->client_id), D_STR("why", why));
 }
 
-/* Starts the request in `frame` (without its length). false: out of request slots, try later. */
+/* No memory to decode a request. Memory that other requests hold will come back, so it waits; but not for ever, and not for
+   more than it can ever get. */
+static bool is_worth_waiting(const struct request *r)
+{
+    const struct conn *c = r->conn;
+    const struct broker *b = r->broker;
+    bool waited_long = c->starved_ns != 0 && io_now_ns(b->io) - c->starved_ns > STARVE_MAX_NS;
+    return r->arena.exhausted && r->arena.total_bytes < b->memory.requests.cap / 2 && b->request_pool.count > 1 && !waited_long;
+}
+
+/* Starts the request in `frame` (without its length). false: no slot or no memory for it now, try later. */
 static MUST_USE bool conn_dispatch(struct conn *c, struct slice frame)
 {
     struct broker *b = c->broker;
+    if (c->decode_bytes > quota_left(&b->memory.requests)) {
+        return false;
+    }
     struct request *r = pool_get(&b->request_pool);
     if (r == NULL) {
         return false;
@@ -267,10 +378,16 @@ static MUST_USE bool conn_dispatch(struct conn *c, struct slice frame)
     r->frame = blob_ref(c->blob);
     list_push_back(&c->requests, &r->node);
     c->request_count++;
-    metric_add(METRIC_requests_total, 1);
 
     const char *why = NULL;
     handler_fn handler = request_decode(r, frame, &why);
+    if (handler == NULL && is_worth_waiting(r)) {
+        c->decode_bytes = r->arena.total_bytes + r->arena.total_bytes / 4;
+        conn_request_gone(r);
+        return false;
+    }
+    c->decode_bytes = 0;
+    metric_add(METRIC_requests_total, 1);
     if (handler == NULL) {
         if (b->stopping == false) {
             conn_bad_request(c, r, why);
@@ -284,41 +401,52 @@ static MUST_USE bool conn_dispatch(struct conn *c, struct slice frame)
 
 static void conn_parse(struct conn *c)
 {
-    struct broker *b = c->broker;
-    while (!c->input_done && !c->blocked && c->request_count < CONN_REQUESTS_MAX) {
-        if (c->blob == NULL || c->end - c->start < 4) {
-            break;
-        }
+    while (c->blob != NULL && !c->input_done && !c->blocked && !conn_is_full(c)) {
+        size_t bytes;
+        enum frame_state state = frame_state(c, &bytes);
         const u8 *at = c->blob->data + c->start;
-        i32 length = (i32)load_be32(at);
-        if (length <= 0 || length > b->request_bytes_max) {
+        if (state == FRAME_BAD) {
             conn_bad_length(c, at, c->end - c->start);
             break;
         }
-        if (c->end - c->start < 4 + (size_t)length) {
-            sweep_start(b);
+        if (state != FRAME_WHOLE) {
             break;
         }
-        if (!conn_dispatch(c, slice_of(at + 4, (size_t)length))) {
+        if (!conn_dispatch(c, slice_of(at + 4, bytes - 4))) {
             conn_starve(c);
             break;
         }
         /* The handler may have marked the connection for closing, but never frees it. */
-        c->start += 4 + (size_t)length;
-    }
-}
-
-/* An idle connection holds no receive memory. */
-static void conn_drop_empty_blob(struct conn *c)
-{
-    if (c->blob != NULL && c->start == c->end) {
-        blob_unref(c->blob);
-        c->blob = NULL;
-        c->start = c->end = 0;
+        c->start += bytes;
+        conn_mark(c);
     }
 }
 
 /* ---- turn end, starvation, sweep ------------------------------------------------------------------- */
+
+/* What is received and not parsed: nothing is held for an idle connection, little for a frame that has just begun, and
+   whole frames that waited behind a full list have their turn. true: the connection has nothing to do any more. */
+static MUST_USE bool conn_settle(struct conn *c)
+{
+    size_t bytes;
+    enum frame_state state = frame_state(c, &bytes);
+    bool more = !c->input_done && (state == FRAME_WHOLE || state == FRAME_BAD);
+    if (c->blob != NULL && state == FRAME_NONE) {
+        blob_unref(c->blob);
+        c->blob = NULL;
+        c->start = c->end = 0;
+    }
+    if (state == FRAME_PARTIAL && !c->input_done) {
+        sweep_start(c->broker);
+        if (c->blob != NULL) {
+            conn_stash(c);
+        }
+    }
+    if (more && !c->blocked && !conn_is_full(c) && !list_linked(&c->starved_node)) {
+        conn_resume(c);
+    }
+    return list_empty(&c->requests) && (c->input_done || (c->input_ended && !more));
+}
 
 /* One send per connection with something to say, and the bookkeeping that its events left. */
 void conns_flush(struct broker *b)
@@ -333,20 +461,14 @@ void conns_flush(struct broker *b)
             conn_close(c);
             continue;
         }
-        if (c->input_done && list_empty(&c->requests)) {
+        if (conn_settle(c)) {
             conn_close(c);
             continue;
-        }
-        conn_drop_empty_blob(c);
-        /* Whole frames may be waiting behind a full request list. */
-        if (c->blob != NULL && !c->blocked && c->request_count < CONN_REQUESTS_MAX && !list_linked(&c->starved_node) &&
-            frame_bytes(c) != 0 && c->end - c->start >= frame_bytes(c)) {
-            conn_resume(c);
         }
         conn_update_events(c);
     }
     if (!list_empty(&b->starved_conns) && !heap_linked(&b->resume_timer.node)) {
-        io_timer_start(b->io, &b->resume_timer, io_now_ns(b->io) + 1000 * 1000);
+        io_timer_start(b->io, &b->resume_timer, io_now_ns(b->io) + RETRY_NS);
     }
 }
 
@@ -366,7 +488,8 @@ void conns_resume(struct io_timer *t)
     while ((node = list_pop_front(&work)) != NULL) {
         struct conn *c = CONTAINER_OF(node, struct conn, starved_node);
         conn_parse(c);
-        if (c->blob == NULL && !c->input_done && !list_linked(&c->starved_node)) {
+        bool waits_for_blob = c->blob == NULL && !c->input_done && !c->input_ended && !c->blocked && !conn_is_full(c);
+        if (waits_for_blob && !list_linked(&c->starved_node)) {
             conn_receive(c);
             conn_parse(c);
         }
@@ -381,6 +504,12 @@ static void sweep_start(struct broker *b)
     }
 }
 
+/* Is a frame half received that does not move fast enough, and not by our doing? */
+static bool conn_has_stalled(const struct conn *c, u64 now)
+{
+    return c->starved_ns != 0 ? now - c->starved_ns > STARVE_MAX_NS : now - c->mark_ns > FRAME_STALL_NS;
+}
+
 /* Closes connections whose half-sent frame does not move, and makes stalled readers give back their read buffers. */
 void conns_sweep(struct io_timer *t)
 {
@@ -389,19 +518,20 @@ void conns_sweep(struct io_timer *t)
     bool again = false;
     LIST_EACH(&b->conns, node) {
         struct conn *c = CONTAINER_OF(node, struct conn, node);
-        bool partial = c->blob != NULL && c->end > c->start && !c->blocked && !list_linked(&c->starved_node) &&
-                       c->request_count < CONN_REQUESTS_MAX;
+        size_t bytes;
         if (c->want_send) {
             again = true;
             if (now - c->progress_ns > SWEEP_NS) {
                 conn_give_back_loads(c);
             }
         }
-        if (!partial) {
+        if (frame_state(c, &bytes) != FRAME_PARTIAL || c->input_done) {
             continue;
         }
         again = true;
-        if (now - c->progress_ns > FRAME_STALL_NS) {
+        if (c->blocked || conn_is_full(c)) {
+            conn_mark(c); /* it is we who do not read */
+        } else if (conn_has_stalled(c, now)) {
             conn_close(c);
         }
     }

@@ -58,9 +58,14 @@ static void delete_one(struct delete_topics *d, u32 index, struct slice name, st
     change_add(&d->change, META_DELETE_TOPIC, index)->delete_topic.id = t->id;
 }
 
+/* Refused after all: the topic went away meanwhile. Who named it hears of the name, who gave its id of the id. */
 static void delete_outcome(struct change *change, u32 row, i16 kerr)
 {
-    CONTAINER_OF(change, struct delete_topics, change)->response.responses.items[row].error_code = kerr;
+    struct delete_topics *d = CONTAINER_OF(change, struct delete_topics, change);
+    const struct delete_topics_request *q = d->r->body;
+    bool by_id = d->r->version >= BY_ID_FROM && q->topics.items[row].name.ptr == NULL;
+    d->response.responses.items[row].error_code =
+        kerr == KERR_UNKNOWN_TOPIC_ID && !by_id ? KERR_UNKNOWN_TOPIC_OR_PARTITION : kerr;
 }
 
 static void delete_answer(struct change *change)

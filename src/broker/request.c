@@ -143,12 +143,15 @@ static void reply_in_version(struct request *r, i16 version, const void *respons
     if (e == OK) {
         e = reply_split(r, &frame, holes);
     }
-    /* ERR_INVALID would be a handler that fills a field its version lacks. */
-    assert(e == OK || e == ERR_NO_MEMORY || e == ERR_LIMIT);
-    if (e != OK) {
+    /* ERR_INVALID would be a handler that fills a field its version lacks, or one that ran out of memory before. */
+    assert(e == OK || e == ERR_NO_MEMORY || e == ERR_LIMIT || r->arena.exhausted);
+    if (e != OK || r->arena.exhausted) {
+        r->part_count = 0;
         request_fail(r);
         return;
     }
+    r->encoded_bytes = frame.bytes.len;
+    r->conn->unsent_bytes += frame.bytes.len;
     request_ready(r);
 }
 

@@ -34,6 +34,7 @@ struct request {
     bool close_after;         /* close the connection once everything before and this has been sent */
     bool no_answer;
 
+    u64 encoded_bytes;        /* of the answer, without ranges of the log */
     struct reply_part *parts;
     u32 part_count;
     u32 part_index;           /* first not fully sent */
@@ -43,6 +44,7 @@ struct request {
 
     void (*cancelled)(struct request *r); /* the connection is gone: unlink everything, call nothing */
     void *state_of_handler;
+    void *kept; /* the handler's, beside the state of what it waits with */
 };
 
 typedef void (*handler_fn)(struct request *r);

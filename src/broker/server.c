@@ -34,7 +34,8 @@ struct broker *broker_create(const struct broker_params *params)
     b->memory.hot_bytes = 7 * sixteenth;
     b->memory.cold_bytes = 2 * sixteenth;
     i64 configured = config_i64(b->config, CONFIG_socket_request_max_bytes);
-    b->request_bytes_max = (i32)MIN((u64)configured, b->memory.receive.cap - 2 * CONN_RECEIVE_BYTES);
+    /* While a frame grows there are two buffers of it, the old one half as large: see conn.c, blob_bytes. */
+    b->request_bytes_max = (i32)MIN((u64)configured, b->memory.receive.cap / 3 * 2 - 4 * CONN_RECEIVE_BYTES);
 
     decompressor_init(&b->scratch, &b->memory.requests);
     blob_pool_init(&b->receive_pool, "receive", &b->memory.receive, CONN_RECEIVE_BYTES, 8);

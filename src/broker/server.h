@@ -16,6 +16,7 @@ struct memory {
     u64 cold_bytes;
 };
 
+struct coordinator;
 struct fetch_sessions;
 
 struct broker {
@@ -39,10 +40,12 @@ struct broker {
     struct pool conn_pool;
     struct io_timer sweep_timer;  /* runs only while a frame is half received or half sent */
     struct io_timer resume_timer; /* next turn: parse again where something was waited for */
-    i32 request_bytes_max;        /* socket.request.max.bytes, at most what receive buffers may take */
+    i32 request_bytes_max;        /* socket.request.max.bytes, at most two thirds of what receive buffers may take */
 
     struct decompressor scratch; /* the loop's, for small compressed batches */
     struct list jobs;            /* produce.c: batches on a worker */
+
+    struct coordinator *coordinator;
 
     struct fetch_sessions *fetch_sessions;
     struct list parked_fetches;
