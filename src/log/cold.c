@@ -163,12 +163,10 @@ static err_t cold_verify(struct log *l, const struct log_range *range, const u8 
             continue;
         }
         u64 first = from_start ? r->base_offset : UINT64_MAX;
-        u32 start = at;
         at = run_verify(data, data_bytes, at, end, first, index_next_offset(p, index), &bad);
         if (bad) {
             seen("log: quarantined on read");
             r->flags |= RUN_QUARANTINED;
-            at = from_start || at > start ? at : start;
         } else if (at < end) {
             break; /* the last batch is not wholly here */
         }
@@ -274,8 +272,23 @@ static bool load_start(struct log *l, struct log_load *load)
     return true;
 }
 
+bool cold_reading(const struct log *l)
+{
+    const struct list_node *end = &l->cold_reads.head;
+    for (const struct list_node *n = end->next; n != end; n = n->next) {
+        const struct cold_read *cold = CONTAINER_OF(n, const struct cold_read, node);
+        if (cold->load == NULL || cold->load->state == LOAD_READING) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void cold_pump(struct log *l)
 {
+    if (l->draining) {
+        return; /* the end: what is under way finishes, nothing new begins */
+    }
     while (!list_empty(&l->load_waiting)) {
         struct log_load *load = CONTAINER_OF(list_first(&l->load_waiting), struct log_load, node);
         if (!load_start(l, load)) {

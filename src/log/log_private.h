@@ -370,3 +370,5 @@ struct log_range run_range(const struct partition *p, const struct run *r);
 void cold_init(struct log *l);
 void cold_fini(struct log *l);
 void cold_pump(struct log *l);
+/* Is a read under way? Then its buffer may not be freed. */
+bool cold_reading(const struct log *l);

@@ -621,6 +621,9 @@ void wal_drain_step(struct log *l)
     if (!wal_is_quiet(l) && !l->fenced) {
         return;
     }
+    if (cold_reading(l)) {
+        return; /* the medium still writes into our buffers: they may not go away yet */
+    }
     void (*done)(void *user, err_t result) = l->drained;
     l->drained = NULL;
     done(l->drained_user, l->fenced ? ERR_IO : OK);
