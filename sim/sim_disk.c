@@ -451,17 +451,6 @@ struct sim_write *sim_disk_write_begin(struct sim_disk *d, struct sim_inode *n, 
     return w;
 }
 
-void sim_disk_write_end(struct sim_disk *d, struct sim_write *w, bool durable)
-{
-    (void)d;
-    assert(w->under_way);
-    see(w);
-    if (durable) {
-        persist(w->inode, w->offset, w->bytes);
-        write_free(w);
-    }
-}
-
 static void live_resize(struct sim_inode *n, u64 bytes)
 {
     inode_reserve(n, bytes);
@@ -477,6 +466,31 @@ static void durable_resize(struct sim_inode *n, u64 bytes)
         memset(n->durable + bytes, 0, n->durable_size - bytes);
     }
     n->durable_size = bytes;
+}
+
+static void resizes_persist(struct sim_inode *n)
+{
+    LIST_EACH(&n->pending, p) {
+        struct sim_write *w = CONTAINER_OF(p, struct sim_write, node);
+        if (w->resize) {
+            durable_resize(n, w->bytes);
+            write_free(w);
+        }
+    }
+}
+
+void sim_disk_write_end(struct sim_disk *d, struct sim_write *w, bool durable)
+{
+    (void)d;
+    assert(w->under_way);
+    see(w);
+    if (durable) {
+        if (w->offset + w->bytes > w->inode->durable_size) {
+            resizes_persist(w->inode); /* the new size goes with the bytes, and with it those before */
+        }
+        persist(w->inode, w->offset, w->bytes);
+        write_free(w);
+    }
 }
 
 void sim_disk_resize(struct sim_disk *d, struct sim_inode *n, u64 bytes)
