@@ -1,0 +1,567 @@
+/* odradek-load: a Kafka-protocol load generator that costs little: batches are built once, requests are a header and the batch, answers
+   are read but for their error codes discarded. One thread, epoll.
+
+     odradek-load produce ADDRESS --topic T --partitions P --batch BYTES [--per-request N] [--connections C] [--depth D]
+                          [--seconds S] [--warmup S] [--rate MB/s] [--acks -1] [--record BYTES] [--pid BROKER]
+     odradek-load fetch   ADDRESS --topic T --partitions P --bytes MAX [--connections C] [--seconds S] [--from start|end] [--pid BROKER]
+
+   produce, closed loop (no --rate): every connection keeps D requests in flight. Open loop: requests are due at fixed times and
+   latency counts from the due time, so a stall is paid by everyone who had to wait (no coordinated omission); lateness of the
+   generator itself is reported, and a run in which it is above a tenth of the p99, or in which the generator used more than
+   85 % of its core, says VOID.
+   --pid: CPU of that process from /proc over the measured seconds, as cpu-s per GB.
+   Prints one line of key=value pairs.
+
+   A request carries --per-request partitions, one batch each. Requests are Produce v7 and Fetch v11. */
+#include "wire/wire.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { CONNECTIONS_MAX = 16384, DEPTH_MAX = 1024, TOPIC_MAX = 200 };
+#define SECOND 1000000000ull
+
+/* ---- options and numbers -------------------------------------------------------------------------------- */
+
+static struct {
+    bool fetch;
+    const char *host;
+    int port;
+    const char *topic;
+    u32 partitions, batch_bytes, per_request, connections, depth, record_bytes, fetch_bytes;
+    f64 seconds, warmup, rate_mb;
+    int acks;
+    int pid;
+    bool from_end;
+} o = {.topic = "load", .partitions = 1, .batch_bytes = 65536, .per_request = 1, .connections = 8, .depth = 5, .record_bytes = 1024,
+       .fetch_bytes = 1 << 20, .seconds = 10, .warmup = 1, .acks = -1};
+
+static u64 now_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (u64)t.tv_sec * SECOND + (u64)t.tv_nsec;
+}
+
+/* Log-linear: 64 steps per power of two, so a value is known within 1.6 %. */
+enum { STEPS = 64, POWERS = 40 };
+struct histogram {
+    u64 counts[POWERS * STEPS];
+    u64 total;
+};
+static void histogram_add(struct histogram *h, u64 value)
+{
+    u64 v = MAX(value, (u64)STEPS);
+    u32 power = 63 - (u32)__builtin_clzll(v);
+    u32 index = (power - 6) * STEPS + (u32)(v >> (power - 6)) - STEPS;
+    h->counts[MIN(index, (u32)(POWERS * STEPS - 1))]++;
+    h->total++;
+}
+static f64 histogram_us(const struct histogram *h, f64 quantile)
+{
+    u64 wanted = (u64)((f64)h->total * quantile);
+    u64 seen_count = 0;
+    for (u32 i = 0; i < POWERS * STEPS; i++) {
+        seen_count += h->counts[i];
+        if (seen_count > wanted) {
+            u32 power = i / STEPS + 6;
+            return (f64)((u64)(STEPS + i % STEPS) << (power - 6)) / 1000.0;
+        }
+    }
+    return 0;
+}
+
+static f64 cpu_seconds(int pid)
+{
+    char path[64], text[1024];
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    FILE *f = fopen(path, "r");
+    if (f == NULL) {
+        return 0;
+    }
+    size_t n = fread(text, 1, sizeof text - 1, f);
+    fclose(f);
+    text[n] = 0;
+    const char *at = strrchr(text, ')');
+    unsigned long user = 0, system = 0;
+    if (at == NULL || sscanf(at + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2) {
+        return 0;
+    }
+    return (f64)(user + system) / (f64)sysconf(_SC_CLK_TCK);
+}
+
+static f64 own_cpu_seconds(void)
+{
+    struct rusage r;
+    getrusage(RUSAGE_SELF, &r);
+    return (f64)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) + (f64)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e6;
+}
+
+static _Noreturn void die(const char *what)
+{
+    fprintf(stderr, "odradek-load: %s: %s\n", what, strerror(errno));
+    exit(1);
+}
+
+/* ---- requests ------------------------------------------------------------------------------------------ */
+
+/* Everything of a request but its partition numbers, built once; they are patched in place. */
+static u8 *request;
+static size_t request_bytes;
+static size_t partition_at[4096]; /* where the partition numbers stand */
+static size_t payload_bytes;      /* batches of one request */
+
+static void build_produce(void)
+{
+    struct batch_builder b;
+    struct batch_builder_options options = batch_builder_plain();
+    batch_builder_init(&b, &options);
+    u8 *value = mem_alloc(o.record_bytes);
+    struct rng rng;
+    rng_seed(&rng, 1);
+    rng_fill(&rng, value, o.record_bytes);
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    u32 records = MAX(1u, o.batch_bytes / o.record_bytes);
+    for (u32 i = 0; i < records; i++) {
+        if (batch_builder_add(&b, (i64)t.tv_sec * 1000, (struct slice){0}, slice_of(value, o.record_bytes), NULL, 0) != OK) {
+            die("batch");
+        }
+    }
+    struct slice batch;
+    if (batch_builder_finish(&b, &batch) != OK) {
+        die("batch");
+    }
+    size_t cap = 512 + strlen(o.topic) + o.per_request * (batch.len + 64);
+    request = mem_alloc(cap);
+    struct writer w = writer_of(request, cap);
+    write_be32(&w, 0);
+    write_be16(&w, API_produce);
+    write_be16(&w, 7);
+    write_be32(&w, 0);
+    write_be16(&w, 4);
+    write_bytes(&w, "load", 4);
+    write_be16(&w, UINT16_MAX); /* no transactional id */
+    write_be16(&w, (u16)o.acks);
+    write_be32(&w, 30000);
+    write_be32(&w, 1);
+    write_be16(&w, (u16)strlen(o.topic));
+    write_bytes(&w, o.topic, strlen(o.topic));
+    write_be32(&w, o.per_request);
+    for (u32 i = 0; i < o.per_request; i++) {
+        partition_at[i] = w.len;
+        write_be32(&w, 0);
+        write_be32(&w, (u32)batch.len);
+        write_bytes(&w, batch.ptr, batch.len);
+    }
+    request_bytes = w.len;
+    payload_bytes = o.per_request * batch.len;
+    store_be32(request, (u32)request_bytes - 4);
+    batch_builder_fini(&b);
+    mem_free(value);
+}
+
+/* ---- connections ----------------------------------------------------------------------------------------- */
+
+struct connection {
+    int fd;
+    u32 next_partition;
+    u64 due[DEPTH_MAX]; /* of requests in flight, oldest first */
+    u32 first, in_flight;
+    u8 *out;
+    size_t out_at, out_len; /* the request being sent */
+    u8 head[4];
+    u32 head_have;
+    u64 body_left;
+    u32 body_seen;
+    u8 body_head[256]; /* enough of the answer to see its first error */
+    i64 *offsets;      /* fetch: next offset per partition of this connection */
+    bool polling_out;
+};
+static struct connection *connections;
+static int epoll_fd;
+static struct histogram latency, lateness;
+static bool measuring;
+static u64 acked_requests, acked_bytes, errors_seen;
+
+static int connect_to(void)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((u16)o.port)};
+    inet_pton(AF_INET, o.host, &a.sin_addr);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    int yes = 1;
+    if (fd < 0 || connect(fd, (struct sockaddr *)&a, sizeof a) != 0) {
+        die("connect");
+    }
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    return fd;
+}
+
+static void want(struct connection *c, bool out)
+{
+    if (c->polling_out != out) {
+        struct epoll_event e = {.events = EPOLLIN | (out ? EPOLLOUT : 0u), .data.ptr = c};
+        epoll_ctl(epoll_fd, EPOLL_CTL_MOD, c->fd, &e);
+        c->polling_out = out;
+    }
+}
+
+static void push(struct connection *c)
+{
+    while (c->out_at < c->out_len) {
+        ssize_t n = send(c->fd, c->out + c->out_at, c->out_len - c->out_at, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && errno == EAGAIN) {
+            want(c, true);
+            return;
+        }
+        if (n < 0) {
+            die("send");
+        }
+        c->out_at += (size_t)n;
+    }
+    want(c, false);
+}
+
+static bool is_sending(const struct connection *c)
+{
+    return c->out_at < c->out_len;
+}
+
+static void start_produce(struct connection *c, u64 due)
+{
+    memcpy(c->out, request, request_bytes);
+    for (u32 i = 0; i < o.per_request; i++) {
+        store_be32(c->out + partition_at[i], c->next_partition);
+        c->next_partition = (c->next_partition + 1) % o.partitions;
+    }
+    c->due[(c->first + c->in_flight++) % DEPTH_MAX] = due;
+    c->out_at = 0;
+    c->out_len = request_bytes;
+    push(c);
+}
+
+static void start_fetch(struct connection *c, u32 index)
+{
+    struct writer w = writer_of(c->out, 65536);
+    u32 own = (o.partitions + o.connections - 1) / o.connections;
+    u32 first = index * own;
+    u32 count = first >= o.partitions ? 0 : MIN(own, o.partitions - first);
+    write_be32(&w, 0);
+    write_be16(&w, API_fetch);
+    write_be16(&w, 4);
+    write_be32(&w, 0);
+    write_be16(&w, 4);
+    write_bytes(&w, "load", 4);
+    write_be32(&w, UINT32_MAX);
+    write_be32(&w, 500);
+    write_be32(&w, 1);
+    write_be32(&w, o.fetch_bytes);
+    write_u8(&w, 0);
+    write_be32(&w, 1);
+    write_be16(&w, (u16)strlen(o.topic));
+    write_bytes(&w, o.topic, strlen(o.topic));
+    write_be32(&w, MIN(count, 1u));
+    write_be32(&w, first + c->next_partition);
+    write_be64(&w, (u64)c->offsets[c->next_partition]);
+    write_be32(&w, o.fetch_bytes);
+    store_be32(c->out, (u32)w.len - 4);
+    c->due[(c->first + c->in_flight++) % DEPTH_MAX] = now_ns();
+    c->out_at = 0;
+    c->out_len = w.len;
+    push(c);
+}
+
+/* ---- answers --------------------------------------------------------------------------------------------- */
+
+/* Produce v7: correlation, 1 topic, name, partitions: index, error, ... : the first error is looked at. */
+static void check_produce(const struct connection *c)
+{
+    size_t at = 4 + 4 + 2 + strlen(o.topic) + 4 + 4;
+    if (c->body_seen >= at + 2) {
+        i16 code = (i16)load_be16(c->body_head + at);
+        if (code != 0 && errors_seen++ == 0) {
+            fprintf(stderr, "odradek-load: error %d\n", code);
+        }
+    }
+}
+
+static void answered(struct connection *c, u64 bytes)
+{
+    u64 now = now_ns();
+    u64 due = c->due[c->first];
+    c->first = (c->first + 1) % DEPTH_MAX;
+    c->in_flight--;
+    if (!o.fetch) {
+        check_produce(c);
+    }
+    if (measuring) {
+        acked_requests++;
+        acked_bytes += bytes;
+        histogram_add(&latency, now - due);
+    }
+}
+
+/* Fetch answers are walked for the offset of their last batch; a buffer of the size of an answer is used again and again. */
+static u8 *fetch_buffer;
+static size_t fetch_cap;
+
+static void fetch_done(struct connection *c, u64 length)
+{
+    size_t at = 4 + 4 + 4 + 2 + strlen(o.topic) + 4; /* correlation, throttle, topics, name, partitions */
+    i16 code = (i16)load_be16(fetch_buffer + at + 4);
+    at += 4 + 2 + 8 + 8;
+    i32 aborted = (i32)load_be32(fetch_buffer + at);
+    at += 4 + (aborted > 0 ? (size_t)aborted * 16 : 0);
+    u32 bytes = load_be32(fetch_buffer + at);
+    at += 4;
+    if (code != 0 && errors_seen++ == 0) {
+        fprintf(stderr, "odradek-load: fetch error %d\n", code);
+    }
+    const u8 *end = fetch_buffer + MIN(length, at + bytes);
+    for (const u8 *p = fetch_buffer + at; p + BATCH_HEADER_BYTES <= end;) {
+        u32 size = load_be32(p + BATCH_AT_LENGTH) + BATCH_PREFIX_BYTES;
+        if (p + size > end) {
+            break;
+        }
+        c->offsets[c->next_partition] = (i64)(load_be64(p) + load_be32(p + BATCH_AT_LAST_OFFSET_DELTA) + 1);
+        p += size;
+    }
+    answered(c, bytes);
+}
+
+static void pull(struct connection *c, u32 index)
+{
+    for (;;) {
+        if (c->head_have < 4) {
+            ssize_t n = recv(c->fd, c->head + c->head_have, 4 - c->head_have, MSG_DONTWAIT);
+            if (n <= 0) {
+                if (n < 0 && errno == EAGAIN) {
+                    return;
+                }
+                die("the broker closed a connection");
+            }
+            c->head_have += (u32)n;
+            if (c->head_have < 4) {
+                continue;
+            }
+            c->body_left = load_be32(c->head);
+            c->body_seen = 0;
+            if (o.fetch && c->body_left > fetch_cap) {
+                fetch_cap = c->body_left;
+                fetch_buffer = mem_resize(fetch_buffer, fetch_cap);
+            }
+        }
+        u64 length = load_be32(c->head);
+        u8 scratch[65536];
+        u8 *into = o.fetch ? fetch_buffer + (length - c->body_left) : scratch;
+        size_t room = o.fetch ? c->body_left : MIN(c->body_left, sizeof scratch);
+        ssize_t n = recv(c->fd, into, room, o.fetch ? 0 : MSG_DONTWAIT);
+        if (n <= 0) {
+            if (n < 0 && errno == EAGAIN) {
+                return;
+            }
+            die("the broker closed a connection");
+        }
+        if (!o.fetch && c->body_seen < sizeof c->body_head) {
+            size_t take = MIN((size_t)n, sizeof c->body_head - c->body_seen);
+            memcpy(c->body_head + c->body_seen, scratch, take);
+            c->body_seen += (u32)take;
+        }
+        c->body_left -= (u64)n;
+        if (c->body_left > 0) {
+            continue;
+        }
+        c->head_have = 0;
+        if (o.fetch) {
+            fetch_done(c, length);
+            u32 own = (o.partitions + o.connections - 1) / o.connections;
+            c->next_partition = (c->next_partition + 1) % MAX(1u, MIN(own, o.partitions));
+            start_fetch(c, index);
+        } else {
+            answered(c, payload_bytes);
+            if (o.rate_mb <= 0) {
+                while (!is_sending(c) && c->in_flight < o.depth) {
+                    start_produce(c, now_ns());
+                }
+            }
+        }
+    }
+}
+
+/* ---- the run ---------------------------------------------------------------------------------------------- */
+
+static u64 open_loop_next; /* when the next request is due */
+static u64 open_loop_step;
+static u32 open_loop_turn;
+
+/* Starts what is due. A request whose connection is still busy with another starts late, and counts so. */
+static void start_due(u64 now)
+{
+    while (open_loop_next <= now) {
+        u32 tried = 0;
+        struct connection *c = &connections[open_loop_turn];
+        while ((is_sending(c) || c->in_flight == DEPTH_MAX) && tried++ < o.connections) {
+            open_loop_turn = (open_loop_turn + 1) % o.connections;
+            c = &connections[open_loop_turn];
+        }
+        if (is_sending(c) || c->in_flight == DEPTH_MAX) {
+            return;
+        }
+        if (measuring) {
+            histogram_add(&lateness, now_ns() - open_loop_next);
+        }
+        start_produce(c, open_loop_next);
+        open_loop_turn = (open_loop_turn + 1) % o.connections;
+        open_loop_next += open_loop_step;
+    }
+}
+
+static void run_until(u64 end)
+{
+    struct epoll_event events[256];
+    for (u64 now = now_ns(); now < end; now = now_ns()) {
+        struct timespec wait = {.tv_nsec = 1000000};
+        if (o.rate_mb > 0) {
+            start_due(now);
+            u64 left = open_loop_next > now ? open_loop_next - now : 0;
+            wait.tv_nsec = (long)MIN(left, (u64)1000000);
+        }
+        int n = epoll_pwait2(epoll_fd, events, (int)ARRAY_LEN(events), &wait, NULL);
+        for (int i = 0; i < n; i++) {
+            struct connection *c = events[i].data.ptr;
+            if (events[i].events & EPOLLOUT) {
+                push(c);
+            }
+            if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
+                pull(c, (u32)(c - connections));
+            }
+            while (!o.fetch && o.rate_mb <= 0 && !is_sending(c) && c->in_flight < o.depth) {
+                start_produce(c, now_ns());
+            }
+        }
+    }
+}
+
+static void open_connections(void)
+{
+    connections = mem_alloc(o.connections * sizeof *connections);
+    epoll_fd = epoll_create1(0);
+    u32 own = (o.partitions + o.connections - 1) / o.connections;
+    for (u32 i = 0; i < o.connections; i++) {
+        struct connection *c = &connections[i];
+        c->fd = connect_to();
+        c->out = mem_alloc(o.fetch ? 65536 : request_bytes);
+        c->next_partition = o.fetch ? 0 : (u32)((u64)i * o.partitions / o.connections);
+        c->offsets = o.fetch ? mem_alloc(own * sizeof *c->offsets) : NULL;
+        struct epoll_event e = {.events = EPOLLIN, .data.ptr = c};
+        epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &e);
+    }
+    for (u32 i = 0; i < o.connections; i++) {
+        struct connection *c = &connections[i];
+        if (o.fetch) {
+            start_fetch(c, i);
+        }
+        while (!o.fetch && o.rate_mb <= 0 && !is_sending(c) && c->in_flight < o.depth) {
+            start_produce(c, now_ns());
+        }
+    }
+}
+
+static void report(f64 seconds, f64 broker_cpu, f64 own_cpu)
+{
+    f64 gb = (f64)acked_bytes / 1e9;
+    f64 p99 = histogram_us(&latency, 0.99);
+    f64 late = histogram_us(&lateness, 0.99);
+    bool is_void = own_cpu / seconds > 0.85 && o.rate_mb > 0;
+    is_void = is_void || (o.rate_mb > 0 && late > p99 / 10);
+    printf("MB/s=%.1f requests/s=%.0f p50_us=%.0f p99_us=%.0f p999_us=%.0f max_us=%.0f", gb * 1000 / seconds,
+           (f64)acked_requests / seconds, histogram_us(&latency, 0.5), p99, histogram_us(&latency, 0.999),
+           histogram_us(&latency, 0.999999));
+    if (o.pid > 0) {
+        printf(" broker_cpu_s/GB=%.3f broker_cores=%.2f requests/cpu_s=%.0f", broker_cpu / gb, broker_cpu / seconds,
+               (f64)acked_requests / broker_cpu);
+    }
+    printf(" own_cores=%.2f late_p99_us=%.0f errors=%llu%s\n", own_cpu / seconds, late, (unsigned long long)errors_seen,
+           is_void ? " VOID" : "");
+}
+
+static void parse(int argc, char **argv)
+{
+    if (argc < 3) {
+        fprintf(stderr, "usage: odradek-load produce|fetch HOST:PORT [options], see the top of bench/load.c\n");
+        exit(2);
+    }
+    o.fetch = strcmp(argv[1], "fetch") == 0;
+    char *colon = strrchr(argv[2], ':');
+    if (colon == NULL) {
+        exit(2);
+    }
+    *colon = 0;
+    o.host = argv[2];
+    o.port = (int)strtol(colon + 1, NULL, 10);
+    for (int i = 3; i + 1 < argc; i += 2) {
+        const char *k = argv[i] + 2;
+        const char *v = argv[i + 1];
+        f64 number = strtod(v, NULL);
+        u32 whole = (u32)number;
+        if (strcmp(k, "topic") == 0) {
+            o.topic = v;
+        } else if (strcmp(k, "partitions") == 0) {
+            o.partitions = whole;
+        } else if (strcmp(k, "batch") == 0) {
+            o.batch_bytes = whole;
+        } else if (strcmp(k, "per-request") == 0) {
+            o.per_request = MIN(whole, (u32)ARRAY_LEN(partition_at));
+        } else if (strcmp(k, "connections") == 0) {
+            o.connections = MIN(whole, (u32)CONNECTIONS_MAX);
+        } else if (strcmp(k, "depth") == 0) {
+            o.depth = MIN(whole, (u32)DEPTH_MAX);
+        } else if (strcmp(k, "seconds") == 0) {
+            o.seconds = number;
+        } else if (strcmp(k, "warmup") == 0) {
+            o.warmup = number;
+        } else if (strcmp(k, "rate") == 0) {
+            o.rate_mb = number;
+        } else if (strcmp(k, "acks") == 0) {
+            o.acks = (int)number;
+        } else if (strcmp(k, "record") == 0) {
+            o.record_bytes = whole;
+        } else if (strcmp(k, "bytes") == 0) {
+            o.fetch_bytes = whole;
+        } else if (strcmp(k, "pid") == 0) {
+            o.pid = (int)number;
+        } else {
+            fprintf(stderr, "odradek-load: unknown option %s\n", argv[i]);
+            exit(2);
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    parse(argc, argv);
+    if (!o.fetch) {
+        build_produce();
+    }
+    open_connections();
+    open_loop_next = now_ns();
+    open_loop_step = o.rate_mb > 0 ? (u64)((f64)payload_bytes / (o.rate_mb * 1e6) * 1e9) : 0;
+    run_until(now_ns() + (u64)(o.warmup * 1e9));
+    measuring = true;
+    f64 broker_before = cpu_seconds(o.pid);
+    f64 own_before = own_cpu_seconds();
+    u64 begin = now_ns();
+    run_until(begin + (u64)(o.seconds * 1e9));
+    f64 seconds = (f64)(now_ns() - begin) / 1e9;
+    report(seconds, cpu_seconds(o.pid) - broker_before, own_cpu_seconds() - own_before);
+    return errors_seen > 0;
+}
