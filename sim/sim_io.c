@@ -825,6 +825,7 @@ static void sim_sock_close(struct io *io, struct io_sock *sock)
 {
     struct sim_io *s = sim_of(io);
     if (enter(s, CALL_SOCK_CLOSE, sim_net_sock_number(sock), 0)) {
+        world_say(s->world, "net    the broker closes connection %u", sim_net_sock_number(sock));
         sim_net_sock_close(sock);
         (void)leave(s, 0);
     }
