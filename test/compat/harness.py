@@ -120,9 +120,12 @@ def shorten(command):
 def run(command, timeout=60, check_status=True, **options):
     """Run a command to its end and return the CompletedProcess with text output."""
     options.setdefault("text", True)
-    done = subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, **options
-    )
+    try:
+        done = subprocess.run(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout, **options
+        )
+    except subprocess.TimeoutExpired as late:
+        raise Failed(f"took longer than {timeout} s: {shorten(command)}") from late
     if check_status and done.returncode != 0:
         errors = (
             done.stderr if isinstance(done.stderr, str) else done.stderr.decode(errors="replace")
@@ -402,6 +405,12 @@ class Odradek:
     def alive(self):
         return self.process is not None and self.process.poll() is None
 
+    def epitaph(self):
+        """What to add to a failure: how the broker ended, if it ended by itself."""
+        if self.process is None or self.process.poll() is None:
+            return ""
+        return f"; the broker ended by itself, status {self.process.returncode}: {self.log_tail()}"
+
     def log_tail(self, count=4):
         with open(self.log_path, errors="replace") as log:
             return last_lines(log.read()[-8000:], count)
@@ -460,10 +469,10 @@ def broker_version():
         from kafka_node import kafka_version
 
         return "Apache Kafka " + kafka_version()
-    done = subprocess.run(
-        [PROGRAM, "version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    return done.stdout.strip().splitlines()[0] if done.stdout.strip() else "unknown"
+    if not os.path.exists(PROGRAM):
+        return "not built"
+    lines = run([PROGRAM, "version"], check_status=False).stdout.splitlines()
+    return lines[0] if lines else "unknown"
 
 
 def create_topics(broker, *specifications, timeout=30):

@@ -131,6 +131,9 @@ class KafkaNode:
     def alive(self):
         return self.process is not None and self.process.poll() is None
 
+    def epitaph(self):
+        return "" if self.alive() else f"; Kafka ended by itself: {self.log_tail()}"
+
     def log_tail(self, count=4):
         with open(self.log_path, errors="replace") as log:
             return harness.last_lines(log.read()[-8000:], count)

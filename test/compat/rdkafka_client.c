@@ -259,7 +259,9 @@ static rd_kafka_t *consumer_create(const struct options *options)
     set(conf, "auto.offset.reset", "error");
     set(conf, "check.crcs", "true");
     set(conf, "fetch.wait.max.ms", "100");
-    set(conf, "queued.max.messages.kbytes", "2048");
+    /* A full queue makes librdkafka 2.0 look again only after a second: let it never be full. */
+    set(conf, "queued.min.messages", "10000000");
+    set(conf, "queued.max.messages.kbytes", "2097151");
     rd_kafka_t *rk = handle_create(RD_KAFKA_CONSUMER, conf, options);
     rd_kafka_poll_set_consumer(rk);
     return rk;
