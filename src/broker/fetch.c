@@ -184,7 +184,9 @@ static bool item_ranges(struct fetch *f, const struct fetch_item *item, const st
         if (ranges == NULL) {
             return *bytes > 0;
         }
-        memcpy(ranges, hole->ranges, hole->range_count * sizeof *ranges);
+        if (hole->range_count > 0) {
+            memcpy(ranges, hole->ranges, hole->range_count * sizeof *ranges);
+        }
         memcpy(ranges + hole->range_count, read.ranges, read.range_count * sizeof *ranges);
         hole->ranges = ranges;
         hole->range_count += read.range_count;
@@ -262,7 +264,9 @@ static bool answer_hole(struct fetch *f, struct answer *a, const struct reply_ho
         if (grown == NULL) {
             return false;
         }
-        memcpy(grown, a->holes, a->hole_count * sizeof *grown);
+        if (a->hole_count > 0) {
+            memcpy(grown, a->holes, a->hole_count * sizeof *grown);
+        }
         a->holes = grown;
         a->hole_cap = cap;
     }
