@@ -121,3 +121,8 @@ void log_stats(const struct log *l, struct log_stats *out)
         .producers = l->producer_pool.count,
     };
 }
+
+bool log_refuses(const struct log *l)
+{
+    return wal_refuses(l);
+}

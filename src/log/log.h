@@ -72,6 +72,8 @@ void partition_info(const struct partition *p, struct partition_info *out);
    what was granted in this turn never fail for memory. While appends are refused anyway (no space, fenced, draining) there is
    always room: the refusal then reaches the client, instead of a silence. */
 MUST_USE bool log_room(struct log *l, u64 bytes);
+/* true while every append would be refused (no space, fenced, draining). With false and room, the next append is not. */
+bool log_refuses(const struct log *l);
 struct log_room_waiter {
     struct list_node node;
     void (*granted)(struct log_room_waiter *w); /* from a turn-end hook; try again at once or in the next turn */

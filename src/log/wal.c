@@ -188,9 +188,12 @@ static bool slot_open(struct log *l, u64 bytes)
     return true;
 }
 
-static bool slot_may_be_written(const struct log *l)
+/* A slot is not begun before the one FRAME_INFLIGHT_MAX before it is durable: recovery tells a torn
+   tail from corruption by that distance. */
+static bool slot_may_be_written(const struct log *l, u64 number)
 {
-    return l->writing < l->params.inflight_max && !l->no_space && l->failure == OK && !l->fenced;
+    return l->writing < l->params.inflight_max && number < l->durable + FRAME_INFLIGHT_MAX &&
+           !l->no_space && l->failure == OK && !l->fenced;
 }
 
 static void slot_write(struct log *l, struct slot *s, const struct frame_entry *entries)
@@ -249,7 +252,7 @@ static void slot_finish(struct log *l, bool full)
     hot_add(l, s->number, s->chunk, s->offset, s->total_bytes);
     l->open = NULL;
     l->last_was_full = full;
-    bool write_now = slot_may_be_written(l) && first_queued(l) == NULL;
+    bool write_now = slot_may_be_written(l, s->number) && first_queued(l) == NULL;
     list_push_back(&l->pending, &s->node);
     if (write_now) {
         slot_write(l, s, l->sorted);
@@ -364,11 +367,14 @@ static u32 partial_max(const struct log *l)
 
 void wal_pump(struct log *l)
 {
-    for (struct slot *s = first_queued(l); s != NULL && slot_may_be_written(l); s = first_queued(l)) {
+    struct slot *s = first_queued(l);
+    while (s != NULL && slot_may_be_written(l, s->number)) {
         slot_write(l, s, s->entries);
         entries_free(l, s);
+        s = first_queued(l);
     }
-    if (l->open != NULL && slot_may_be_written(l) && l->writing < partial_max(l)) {
+    bool alone = s == NULL && l->writing < partial_max(l);
+    if (l->open != NULL && alone && slot_may_be_written(l, l->open->number)) {
         slot_finish(l, false);
     }
 }
