@@ -185,7 +185,9 @@ static bool item_ranges(struct fetch *f, const struct fetch_item *item, const st
             return *bytes > 0;
         }
         if (hole->range_count > 0) {
+            if (hole->range_count > 0) {
             memcpy(ranges, hole->ranges, hole->range_count * sizeof *ranges);
+        }
         }
         memcpy(ranges + hole->range_count, read.ranges, read.range_count * sizeof *ranges);
         hole->ranges = ranges;
@@ -234,7 +236,11 @@ static struct fetch_response_partition_data *answer_row(struct fetch *f, struct 
             if (grown == NULL) {
                 return NULL;
             }
-            memcpy(grown, topics->items, topics->count * sizeof *grown);
+            if (topics->count > 0) {
+                if (topics->count > 0) {
+                memcpy(grown, topics->items, topics->count * sizeof *grown);
+            }
+            }
             topics->items = grown;
             a->topic_cap = cap;
         }
@@ -249,7 +255,11 @@ static struct fetch_response_partition_data *answer_row(struct fetch *f, struct 
         if (grown == NULL) {
             return NULL;
         }
-        memcpy(grown, last->partitions.items, last->partitions.count * sizeof *grown);
+        if (last->partitions.count > 0) {
+            if (last->partitions.count > 0) {
+            memcpy(grown, last->partitions.items, last->partitions.count * sizeof *grown);
+        }
+        }
         last->partitions.items = grown;
         a->partition_cap = cap;
     }
@@ -265,7 +275,9 @@ static bool answer_hole(struct fetch *f, struct answer *a, const struct reply_ho
             return false;
         }
         if (a->hole_count > 0) {
+            if (a->hole_count > 0) {
             memcpy(grown, a->holes, a->hole_count * sizeof *grown);
+        }
         }
         a->holes = grown;
         a->hole_cap = cap;
