@@ -1,4 +1,5 @@
-/* Picks the command: the client's from cli, the broker's from broker. Above both, so that neither knows the other. */
+/* Picks the command: the client's from cli, the broker's from broker. Above both, so that neither
+   knows the other. */
 #include "broker/docs.h"
 #include "broker/serve.h"
 #include "cli/cli.h"
@@ -26,11 +27,14 @@ static int serve(const struct cli_args *a)
         const char *pair = a->values[i].value;
         const char *equals = strchr(pair, '=');
         if (equals == NULL) {
-            fprintf(stderr, "error: --set %s is not KEY=VALUE\n`odradek serve --help` lists the keys\n", pair);
+            fprintf(stderr,
+                    "error: --set %s is not KEY=VALUE\n`odradek serve --help` lists the keys\n",
+                    pair);
             mem_free(sets);
             return CLI_USAGE;
         }
-        sets[options.set_count++] = (struct serve_option){slice_of(pair, (size_t)(equals - pair)), slice_cstr(equals + 1)};
+        sets[options.set_count++] =
+            (struct serve_option){slice_of(pair, (size_t)(equals - pair)), slice_cstr(equals + 1)};
     }
     options.sets = sets;
     int code = serve_run(&options);

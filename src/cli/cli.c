@@ -43,13 +43,15 @@ static const struct {
 #undef OPTION
 };
 static const struct command_row command_rows[COMMAND_COUNT] = {
-#define COMMAND(ident, words, operands, summary, function) [COMMAND_##ident] = {words, operands, summary, function, NULL},
+#define COMMAND(ident, words, operands, summary, function) \
+    [COMMAND_##ident] = {words, operands, summary, function, NULL},
 #define OPTION(...)
 #include "cli/commands.def"
 #undef COMMAND
 #undef OPTION
 };
-static const struct option_row brokers_row = {"brokers", 'b', "HOST:PORT", "where a broker listens (default 127.0.0.1:9092)"};
+static const struct option_row brokers_row = {"brokers", 'b', "HOST:PORT",
+                                              "where a broker listens (default 127.0.0.1:9092)"};
 static const struct option_row help_row = {"help", 'h', NULL, "explain this command"};
 
 static bool is_client(enum command_id id)
@@ -57,7 +59,7 @@ static bool is_client(enum command_id id)
     return id != COMMAND_serve && id != COMMAND_docs && id != COMMAND_version && id != COMMAND_help;
 }
 
-/* ---- help ------------------------------------------------------------------------------------------------ */
+/* ---- help ------------------------------------------------------------------------------------ */
 
 static void print_option(const struct option_row *o)
 {
@@ -74,7 +76,8 @@ static void print_option(const struct option_row *o)
 static void print_command_help(enum command_id id, const struct cli_host *host)
 {
     const struct command_row *c = &command_rows[id];
-    printf("odradek %s%s%s [options]\n  %s\n\n", c->words, c->operands[0] != 0 ? " " : "", c->operands, c->summary);
+    printf("odradek %s%s%s [options]\n  %s\n\n", c->words, c->operands[0] != 0 ? " " : "",
+           c->operands, c->summary);
     for (u32 i = 0; i < ARRAY_LEN(option_rows); i++) {
         if (option_rows[i].command == id) {
             print_option(&option_rows[i].row);
@@ -100,7 +103,8 @@ static void print_overview(const struct cli_host *host)
     printf("\nstart here:  odradek serve       then, in another terminal:\n"
            "             odradek pub demo 'hello'\n"
            "             odradek tail demo --from start\n"
-           "every Kafka client works with 127.0.0.1:9092. `odradek help COMMAND` explains one command.\n");
+           "every Kafka client works with 127.0.0.1:9092. `odradek help COMMAND` explains one "
+           "command.\n");
 }
 
 void cli_print_commands(void)
@@ -108,8 +112,9 @@ void cli_print_commands(void)
     printf("# Commands\n\nPrinted by `odradek docs commands` from `src/cli/commands.def`.\n");
     for (u32 i = 0; i < COMMAND_COUNT; i++) {
         const struct command_row *c = &command_rows[i];
-        printf("\n## odradek %s\n\n`odradek %s%s%s [options]`: %s.\n\n| option | meaning |\n|---|---|\n", c->words, c->words,
-               c->operands[0] != 0 ? " " : "", c->operands, c->summary);
+        printf("\n## odradek %s\n\n`odradek %s%s%s [options]`: %s.\n\n| option | meaning "
+               "|\n|---|---|\n",
+               c->words, c->words, c->operands[0] != 0 ? " " : "", c->operands, c->summary);
         for (u32 k = 0; k < ARRAY_LEN(option_rows); k++) {
             const struct option_row *o = &option_rows[k].row;
             if (option_rows[k].command == i) {
@@ -143,7 +148,8 @@ int command_help(const struct cli_args *a)
         }
     }
     if (!found) {
-        fprintf(stderr, "error: there is no command \"%s\"\n`odradek help` lists all commands\n", words);
+        fprintf(stderr, "error: there is no command \"%s\"\n`odradek help` lists all commands\n",
+                words);
         return CLI_USAGE;
     }
     return CLI_OK;
@@ -175,7 +181,7 @@ int command_docs(const struct cli_args *a)
     return code;
 }
 
-/* ---- parsing --------------------------------------------------------------------------------------------- */
+/* ---- parsing --------------------------------------------------------------------------------- */
 
 const char *cli_value(const struct cli_args *a, const char *option)
 {
@@ -202,8 +208,9 @@ bool cli_parse_size(const char *text, u64 *bytes)
     static const struct {
         const char *unit;
         u64 factor;
-    } units[] = {{"", 1},        {"B", 1},         {"KiB", KIB},     {"MiB", MIB},       {"GiB", GIB}, {"K", KIB},
-                 {"M", MIB},     {"G", GIB},       {"kB", 1000},     {"MB", 1000000},    {"GB", 1000000000}};
+    } units[] = {{"", 1},      {"B", 1},        {"KiB", KIB},      {"MiB", MIB},
+                 {"GiB", GIB}, {"K", KIB},      {"M", MIB},        {"G", GIB},
+                 {"kB", 1000}, {"MB", 1000000}, {"GB", 1000000000}};
     if (text[0] < '0' || text[0] > '9') {
         return false;
     }
@@ -211,7 +218,8 @@ bool cli_parse_size(const char *text, u64 *bytes)
     errno = 0;
     unsigned long long number = strtoull(text, &end, 10);
     for (u32 i = 0; i < ARRAY_LEN(units); i++) {
-        if (errno == 0 && strcmp(end, units[i].unit) == 0 && number <= UINT64_MAX / units[i].factor) {
+        if (errno == 0 && strcmp(end, units[i].unit) == 0 &&
+            number <= UINT64_MAX / units[i].factor) {
             *bytes = number * units[i].factor;
             return true;
         }
@@ -227,7 +235,8 @@ static bool find_command(int argc, char **argv, enum command_id *id, int *used)
             continue;
         }
         char text[128];
-        snprintf(text, sizeof text, "%s%s%s", argv[0], words > 1 ? " " : "", words > 1 ? argv[1] : "");
+        snprintf(text, sizeof text, "%s%s%s", argv[0], words > 1 ? " " : "",
+                 words > 1 ? argv[1] : "");
         for (u32 i = 0; i < COMMAND_COUNT; i++) {
             if (strcmp(command_rows[i].words, text) == 0) {
                 *id = (enum command_id)i;
@@ -239,7 +248,8 @@ static bool find_command(int argc, char **argv, enum command_id *id, int *used)
     return false;
 }
 
-static const struct option_row *find_option(enum command_id id, const char *name, size_t len, char letter)
+static const struct option_row *find_option(enum command_id id, const char *name, size_t len,
+                                            char letter)
 {
     const struct option_row *candidates[OPTIONS_MAX];
     u32 count = 0;
@@ -253,7 +263,8 @@ static const struct option_row *find_option(enum command_id id, const char *name
         candidates[count++] = &brokers_row;
     }
     for (u32 i = 0; i < count; i++) {
-        bool by_name = name != NULL && strlen(candidates[i]->name) == len && strncmp(candidates[i]->name, name, len) == 0;
+        bool by_name = name != NULL && strlen(candidates[i]->name) == len &&
+                       strncmp(candidates[i]->name, name, len) == 0;
         if (by_name || (name == NULL && candidates[i]->letter == letter)) {
             return candidates[i];
         }
@@ -279,9 +290,11 @@ static int parse_one(struct parse *p, int argc, char **argv, int i)
     }
     const char *equals = is_long ? strchr(text, '=') : NULL;
     size_t len = equals != NULL ? (size_t)(equals - text - 2) : strlen(text + (is_long ? 2 : 1));
-    const struct option_row *row = is_long ? find_option(p->id, text + 2, len, 0) : find_option(p->id, NULL, 0, text[1]);
+    const struct option_row *row =
+        is_long ? find_option(p->id, text + 2, len, 0) : find_option(p->id, NULL, 0, text[1]);
     if (row == NULL) {
-        fprintf(stderr, "error: odradek %s has no option %s\n`odradek %s --help` lists its options\n",
+        fprintf(stderr,
+                "error: odradek %s has no option %s\n`odradek %s --help` lists its options\n",
                 command_rows[p->id].words, text, command_rows[p->id].words);
         return -1;
     }
@@ -292,7 +305,8 @@ static int parse_one(struct parse *p, int argc, char **argv, int i)
     }
     if ((row->argument != NULL) != (value != NULL)) {
         fprintf(stderr, "error: --%s %s\n`odradek %s --help` explains it\n", row->name,
-                row->argument != NULL ? "needs a value" : "takes no value", command_rows[p->id].words);
+                row->argument != NULL ? "needs a value" : "takes no value",
+                command_rows[p->id].words);
         return -1;
     }
     p->values[p->args.value_count++] = (struct cli_value){row->name, value};
@@ -350,8 +364,9 @@ int cli_run(int argc, char **argv, const struct cli_host *host)
             struct cli_args a = {.host = host, .operands = argv + 1, .operand_count = 1};
             return command_help(&a);
         }
-        fprintf(stderr, "error: there is no command \"%s%s%s\"\n`odradek help` lists all commands\n", argv[1],
-                group ? " " : "", group ? argv[2] : "");
+        fprintf(stderr,
+                "error: there is no command \"%s%s%s\"\n`odradek help` lists all commands\n",
+                argv[1], group ? " " : "", group ? argv[2] : "");
         return CLI_USAGE;
     }
     return run_command(&p, argc - 1 - used, argv + 1 + used);

@@ -1,12 +1,20 @@
-/* The command line: finds the command in commands.def, parses its options, runs it. Client commands stand on librdkafka, which is
-   loaded when the first of them runs: the broker does not pay for it.
+/* The command line: finds the command in commands.def, parses its options, runs it. Client commands
+   stand on librdkafka, which is loaded when the first of them runs: the broker does not pay for it.
 
    Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 denied, 5 conflict, 6 timeout. */
 #pragma once
 
 #include "base/base.h"
 
-enum cli_exit { CLI_OK = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_NOT_FOUND = 3, CLI_DENIED = 4, CLI_CONFLICT = 5, CLI_TIMEOUT = 6 };
+enum cli_exit {
+    CLI_OK = 0,
+    CLI_FAILED = 1,
+    CLI_USAGE = 2,
+    CLI_NOT_FOUND = 3,
+    CLI_DENIED = 4,
+    CLI_CONFLICT = 5,
+    CLI_TIMEOUT = 6
+};
 
 struct cli_value {
     const char *option; /* long name */
@@ -28,7 +36,7 @@ bool cli_flag(const struct cli_args *a, const char *option);
 struct cli_host {
     const char *version;
     int (*serve)(const struct cli_args *args);
-    void (*serve_help)(void);          /* printed under `serve --help`: the configuration keys */
+    void (*serve_help)(void);           /* printed under `serve --help`: the configuration keys */
     int (*docs)(const char *reference); /* -1: no such reference */
 };
 int cli_run(int argc, char **argv, const struct cli_host *host);

@@ -3,7 +3,8 @@
 
 #include "cli/cli.h"
 
-#define COMMAND(ident, words, operands, summary, function) int function(const struct cli_args *args);
+#define COMMAND(ident, words, operands, summary, function) \
+    int function(const struct cli_args *args);
 #define OPTION(...)
 #include "cli/commands.def"
 #undef COMMAND

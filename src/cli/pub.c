@@ -1,5 +1,5 @@
-/* odradek pub: values from the command line or one per line of standard input, acknowledged (acks=all, idempotent). Standard
-   output says how many, the exit code whether all. */
+/* odradek pub: values from the command line or one per line of standard input, acknowledged
+   (acks=all, idempotent). Standard output says how many, the exit code whether all. */
 #include "cli/commands.h"
 #include "cli/rdkafka.h"
 
@@ -37,11 +37,13 @@ static rd_kafka_resp_err_t produce(struct pub *p, const char *value, size_t len)
     const char *key = p->key; /* the macros below cast what they are given as it stands */
     size_t key_bytes = key == NULL ? 0 : strlen(key);
     for (;;) {
-        rd_kafka_headers_t *headers = p->headers == NULL ? NULL : rd->rd_kafka_headers_copy(p->headers);
+        rd_kafka_headers_t *headers =
+            p->headers == NULL ? NULL : rd->rd_kafka_headers_copy(p->headers);
         rd_kafka_resp_err_t err = rd->rd_kafka_producev(
             p->client, RD_KAFKA_V_TOPIC(p->topic), RD_KAFKA_V_PARTITION(p->partition),
-            RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_VALUE((void *)(uintptr_t)value, len),
-            RD_KAFKA_V_KEY(key, key_bytes), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
+            RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+            RD_KAFKA_V_VALUE((void *)(uintptr_t)value, len), RD_KAFKA_V_KEY(key, key_bytes),
+            RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
         if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
             p->sent++;
             rd->rd_kafka_poll(p->client, 0);
@@ -93,25 +95,32 @@ static bool add_headers(struct pub *p)
 static int finish(struct pub *p, rd_kafka_resp_err_t err)
 {
     rd_kafka_resp_err_t flushed = p->rd->rd_kafka_flush(p->client, 6 * RDKAFKA_TIMEOUT_MS);
-    err = err != RD_KAFKA_RESP_ERR_NO_ERROR ? err : p->first_error != RD_KAFKA_RESP_ERR_NO_ERROR ? p->first_error : flushed;
-    printf("%llu record%s acknowledged on stable storage in topic %s\n", (unsigned long long)p->acknowledged,
-           p->acknowledged == 1 ? "" : "s", p->topic);
+    err = err != RD_KAFKA_RESP_ERR_NO_ERROR              ? err
+          : p->first_error != RD_KAFKA_RESP_ERR_NO_ERROR ? p->first_error
+                                                         : flushed;
+    printf("%llu record%s acknowledged on stable storage in topic %s\n",
+           (unsigned long long)p->acknowledged, p->acknowledged == 1 ? "" : "s", p->topic);
     if (err == RD_KAFKA_RESP_ERR_NO_ERROR && p->acknowledged == p->sent) {
         return CLI_OK;
     }
     char what[320];
     snprintf(what, sizeof what, "%llu of %llu records were not acknowledged by topic \"%s\"",
-             (unsigned long long)(p->sent - p->acknowledged), (unsigned long long)p->sent, p->topic);
+             (unsigned long long)(p->sent - p->acknowledged), (unsigned long long)p->sent,
+             p->topic);
     return rdkafka_failed(p->rd, p->args, what, err);
 }
 
 int command_pub(const struct cli_args *a)
 {
     if (a->operand_count == 0) {
-        fprintf(stderr, "error: odradek pub needs the name of a topic\n`odradek pub --help` explains it\n");
+        fprintf(stderr,
+                "error: odradek pub needs the name of a topic\n`odradek pub --help` explains it\n");
         return CLI_USAGE;
     }
-    struct pub p = {.args = a, .topic = a->operands[0], .key = cli_value(a, "key"), .partition = RD_KAFKA_PARTITION_UA};
+    struct pub p = {.args = a,
+                    .topic = a->operands[0],
+                    .key = cli_value(a, "key"),
+                    .partition = RD_KAFKA_PARTITION_UA};
     const char *partition = cli_value(a, "partition");
     if (partition != NULL) {
         char *end;
@@ -129,8 +138,9 @@ int command_pub(const struct cli_args *a)
         return CLI_USAGE;
     }
     const char *codec = cli_value(a, "compression");
-    p.client = rdkafka_client_with(p.rd, RD_KAFKA_PRODUCER, a, delivered, &p, "enable.idempotence", "true", "linger.ms", "5",
-                                   "compression.type", codec != NULL ? codec : "none", "message.timeout.ms", "30000", NULL);
+    p.client = rdkafka_client_with(
+        p.rd, RD_KAFKA_PRODUCER, a, delivered, &p, "enable.idempotence", "true", "linger.ms", "5",
+        "compression.type", codec != NULL ? codec : "none", "message.timeout.ms", "30000", NULL);
     if (p.client == NULL) {
         return CLI_FAILED;
     }

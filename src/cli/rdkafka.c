@@ -13,8 +13,10 @@ static bool resolve(void *library, const char *name, void *slot)
     void *symbol = dlsym(library, name);
     memcpy(slot, &symbol, sizeof symbol);
     if (symbol == NULL) {
-        fprintf(stderr, "error: librdkafka on this machine lacks %s\nversion 2.0 or newer is needed\n"
-                        "install it: apt-get install librdkafka1\n", name);
+        fprintf(stderr,
+                "error: librdkafka on this machine lacks %s\nversion 2.0 or newer is needed\n"
+                "install it: apt-get install librdkafka1\n",
+                name);
     }
     return symbol != NULL;
 }
@@ -26,14 +28,16 @@ const struct rdkafka *rdkafka_load(void)
     }
     void *library = dlopen("librdkafka.so.1", RTLD_NOW | RTLD_LOCAL);
     if (library == NULL) {
-        fprintf(stderr, "error: client commands need librdkafka, which is not installed\n%s\n"
-                        "install it: apt-get install librdkafka1   (the broker itself runs without it)\n", dlerror());
+        fprintf(stderr,
+                "error: client commands need librdkafka, which is not installed\n%s\n"
+                "install it: apt-get install librdkafka1   (the broker itself runs without it)\n",
+                dlerror());
         return NULL;
     }
-#define RD(name)                                          \
-    if (!resolve(library, #name, &table.name)) {          \
-        table.rd_kafka_new = NULL;                        \
-        return NULL;                                      \
+#define RD(name)                                 \
+    if (!resolve(library, #name, &table.name)) { \
+        table.rd_kafka_new = NULL;               \
+        return NULL;                             \
     }
 #include "cli/rdkafka.def"
 #undef RD
@@ -49,8 +53,9 @@ static void no_log(const rd_kafka_t *rk, int level, const char *facility, const 
     (void)text;
 }
 
-rd_kafka_t *rdkafka_client_with(const struct rdkafka *rd, rd_kafka_type_t type, const struct cli_args *args,
-                                rdkafka_delivered delivered, void *opaque, ...)
+rd_kafka_t *rdkafka_client_with(const struct rdkafka *rd, rd_kafka_type_t type,
+                                const struct cli_args *args, rdkafka_delivered delivered,
+                                void *opaque, ...)
 {
     char reason[512];
     rd_kafka_conf_t *conf = rd->rd_kafka_conf_new();
@@ -59,7 +64,8 @@ rd_kafka_t *rdkafka_client_with(const struct rdkafka *rd, rd_kafka_type_t type, 
     if (delivered != NULL) {
         rd->rd_kafka_conf_set_dr_msg_cb(conf, delivered);
     }
-    bool good = rd->rd_kafka_conf_set(conf, "bootstrap.servers", args->brokers, reason, sizeof reason) == RD_KAFKA_CONF_OK;
+    bool good = rd->rd_kafka_conf_set(conf, "bootstrap.servers", args->brokers, reason,
+                                      sizeof reason) == RD_KAFKA_CONF_OK;
     va_list list;
     va_start(list, opaque);
     const char *key;
@@ -76,14 +82,19 @@ rd_kafka_t *rdkafka_client_with(const struct rdkafka *rd, rd_kafka_type_t type, 
     return client;
 }
 
-int rdkafka_failed(const struct rdkafka *rd, const struct cli_args *args, const char *what, rd_kafka_resp_err_t err)
+int rdkafka_failed(const struct rdkafka *rd, const struct cli_args *args, const char *what,
+                   rd_kafka_resp_err_t err)
 {
-    fprintf(stderr, "error: %s\n%s (%s)\n", what, rd->rd_kafka_err2str(err), rd->rd_kafka_err2name(err));
+    fprintf(stderr, "error: %s\n%s (%s)\n", what, rd->rd_kafka_err2str(err),
+            rd->rd_kafka_err2name(err));
     switch (err) {
     case RD_KAFKA_RESP_ERR__TRANSPORT:
     case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
     case RD_KAFKA_RESP_ERR__TIMED_OUT:
-        fprintf(stderr, "is a broker running at %s? start one: odradek serve; another address: -b HOST:PORT\n", args->brokers);
+        fprintf(
+            stderr,
+            "is a broker running at %s? start one: odradek serve; another address: -b HOST:PORT\n",
+            args->brokers);
         return err == RD_KAFKA_RESP_ERR__TIMED_OUT ? CLI_TIMEOUT : CLI_FAILED;
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
@@ -97,12 +108,14 @@ int rdkafka_failed(const struct rdkafka *rd, const struct cli_args *args, const 
     }
 }
 
-const struct rd_kafka_metadata *rdkafka_metadata(const struct rdkafka *rd, rd_kafka_t *client, const struct cli_args *args,
-                                                 const char *topic, int *code)
+const struct rd_kafka_metadata *rdkafka_metadata(const struct rdkafka *rd, rd_kafka_t *client,
+                                                 const struct cli_args *args, const char *topic,
+                                                 int *code)
 {
     const struct rd_kafka_metadata *metadata = NULL;
     rd_kafka_topic_t *handle = topic == NULL ? NULL : rd->rd_kafka_topic_new(client, topic, NULL);
-    rd_kafka_resp_err_t err = rd->rd_kafka_metadata(client, topic == NULL, handle, &metadata, RDKAFKA_TIMEOUT_MS);
+    rd_kafka_resp_err_t err =
+        rd->rd_kafka_metadata(client, topic == NULL, handle, &metadata, RDKAFKA_TIMEOUT_MS);
     if (handle != NULL) {
         rd->rd_kafka_topic_destroy(handle);
     }
@@ -117,8 +130,9 @@ const struct rd_kafka_metadata *rdkafka_metadata(const struct rdkafka *rd, rd_ka
         rd->rd_kafka_metadata_destroy(metadata);
     }
     char what[320];
-    snprintf(what, sizeof what, "cannot read the metadata of %s%s%s", topic == NULL ? "the broker" : "topic \"",
-             topic == NULL ? "" : topic, topic == NULL ? "" : "\"");
+    snprintf(what, sizeof what, "cannot read the metadata of %s%s%s",
+             topic == NULL ? "the broker" : "topic \"", topic == NULL ? "" : topic,
+             topic == NULL ? "" : "\"");
     *code = rdkafka_failed(rd, args, what, err);
     return NULL;
 }

@@ -1,5 +1,5 @@
-/* librdkafka, loaded at first use (rdkafka.c): the broker process never pays for it. Functions are called through the table:
-   rd->rd_kafka_new(...). */
+/* librdkafka, loaded at first use (rdkafka.c): the broker process never pays for it. Functions are
+   called through the table: rd->rd_kafka_new(...). */
 #pragma once
 
 #include <librdkafka/rdkafka.h>
@@ -15,18 +15,25 @@ struct rdkafka {
 const struct rdkafka *rdkafka_load(void);
 
 /* Called for every record of a producer, in rd_kafka_poll and rd_kafka_flush. */
-typedef void (*rdkafka_delivered)(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque);
+typedef void (*rdkafka_delivered)(rd_kafka_t *client, const rd_kafka_message_t *message,
+                                  void *opaque);
 
-/* A client of args->brokers; settings are pairs of key and value, closed by NULL. NULL: told why. */
-rd_kafka_t *rdkafka_client_with(const struct rdkafka *rd, rd_kafka_type_t type, const struct cli_args *args,
-                                rdkafka_delivered delivered, void *opaque, ...) __attribute__((sentinel));
-#define rdkafka_client(rd, type, args, ...) rdkafka_client_with(rd, type, args, NULL, NULL, __VA_ARGS__)
+/* A client of args->brokers; settings are pairs of key and value, closed by NULL. NULL: told
+   why. */
+rd_kafka_t *rdkafka_client_with(const struct rdkafka *rd, rd_kafka_type_t type,
+                                const struct cli_args *args, rdkafka_delivered delivered,
+                                void *opaque, ...) __attribute__((sentinel));
+#define rdkafka_client(rd, type, args, ...) \
+    rdkafka_client_with(rd, type, args, NULL, NULL, __VA_ARGS__)
 
 /* Says in three lines why a call failed, and returns the exit code that goes with it. */
-int rdkafka_failed(const struct rdkafka *rd, const struct cli_args *args, const char *what, rd_kafka_resp_err_t err);
+int rdkafka_failed(const struct rdkafka *rd, const struct cli_args *args, const char *what,
+                   rd_kafka_resp_err_t err);
 
-/* Metadata of one topic (or all: NULL); NULL: told why, *code is the exit code. Give it back with rd_kafka_metadata_destroy. */
-const struct rd_kafka_metadata *rdkafka_metadata(const struct rdkafka *rd, rd_kafka_t *client, const struct cli_args *args,
-                                                 const char *topic, int *code);
+/* Metadata of one topic (or all: NULL); NULL: told why, *code is the exit code. Give it back with
+ * rd_kafka_metadata_destroy. */
+const struct rd_kafka_metadata *rdkafka_metadata(const struct rdkafka *rd, rd_kafka_t *client,
+                                                 const struct cli_args *args, const char *topic,
+                                                 int *code);
 
 enum { RDKAFKA_TIMEOUT_MS = 10000 };

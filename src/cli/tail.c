@@ -1,4 +1,5 @@
-/* odradek tail: prints records as they come, one value per line, by assignment (no group is made). */
+/* odradek tail: prints records as they come, one value per line, by assignment (no group is
+   made). */
 #include "cli/commands.h"
 #include "cli/rdkafka.h"
 
@@ -17,9 +18,9 @@ struct tail {
     i64 count_max;      /* -1: no end */
     bool until_end;
     bool keys;
-    i64 *ends;          /* where each partition ends now; -1: reached */
+    i64 *ends; /* where each partition ends now; -1: reached */
     int partition_count;
-    int open_count;     /* partitions that have not reached their end */
+    int open_count; /* partitions that have not reached their end */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -34,13 +35,15 @@ static void on_interrupt(int signal)
 static bool partition_open(struct tail *t, i32 partition, int *code)
 {
     i64 low, high;
-    rd_kafka_resp_err_t err =
-        t->rd->rd_kafka_query_watermark_offsets(t->client, t->topic, partition, &low, &high, RDKAFKA_TIMEOUT_MS);
+    rd_kafka_resp_err_t err = t->rd->rd_kafka_query_watermark_offsets(
+        t->client, t->topic, partition, &low, &high, RDKAFKA_TIMEOUT_MS);
     if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
         *code = rdkafka_failed(t->rd, t->args, "cannot read the offsets of a partition", err);
         return false;
     }
-    i64 start = t->from == RD_KAFKA_OFFSET_BEGINNING ? low : t->from == RD_KAFKA_OFFSET_END ? high : t->from;
+    i64 start = t->from == RD_KAFKA_OFFSET_BEGINNING ? low
+                : t->from == RD_KAFKA_OFFSET_END     ? high
+                                                     : t->from;
     t->ends[partition] = start < high ? high : -1;
     return start < high;
 }
@@ -48,19 +51,23 @@ static bool partition_open(struct tail *t, i32 partition, int *code)
 static int assign(struct tail *t)
 {
     int code;
-    const struct rd_kafka_metadata *m = rdkafka_metadata(t->rd, t->client, t->args, t->topic, &code);
+    const struct rd_kafka_metadata *m =
+        rdkafka_metadata(t->rd, t->client, t->args, t->topic, &code);
     if (m == NULL) {
         return code;
     }
     t->partition_count = m->topics[0].partition_cnt;
     t->rd->rd_kafka_metadata_destroy(m);
     if (t->only_partition >= t->partition_count) {
-        fprintf(stderr, "error: topic \"%s\" has no partition %d\nit has %d, from 0\nodradek topic info %s   shows them\n",
+        fprintf(stderr,
+                "error: topic \"%s\" has no partition %d\nit has %d, from 0\nodradek topic info %s "
+                "  shows them\n",
                 t->topic, t->only_partition, t->partition_count, t->topic);
         return CLI_NOT_FOUND;
     }
     t->ends = mem_alloc((size_t)t->partition_count * sizeof *t->ends);
-    rd_kafka_topic_partition_list_t *list = t->rd->rd_kafka_topic_partition_list_new(t->partition_count);
+    rd_kafka_topic_partition_list_t *list =
+        t->rd->rd_kafka_topic_partition_list_new(t->partition_count);
     for (i32 p = 0; p < t->partition_count && code == CLI_OK; p++) {
         if (t->only_partition >= 0 && p != t->only_partition) {
             continue;
@@ -72,7 +79,9 @@ static int assign(struct tail *t)
     }
     if (code == CLI_OK) {
         rd_kafka_resp_err_t err = t->rd->rd_kafka_assign(t->client, list);
-        code = err == RD_KAFKA_RESP_ERR_NO_ERROR ? CLI_OK : rdkafka_failed(t->rd, t->args, "cannot read the topic", err);
+        code = err == RD_KAFKA_RESP_ERR_NO_ERROR
+                   ? CLI_OK
+                   : rdkafka_failed(t->rd, t->args, "cannot read the topic", err);
     }
     t->rd->rd_kafka_topic_partition_list_destroy(list);
     return code;
@@ -90,7 +99,8 @@ static void print_record(const struct tail *t, const rd_kafka_message_t *m)
 
 static bool wants_more(const struct tail *t, i64 printed)
 {
-    return !interrupted && (t->count_max < 0 || printed < t->count_max) && (!t->until_end || t->open_count > 0);
+    return !interrupted && (t->count_max < 0 || printed < t->count_max) &&
+           (!t->until_end || t->open_count > 0);
 }
 
 static int poll_records(struct tail *t)
@@ -106,11 +116,13 @@ static int poll_records(struct tail *t)
         if (m->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
             print_record(t, m);
             printed++;
-            if (t->until_end && t->ends[m->partition] >= 0 && m->offset + 1 >= t->ends[m->partition]) {
+            if (t->until_end && t->ends[m->partition] >= 0 &&
+                m->offset + 1 >= t->ends[m->partition]) {
                 t->ends[m->partition] = -1;
                 t->open_count--;
             }
-        } else if (m->err != RD_KAFKA_RESP_ERR__TRANSPORT && m->err != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+        } else if (m->err != RD_KAFKA_RESP_ERR__TRANSPORT &&
+                   m->err != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
             code = rdkafka_failed(t->rd, t->args, "cannot read the topic", m->err);
         }
         t->rd->rd_kafka_message_destroy(m);
@@ -160,7 +172,9 @@ static bool parse_options(struct tail *t)
 int command_tail(const struct cli_args *a)
 {
     if (a->operand_count != 1) {
-        fprintf(stderr, "error: odradek tail needs the name of one topic\n`odradek tail --help` explains it\n");
+        fprintf(
+            stderr,
+            "error: odradek tail needs the name of one topic\n`odradek tail --help` explains it\n");
         return CLI_USAGE;
     }
     struct tail t = {.args = a, .topic = a->operands[0], .only_partition = -1, .count_max = -1};
@@ -173,9 +187,9 @@ int command_tail(const struct cli_args *a)
     if (t.rd == NULL) {
         return CLI_FAILED;
     }
-    t.client = rdkafka_client(t.rd, RD_KAFKA_CONSUMER, a, "group.id", "odradek-tail", "enable.auto.commit", "false",
-                              "allow.auto.create.topics", "false", "auto.offset.reset", "earliest", "fetch.wait.max.ms", "100",
-                              NULL);
+    t.client = rdkafka_client(t.rd, RD_KAFKA_CONSUMER, a, "group.id", "odradek-tail",
+                              "enable.auto.commit", "false", "allow.auto.create.topics", "false",
+                              "auto.offset.reset", "earliest", "fetch.wait.max.ms", "100", NULL);
     if (t.client == NULL) {
         return CLI_FAILED;
     }

@@ -12,14 +12,17 @@ static int need_names(const struct cli_args *a, const char *command)
     if (a->operand_count > 0) {
         return CLI_OK;
     }
-    fprintf(stderr, "error: odradek %s needs the name of a topic\n`odradek %s --help` explains it\n", command, command);
+    fprintf(stderr,
+            "error: odradek %s needs the name of a topic\n`odradek %s --help` explains it\n",
+            command, command);
     return CLI_USAGE;
 }
 
 /* A client to ask with; asking for a topic must not create it. */
 static rd_kafka_t *asking_client(const struct rdkafka *rd, const struct cli_args *a)
 {
-    return rdkafka_client(rd, RD_KAFKA_CONSUMER, a, "allow.auto.create.topics", "false", "group.id", "odradek-cli", NULL);
+    return rdkafka_client(rd, RD_KAFKA_CONSUMER, a, "allow.auto.create.topics", "false", "group.id",
+                          "odradek-cli", NULL);
 }
 
 int command_topic_ls(const struct cli_args *a)
@@ -44,7 +47,8 @@ int command_topic_ls(const struct cli_args *a)
     return code;
 }
 
-static int print_topic(const struct rdkafka *rd, rd_kafka_t *client, const struct cli_args *a, const char *topic)
+static int print_topic(const struct rdkafka *rd, rd_kafka_t *client, const struct cli_args *a,
+                       const char *topic)
 {
     int code;
     const struct rd_kafka_metadata *m = rdkafka_metadata(rd, client, a, topic, &code);
@@ -52,17 +56,18 @@ static int print_topic(const struct rdkafka *rd, rd_kafka_t *client, const struc
         return code;
     }
     const struct rd_kafka_metadata_topic *t = &m->topics[0];
-    printf("TOPIC %s  %d partition%s\n%-10s %-8s %-14s %s\n", t->topic, t->partition_cnt, t->partition_cnt == 1 ? "" : "s",
-           "PARTITION", "LEADER", "START", "END");
+    printf("TOPIC %s  %d partition%s\n%-10s %-8s %-14s %s\n", t->topic, t->partition_cnt,
+           t->partition_cnt == 1 ? "" : "s", "PARTITION", "LEADER", "START", "END");
     for (int i = 0; i < t->partition_cnt && code == CLI_OK; i++) {
         i64 low, high;
-        rd_kafka_resp_err_t err = rd->rd_kafka_query_watermark_offsets(client, topic, t->partitions[i].id, &low, &high,
-                                                                       RDKAFKA_TIMEOUT_MS);
+        rd_kafka_resp_err_t err = rd->rd_kafka_query_watermark_offsets(
+            client, topic, t->partitions[i].id, &low, &high, RDKAFKA_TIMEOUT_MS);
         if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
             code = rdkafka_failed(rd, a, "cannot read the offsets of a partition", err);
             break;
         }
-        printf("%-10d %-8d %-14lld %lld\n", t->partitions[i].id, t->partitions[i].leader, (long long)low, (long long)high);
+        printf("%-10d %-8d %-14lld %lld\n", t->partitions[i].id, t->partitions[i].leader,
+               (long long)low, (long long)high);
     }
     rd->rd_kafka_metadata_destroy(m);
     return code;
@@ -84,8 +89,9 @@ int command_topic_info(const struct cli_args *a)
 }
 
 /* The results of an admin call, one line per topic; the first failure's exit code. */
-static int report(const struct rdkafka *rd, const struct cli_args *a, const rd_kafka_topic_result_t **results, size_t count,
-                  const char *done, const char *failed)
+static int report(const struct rdkafka *rd, const struct cli_args *a,
+                  const rd_kafka_topic_result_t **results, size_t count, const char *done,
+                  const char *failed)
 {
     int code = CLI_OK;
     for (size_t i = 0; i < count; i++) {
@@ -97,7 +103,8 @@ static int report(const struct rdkafka *rd, const struct cli_args *a, const rd_k
         }
         char what[1024];
         const char *why = rd->rd_kafka_topic_result_error_string(results[i]);
-        snprintf(what, sizeof what, "%s topic \"%s\"%s%s", failed, name, why != NULL ? ": " : "", why != NULL ? why : "");
+        snprintf(what, sizeof what, "%s topic \"%s\"%s%s", failed, name, why != NULL ? ": " : "",
+                 why != NULL ? why : "");
         int one = rdkafka_failed(rd, a, what, err);
         code = code == CLI_OK ? one : code;
     }
@@ -118,11 +125,12 @@ static int usage(const char *option, const char *value, const char *wanted)
 }
 
 /* One topic to be made, with its configs. NULL: told why. */
-static rd_kafka_NewTopic_t *new_topic(const struct rdkafka *rd, const struct cli_args *a, const char *name, long partitions,
-                                      long factor)
+static rd_kafka_NewTopic_t *new_topic(const struct rdkafka *rd, const struct cli_args *a,
+                                      const char *name, long partitions, long factor)
 {
     char reason[512];
-    rd_kafka_NewTopic_t *t = rd->rd_kafka_NewTopic_new(name, (int)partitions, (int)factor, reason, sizeof reason);
+    rd_kafka_NewTopic_t *t =
+        rd->rd_kafka_NewTopic_new(name, (int)partitions, (int)factor, reason, sizeof reason);
     if (t == NULL) {
         fprintf(stderr, "error: %s\n", reason);
         return NULL;
@@ -136,8 +144,9 @@ static rd_kafka_NewTopic_t *new_topic(const struct rdkafka *rd, const struct cli
         if (equals != NULL) {
             *equals = 0;
         }
-        rd_kafka_resp_err_t err =
-            equals == NULL ? RD_KAFKA_RESP_ERR__INVALID_ARG : rd->rd_kafka_NewTopic_set_config(t, pair, equals + 1);
+        rd_kafka_resp_err_t err = equals == NULL
+                                      ? RD_KAFKA_RESP_ERR__INVALID_ARG
+                                      : rd->rd_kafka_NewTopic_set_config(t, pair, equals + 1);
         mem_free(pair);
         if (err != RD_KAFKA_RESP_ERR_NO_ERROR) {
             usage("config", a->values[i].value, "KEY=VALUE");
@@ -148,17 +157,20 @@ static rd_kafka_NewTopic_t *new_topic(const struct rdkafka *rd, const struct cli
     return t;
 }
 
-static int create_all(const struct rdkafka *rd, rd_kafka_t *client, const struct cli_args *a, long partitions, long factor)
+static int create_all(const struct rdkafka *rd, rd_kafka_t *client, const struct cli_args *a,
+                      long partitions, long factor)
 {
     rd_kafka_NewTopic_t **topics = mem_alloc(a->operand_count * sizeof(rd_kafka_NewTopic_t *));
     u32 count = 0;
-    while (count < a->operand_count && (topics[count] = new_topic(rd, a, a->operands[count], partitions, factor)) != NULL) {
+    while (count < a->operand_count &&
+           (topics[count] = new_topic(rd, a, a->operands[count], partitions, factor)) != NULL) {
         count++;
     }
     int code = CLI_USAGE;
     if (count == a->operand_count) {
         char reason[256];
-        rd_kafka_AdminOptions_t *options = rd->rd_kafka_AdminOptions_new(client, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+        rd_kafka_AdminOptions_t *options =
+            rd->rd_kafka_AdminOptions_new(client, RD_KAFKA_ADMIN_OP_CREATETOPICS);
         bool dry = cli_flag(a, "dry-run");
         rd->rd_kafka_AdminOptions_set_validate_only(options, dry, reason, sizeof reason);
         rd_kafka_queue_t *queue = rd->rd_kafka_queue_new(client);
@@ -166,11 +178,12 @@ static int create_all(const struct rdkafka *rd, rd_kafka_t *client, const struct
         rd_kafka_event_t *event = rd->rd_kafka_queue_poll(queue, RDKAFKA_TIMEOUT_MS);
         if (event == NULL || rd->rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) {
             code = rdkafka_failed(rd, a, "cannot create topics",
-                                  event == NULL ? RD_KAFKA_RESP_ERR__TIMED_OUT : rd->rd_kafka_event_error(event));
+                                  event == NULL ? RD_KAFKA_RESP_ERR__TIMED_OUT
+                                                : rd->rd_kafka_event_error(event));
         } else {
             size_t n;
-            const rd_kafka_topic_result_t **results =
-                rd->rd_kafka_CreateTopics_result_topics(rd->rd_kafka_event_CreateTopics_result(event), &n);
+            const rd_kafka_topic_result_t **results = rd->rd_kafka_CreateTopics_result_topics(
+                rd->rd_kafka_event_CreateTopics_result(event), &n);
             code = report(rd, a, results, n, dry ? "would create" : "created", "cannot create");
         }
         if (event != NULL) {
@@ -219,8 +232,11 @@ static bool confirmed(const struct cli_args *a, const char *topic)
         return true;
     }
     if (!isatty(STDIN_FILENO)) {
-        fprintf(stderr, "error: topic \"%s\" was not deleted: nobody can confirm it\nstandard input is not a terminal\n"
-                        "say --yes to delete without being asked\n", topic);
+        fprintf(stderr,
+                "error: topic \"%s\" was not deleted: nobody can confirm it\nstandard input is not "
+                "a terminal\n"
+                "say --yes to delete without being asked\n",
+                topic);
         return false;
     }
     printf("This deletes topic %s and all its records. Type its name to go on: ", topic);
@@ -253,7 +269,8 @@ int command_topic_rm(const struct cli_args *a)
     if (client == NULL) {
         return CLI_FAILED;
     }
-    rd_kafka_DeleteTopic_t **topics = mem_alloc(a->operand_count * sizeof(rd_kafka_DeleteTopic_t *));
+    rd_kafka_DeleteTopic_t **topics =
+        mem_alloc(a->operand_count * sizeof(rd_kafka_DeleteTopic_t *));
     for (u32 i = 0; i < a->operand_count; i++) {
         topics[i] = rd->rd_kafka_DeleteTopic_new(a->operands[i]);
     }
@@ -262,11 +279,12 @@ int command_topic_rm(const struct cli_args *a)
     rd_kafka_event_t *event = rd->rd_kafka_queue_poll(queue, RDKAFKA_TIMEOUT_MS);
     if (event == NULL || rd->rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR) {
         code = rdkafka_failed(rd, a, "cannot delete topics",
-                              event == NULL ? RD_KAFKA_RESP_ERR__TIMED_OUT : rd->rd_kafka_event_error(event));
+                              event == NULL ? RD_KAFKA_RESP_ERR__TIMED_OUT
+                                            : rd->rd_kafka_event_error(event));
     } else {
         size_t n;
-        const rd_kafka_topic_result_t **results =
-            rd->rd_kafka_DeleteTopics_result_topics(rd->rd_kafka_event_DeleteTopics_result(event), &n);
+        const rd_kafka_topic_result_t **results = rd->rd_kafka_DeleteTopics_result_topics(
+            rd->rd_kafka_event_DeleteTopics_result(event), &n);
         code = report(rd, a, results, n, "deleted", "cannot delete");
     }
     if (event != NULL) {
