@@ -1,8 +1,9 @@
-/* bench_log DIR [BATCH_BYTES PARTITIONS SECONDS HOT_MIB BURST]: what the log alone costs, on home_disk and the real io.
+/* bench_log DIR [BATCH_BYTES PARTITIONS SECONDS HOT_MIB BURST]: what the log alone costs, on
+   home_disk and the real io.
 
-   BURST batches are appended per turn, round robin over the partitions, for as long as there is room;
-   without room the loop waits like a stalled connection would. Printed: durable bytes per second, CPU
-   (all threads), durable writes and their size, batches per write, time from append to
+   BURST batches are appended per turn, round robin over the partitions, for as long as there is
+   room; without room the loop waits like a stalled connection would. Printed: durable bytes per
+   second, CPU (all threads), durable writes and their size, batches per write, time from append to
    durable. Batches are made once, with a good CRC; the log copies, sorts, seals and writes
    them, and nothing else happens in this process. */
 #include "io/io.h"
@@ -188,14 +189,15 @@ int main(int argc, char **argv)
     struct log_stats stats;
     log_stats(b.log, &stats);
     printf("%llu B x %u partitions, %s, burst %u: %.2f GB/s, %.3f cpu-s/GB, %.2f us cpu/append\n",
-           (unsigned long long)b.view.whole.len, b.partition_count, io_files_mode_name(b.io), b.burst,
-           gigabytes / elapsed, cpu / gigabytes, cpu * 1e6 / (double)appends);
-    printf("  %.0f writes/s of %.0f KiB, %.1f batches each; append to durable p50 %.0f p99 %.0f us; "
-           "index %.2f MiB in %llu runs\n",
-           (double)slots / elapsed,
-           (double)metric_slots[METRIC_wal_write_bytes_total] / (double)slots / 1024,
-           (double)appends / (double)slots, sample_us(&b, 0.5), sample_us(&b, 0.99),
-           (double)stats.index_bytes / (double)MIB, (unsigned long long)stats.index_entries);
+           (unsigned long long)b.view.whole.len, b.partition_count, io_files_mode_name(b.io),
+           b.burst, gigabytes / elapsed, cpu / gigabytes, cpu * 1e6 / (double)appends);
+    printf(
+        "  %.0f writes/s of %.0f KiB, %.1f batches each; append to durable p50 %.0f p99 %.0f us; "
+        "index %.2f MiB in %llu runs\n",
+        (double)slots / elapsed,
+        (double)metric_slots[METRIC_wal_write_bytes_total] / (double)slots / 1024,
+        (double)appends / (double)slots, sample_us(&b, 0.5), sample_us(&b, 0.99),
+        (double)stats.index_bytes / (double)MIB, (unsigned long long)stats.index_entries);
     /* In flight writes are abandoned with the process: the kernel still has our buffers. */
     return 0;
 }

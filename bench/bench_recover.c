@@ -1,5 +1,5 @@
-/* bench_recover DIR: how long a start takes over the WAL that bench_log left in DIR (wal 1, nonce 42),
-   from home_open to the last partition rebuilt. What a start costs besides is the broker's. */
+/* bench_recover DIR: how long a start takes over the WAL that bench_log left in DIR (wal 1, nonce
+   42), from home_open to the last partition rebuilt. What a start costs besides is the broker's. */
 #include "io/io.h"
 #include "log/log.h"
 
@@ -63,8 +63,8 @@ int main(int argc, char **argv)
     log_stats(log, &stats);
     printf("%llu slots, %llu partitions, %llu runs (%.1f MiB): open %.1f ms, recovery %.1f ms\n",
            (unsigned long long)length, (unsigned long long)stats.partitions,
-           (unsigned long long)stats.index_entries, (double)stats.index_bytes / (double)MIB, open_ms,
-           ms_since(start_ns) - open_ms);
+           (unsigned long long)stats.index_entries, (double)stats.index_bytes / (double)MIB,
+           open_ms, ms_since(start_ns) - open_ms);
     log_destroy(log);
     home_destroy(home);
     io_destroy(io);

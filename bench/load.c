@@ -1,18 +1,23 @@
-/* odradek-load: a Kafka-protocol load generator that costs little: batches are built once, requests are a header and the batch, answers
-   are read but for their error codes discarded. One thread, epoll.
+/* odradek-load: a Kafka-protocol load generator that costs little: batches are built once, requests
+   are a header and the batch, answers are read but for their error codes discarded. One thread,
+   epoll.
 
-     odradek-load produce ADDRESS --topic T --partitions P --batch BYTES [--per-request N] [--connections C] [--depth D]
-                          [--seconds S] [--warmup S] [--rate MB/s] [--acks -1] [--record BYTES] [--pid BROKER]
-     odradek-load fetch   ADDRESS --topic T --partitions P --bytes MAX [--connections C] [--seconds S] [--from start|end] [--pid BROKER]
+     odradek-load produce ADDRESS --topic T --partitions P --batch BYTES [--per-request N]
+   [--connections C] [--depth D]
+                          [--seconds S] [--warmup S] [--rate MB/s] [--acks -1] [--record BYTES]
+   [--pid BROKER] odradek-load fetch   ADDRESS --topic T --partitions P --bytes MAX [--connections
+   C] [--seconds S] [--from start|end] [--pid BROKER]
 
-   produce, closed loop (no --rate): every connection keeps D requests in flight. Open loop: requests are due at fixed times and
-   latency counts from the due time, so a stall is paid by everyone who had to wait (no coordinated omission); lateness of the
-   generator itself is reported, and a run in which it is above a tenth of the p99, or in which the generator used more than
-   85 % of its core, says VOID.
+   produce, closed loop (no --rate): every connection keeps D requests in flight. Open loop:
+   requests are due at fixed times and latency counts from the due time, so a stall is paid by
+   everyone who had to wait (no coordinated omission); lateness of the generator itself is reported,
+   and a run in which it is above a tenth of the p99, or in which the generator used more than 85 %
+   of its core, says VOID.
    --pid: CPU of that process from /proc over the measured seconds, as cpu-s per GB.
    Prints one line of key=value pairs.
 
-   A request carries --per-request partitions, one batch each. Requests are Produce v7 and Fetch v11. */
+   A request carries --per-request partitions, one batch each. Requests are Produce v7 and Fetch
+   v11. */
 #include "wire/wire.h"
 
 #include <arpa/inet.h>
@@ -30,7 +35,7 @@
 enum { CONNECTIONS_MAX = 16384, DEPTH_MAX = 1024, TOPIC_MAX = 200 };
 #define SECOND 1000000000ull
 
-/* ---- options and numbers -------------------------------------------------------------------------------- */
+/* ---- options and numbers --------------------------------------------------------------------- */
 
 static struct {
     bool fetch;
@@ -42,8 +47,17 @@ static struct {
     int acks;
     int pid;
     bool from_end;
-} o = {.topic = "load", .partitions = 1, .batch_bytes = 65536, .per_request = 1, .connections = 8, .depth = 5, .record_bytes = 1024,
-       .fetch_bytes = 1 << 20, .seconds = 10, .warmup = 1, .acks = -1};
+} o = {.topic = "load",
+       .partitions = 1,
+       .batch_bytes = 65536,
+       .per_request = 1,
+       .connections = 8,
+       .depth = 5,
+       .record_bytes = 1024,
+       .fetch_bytes = 1 << 20,
+       .seconds = 10,
+       .warmup = 1,
+       .acks = -1};
 
 static u64 now_ns(void)
 {
@@ -93,7 +107,8 @@ static f64 cpu_seconds(int pid)
     text[n] = 0;
     const char *at = strrchr(text, ')');
     unsigned long user = 0, system = 0;
-    if (at == NULL || sscanf(at + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2) {
+    if (at == NULL || sscanf(at + 2, "%*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
+                             &system) != 2) {
         return 0;
     }
     return (f64)(user + system) / (f64)sysconf(_SC_CLK_TCK);
@@ -103,7 +118,8 @@ static f64 own_cpu_seconds(void)
 {
     struct rusage r;
     getrusage(RUSAGE_SELF, &r);
-    return (f64)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) + (f64)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e6;
+    return (f64)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) +
+           (f64)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) / 1e6;
 }
 
 static _Noreturn void die(const char *what)
@@ -112,7 +128,7 @@ static _Noreturn void die(const char *what)
     exit(1);
 }
 
-/* ---- requests ------------------------------------------------------------------------------------------ */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 /* Everything of a request but its partition numbers, built once; they are patched in place. */
 static u8 *request;
@@ -133,7 +149,8 @@ static void build_produce(void)
     clock_gettime(CLOCK_REALTIME, &t);
     u32 records = MAX(1u, o.batch_bytes / o.record_bytes);
     for (u32 i = 0; i < records; i++) {
-        if (batch_builder_add(&b, (i64)t.tv_sec * 1000, (struct slice){0}, slice_of(value, o.record_bytes), NULL, 0) != OK) {
+        if (batch_builder_add(&b, (i64)t.tv_sec * 1000, (struct slice){0},
+                              slice_of(value, o.record_bytes), NULL, 0) != OK) {
             die("batch");
         }
     }
@@ -170,7 +187,7 @@ static void build_produce(void)
     mem_free(value);
 }
 
-/* ---- connections ----------------------------------------------------------------------------------------- */
+/* ---- connections ----------------------------------------------------------------------------- */
 
 struct connection {
     int fd;
@@ -218,7 +235,8 @@ static void want(struct connection *c, bool out)
 static void push(struct connection *c)
 {
     while (c->out_at < c->out_len) {
-        ssize_t n = send(c->fd, c->out + c->out_at, c->out_len - c->out_at, MSG_DONTWAIT | MSG_NOSIGNAL);
+        ssize_t n =
+            send(c->fd, c->out + c->out_at, c->out_len - c->out_at, MSG_DONTWAIT | MSG_NOSIGNAL);
         if (n < 0 && errno == EAGAIN) {
             want(c, true);
             return;
@@ -280,9 +298,10 @@ static void start_fetch(struct connection *c, u32 index)
     push(c);
 }
 
-/* ---- answers --------------------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
-/* Produce v7: correlation, 1 topic, name, partitions: index, error, ... : the first error is looked at. */
+/* Produce v7: correlation, 1 topic, name, partitions: index, error, ... : the first error is looked
+ * at. */
 static void check_produce(const struct connection *c)
 {
     size_t at = 4 + 4 + 2 + strlen(o.topic) + 4 + 4;
@@ -310,13 +329,15 @@ static void answered(struct connection *c, u64 bytes)
     }
 }
 
-/* Fetch answers are walked for the offset of their last batch; a buffer of the size of an answer is used again and again. */
+/* Fetch answers are walked for the offset of their last batch; a buffer of the size of an answer is
+   used again and again. */
 static u8 *fetch_buffer;
 static size_t fetch_cap;
 
 static void fetch_done(struct connection *c, u64 length)
 {
-    size_t at = 4 + 4 + 4 + 2 + strlen(o.topic) + 4; /* correlation, throttle, topics, name, partitions */
+    size_t at =
+        4 + 4 + 4 + 2 + strlen(o.topic) + 4; /* correlation, throttle, topics, name, partitions */
     i16 code = (i16)load_be16(fetch_buffer + at + 4);
     at += 4 + 2 + 8 + 8;
     i32 aborted = (i32)load_be32(fetch_buffer + at);
@@ -332,7 +353,8 @@ static void fetch_done(struct connection *c, u64 length)
         if (p + size > end) {
             break;
         }
-        c->offsets[c->next_partition] = (i64)(load_be64(p) + load_be32(p + BATCH_AT_LAST_OFFSET_DELTA) + 1);
+        c->offsets[c->next_partition] =
+            (i64)(load_be64(p) + load_be32(p + BATCH_AT_LAST_OFFSET_DELTA) + 1);
         p += size;
     }
     answered(c, bytes);
@@ -397,13 +419,14 @@ static void pull(struct connection *c, u32 index)
     }
 }
 
-/* ---- the run ---------------------------------------------------------------------------------------------- */
+/* ---- the run --------------------------------------------------------------------------------- */
 
 static u64 open_loop_next; /* when the next request is due */
 static u64 open_loop_step;
 static u32 open_loop_turn;
 
-/* Starts what is due. A request whose connection is still busy with another starts late, and counts so. */
+/* Starts what is due. A request whose connection is still busy with another starts late, and counts
+   so. */
 static void start_due(u64 now)
 {
     while (open_loop_next <= now) {
@@ -483,21 +506,23 @@ static void report(f64 seconds, f64 broker_cpu, f64 own_cpu)
     f64 late = histogram_us(&lateness, 0.99);
     bool is_void = own_cpu / seconds > 0.85 && o.rate_mb > 0;
     is_void = is_void || (o.rate_mb > 0 && late > p99 / 10);
-    printf("MB/s=%.1f requests/s=%.0f p50_us=%.0f p99_us=%.0f p999_us=%.0f max_us=%.0f", gb * 1000 / seconds,
-           (f64)acked_requests / seconds, histogram_us(&latency, 0.5), p99, histogram_us(&latency, 0.999),
-           histogram_us(&latency, 0.999999));
+    printf("MB/s=%.1f requests/s=%.0f p50_us=%.0f p99_us=%.0f p999_us=%.0f max_us=%.0f",
+           gb * 1000 / seconds, (f64)acked_requests / seconds, histogram_us(&latency, 0.5), p99,
+           histogram_us(&latency, 0.999), histogram_us(&latency, 0.999999));
     if (o.pid > 0) {
-        printf(" broker_cpu_s/GB=%.3f broker_cores=%.2f requests/cpu_s=%.0f", broker_cpu / gb, broker_cpu / seconds,
-               (f64)acked_requests / broker_cpu);
+        printf(" broker_cpu_s/GB=%.3f broker_cores=%.2f requests/cpu_s=%.0f", broker_cpu / gb,
+               broker_cpu / seconds, (f64)acked_requests / broker_cpu);
     }
-    printf(" own_cores=%.2f late_p99_us=%.0f errors=%llu%s\n", own_cpu / seconds, late, (unsigned long long)errors_seen,
-           is_void ? " VOID" : "");
+    printf(" own_cores=%.2f late_p99_us=%.0f errors=%llu%s\n", own_cpu / seconds, late,
+           (unsigned long long)errors_seen, is_void ? " VOID" : "");
 }
 
 static void parse(int argc, char **argv)
 {
     if (argc < 3) {
-        fprintf(stderr, "usage: odradek-load produce|fetch HOST:PORT [options], see the top of bench/load.c\n");
+        fprintf(
+            stderr,
+            "usage: odradek-load produce|fetch HOST:PORT [options], see the top of bench/load.c\n");
         exit(2);
     }
     o.fetch = strcmp(argv[1], "fetch") == 0;
