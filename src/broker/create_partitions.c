@@ -1,6 +1,7 @@
 /* CreatePartitions (API key 37): raises the number of partitions of topics [ReplicationControlManager]. `count` is the new total. */
 #include "broker/change.h"
 #include "broker/conn.h"
+#include "broker/repeats.h"
 #include "broker/topics.h"
 
 #define PARTITIONS_MAX 100000
@@ -9,6 +10,7 @@ struct create_partitions {
     struct change change;
     struct request *r;
     struct create_partitions_response response;
+    u8 *repeats; /* of the topics' names */
 };
 
 static void refuse(struct create_partitions_response_topic_result *row, i16 kerr, const char *message)
@@ -43,11 +45,9 @@ static void raise_one(struct create_partitions *c, const struct create_partition
     const struct create_partitions_request_topic *in = &q->topics.items[index];
     struct create_partitions_response_topic_result *row = &c->response.results.items[index];
     row->name = in->name;
-    for (u32 i = 0; i < q->topics.count; i++) {
-        if (i != index && slice_eq(q->topics.items[i].name, in->name)) {
-            refuse(row, KERR_INVALID_REQUEST, "Duplicate topic name.");
-            return;
-        }
+    if (c->repeats[index] != REPEAT_NONE) {
+        refuse(row, KERR_INVALID_REQUEST, "Duplicate topic name.");
+        return;
     }
     i16 kerr;
     const struct meta_topic *t = request_topic(r, in->name, (struct uuid){{0}}, false, &kerr);
@@ -103,6 +103,7 @@ void handle_create_partitions(struct request *r)
     wire_init(&create_partitions_response_struct, &c->response);
     c->response.results.items = wire_new(&create_partitions_response_topic_result_struct, &r->arena, count);
     c->response.results.count = count;
+    c->repeats = REPEATS_OF_NAMES(&r->arena, q->topics, name);
     if (!change_init(&c->change, r, count) || r->arena.exhausted) {
         request_fail(r);
         return;

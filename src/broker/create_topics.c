@@ -2,6 +2,7 @@
    the topics are durable, and a Produce to them succeeds from then on. [ReplicationControlManager] */
 #include "broker/change.h"
 #include "broker/conn.h"
+#include "broker/repeats.h"
 #include "broker/topics.h"
 
 enum { CONFIGS_FROM = 5, DEFAULTS_FROM = 4 };
@@ -12,6 +13,7 @@ struct create_topics {
     const struct create_topics_request *q;
     struct create_topics_response response;
     struct topic_draft *drafts;
+    u8 *repeats; /* of the topics' names */
 };
 
 static void refuse(struct topic_draft *d, i16 kerr, const char *message)
@@ -122,22 +124,13 @@ static void check_configs(struct request *r, const struct create_topics_request_
     d->config_count = count;
 }
 
-static u32 name_count(const struct create_topics_request *q, struct slice name)
-{
-    u32 count = 0;
-    for (u32 i = 0; i < q->topics.count; i++) {
-        count += slice_eq(q->topics.items[i].name, name);
-    }
-    return count;
-}
-
 static void draft(struct create_topics *c, u32 index)
 {
     struct request *r = c->r;
     const struct create_topics_request_creatable_topic *t = &c->q->topics.items[index];
     struct topic_draft *d = &c->drafts[index];
     d->name = t->name;
-    if (name_count(c->q, t->name) > 1) {
+    if (c->repeats[index] != REPEAT_NONE) {
         refuse(d, KERR_INVALID_REQUEST, "Duplicate topic name.");
         return;
     }
@@ -245,6 +238,7 @@ void handle_create_topics(struct request *r)
     c->drafts = arena_array(&r->arena, count, sizeof *c->drafts);
     c->response.topics.items = wire_new(&create_topics_response_creatable_topic_result_struct, &r->arena, count);
     c->response.topics.count = count;
+    c->repeats = REPEATS_OF_NAMES(&r->arena, q->topics, name);
     if (!change_init(&c->change, r, count) || r->arena.exhausted) {
         request_fail(r);
         return;

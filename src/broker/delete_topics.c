@@ -9,22 +9,13 @@ struct delete_topics {
     struct change change;
     struct request *r;
     struct delete_topics_response response;
+    bool *named; /* by index of the topic: a row before named it */
 };
 
 static void refuse(struct delete_topics_response_deletable_topic_result *row, i16 kerr, const char *message)
 {
     row->error_code = kerr;
     row->error_message = slice_cstr(message);
-}
-
-static bool is_repeated(const struct delete_topics *d, const struct meta_topic *t)
-{
-    for (u32 i = 0; i < d->change.count; i++) {
-        if (uuid_eq(d->change.commands[i].delete_topic.id, t->id)) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static void delete_one(struct delete_topics *d, u32 index, struct slice name, struct uuid id)
@@ -49,10 +40,11 @@ static void delete_one(struct delete_topics *d, u32 index, struct slice name, st
         refuse(row, KERR_TOPIC_DELETION_DISABLED, "Topic deletion is disabled (delete.topic.enable=false).");
         return;
     }
-    if (is_repeated(d, t)) {
+    if (d->named[t->index]) {
         refuse(row, KERR_INVALID_REQUEST, "The request names this topic twice.");
         return;
     }
+    d->named[t->index] = true;
     row->name = arena_copy(&r->arena, t->name);
     row->topic_id = t->id;
     change_add(&d->change, META_DELETE_TOPIC, index)->delete_topic.id = t->id;
@@ -88,6 +80,7 @@ void handle_delete_topics(struct request *r)
     wire_init(&delete_topics_response_struct, &d->response);
     d->response.responses.items = wire_new(&delete_topics_response_deletable_topic_result_struct, &r->arena, count);
     d->response.responses.count = count;
+    d->named = arena_alloc(&r->arena, meta_topic_count(cluster_meta(r->broker->cluster)));
     if (!change_init(&d->change, r, count) || r->arena.exhausted) {
         request_fail(r);
         return;

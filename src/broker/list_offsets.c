@@ -4,6 +4,7 @@
    Partitions are answered one after the other. A look-up by time needs the records of one run: hot ones are walked at once,
    cold ones are loaded first and the request is parked meanwhile. */
 #include "broker/conn.h"
+#include "broker/repeats.h"
 
 enum list_offsets_special {
     LIST_LATEST = -1,
@@ -22,6 +23,7 @@ struct list_offsets {
     struct list_offsets_response response;
     u32 topic;
     u32 partition;
+    u8 *repeats; /* of the topic's partitions */
     struct log_load load;
     bool loading;
     u64 search_from; /* of the look-up under way */
@@ -143,16 +145,6 @@ static i16 special_min_version(i64 timestamp)
     }
 }
 
-static bool is_repeated(const struct list_offsets_request_topic *t, u32 index)
-{
-    for (u32 i = 0; i < t->partitions.count; i++) {
-        if (i != index && t->partitions.items[i].partition_index == t->partitions.items[index].partition_index) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* true: the row is done. */
 static bool list_partition(struct list_offsets *l, const struct list_offsets_request_topic *t, u32 index,
                            struct list_offsets_response_partition *row)
@@ -167,7 +159,7 @@ static bool list_partition(struct list_offsets *l, const struct list_offsets_req
         row->error_code = KERR_UNKNOWN_TOPIC_OR_PARTITION;
         return true;
     }
-    if (is_repeated(t, index)) {
+    if (l->repeats[index] != REPEAT_NONE) {
         row->error_code = KERR_INVALID_REQUEST;
         return true;
     }
@@ -204,8 +196,15 @@ static bool list_partition(struct list_offsets *l, const struct list_offsets_req
 /* Goes on with the next row until one has to wait, or all are done. */
 static void list_step(struct list_offsets *l)
 {
-    for (; l->topic < l->q->topics.count; l->topic++, l->partition = 0) {
+    for (; l->topic < l->q->topics.count; l->topic++, l->partition = 0, l->repeats = NULL) {
         const struct list_offsets_request_topic *t = &l->q->topics.items[l->topic];
+        if (l->repeats == NULL) {
+            l->repeats = REPEATS_OF_I32(&l->r->arena, t->partitions, partition_index);
+        }
+        if (l->repeats == NULL) {
+            request_fail(l->r);
+            return;
+        }
         for (; l->partition < t->partitions.count; l->partition++) {
             struct list_offsets_response_partition *row =
                 &l->response.topics.items[l->topic].partitions.items[l->partition];

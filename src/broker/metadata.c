@@ -7,6 +7,7 @@
    Version 0 has no way to say "none": an empty list means all. From 1 on null means all and empty means none. */
 #include "broker/change.h"
 #include "broker/conn.h"
+#include "broker/repeats.h"
 #include "broker/topics.h"
 
 enum { BY_ID_FROM = 12, AUTO_CREATE_FLAG_FROM = 4 };
@@ -146,21 +147,12 @@ static void create_outcome(struct change *change, u32 row, i16 kerr)
     }
 }
 
-static bool is_repeat(const struct metadata_request *q, u32 index)
-{
-    for (u32 i = 0; i < index; i++) {
-        if (slice_eq(q->topics.items[i].name, q->topics.items[index].name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* One command per missing topic with a good name. false: the arena is full. */
 static bool collect_missing(struct metadata *m)
 {
     struct request *r = m->r;
-    if (!change_init(&m->change, r, m->q->topics.count)) {
+    u8 *repeats = REPEATS_OF_NAMES(&r->arena, m->q->topics, name);
+    if (repeats == NULL || !change_init(&m->change, r, m->q->topics.count)) {
         return false;
     }
     for (u32 i = 0; i < m->q->topics.count; i++) {
@@ -174,7 +166,7 @@ static bool collect_missing(struct metadata *m)
             .replication_factor = (i16)config_i64(r->broker->config, CONFIG_default_replication_factor),
         };
         topic_draft_check(r, &draft);
-        if (draft.kerr != KERR_NONE || is_repeat(m->q, i)) {
+        if (draft.kerr != KERR_NONE || repeats[i] == REPEAT_LATER) {
             continue;
         }
         struct meta_command *c = change_add(&m->change, META_CREATE_TOPIC, i);

@@ -334,11 +334,15 @@ static bool client_drain(struct client *c)
 {
     bool any = false;
     while (!c->ended) {
-        if (c->cap - c->len < 64 * KIB) {
+        if (c->start > 0 && c->len < 64 * KIB) {
+            memmove(c->buffer, c->buffer + c->start, c->len);
+            c->start = 0;
+        }
+        if (c->cap - c->start - c->len < 64 * KIB) {
             c->cap = MAX(c->cap * 2, (size_t)(256 * KIB));
             c->buffer = mem_resize(c->buffer, c->cap);
         }
-        ssize_t n = recv(c->fd, c->buffer + c->len, c->cap - c->len, 0);
+        ssize_t n = recv(c->fd, c->buffer + c->start + c->len, c->cap - c->start - c->len, 0);
         if (n < 0 && errno == EAGAIN) {
             break;
         }
@@ -403,12 +407,14 @@ i32 client_send_body(struct client *c, i16 key, i16 version, struct slice body)
 
 static size_t frame_len(const struct client *c)
 {
-    return c->len < 4 ? SIZE_MAX : 4 + (size_t)load_be32(c->buffer);
+    return c->len < 4 ? SIZE_MAX : 4 + (size_t)load_be32(c->buffer + c->start);
 }
 
 bool client_has_frame(struct client *c)
 {
-    client_drain(c);
+    if (c->len < 4 || c->len < frame_len(c)) {
+        client_drain(c);
+    }
     return c->len >= 4 && c->len >= frame_len(c);
 }
 
@@ -423,8 +429,8 @@ struct slice client_frame(struct client *c)
         harness_turn(c->h);
     }
     size_t len = frame_len(c);
-    struct slice frame = arena_copy(&c->h->arena, slice_of(c->buffer + 4, len - 4));
-    memmove(c->buffer, c->buffer + len, c->len - len);
+    struct slice frame = arena_copy(&c->h->arena, slice_of(c->buffer + c->start + 4, len - 4));
+    c->start += len;
     c->len -= len;
     return frame;
 }

@@ -56,7 +56,8 @@ struct client {
     struct harness *h;
     int fd;
     i32 next_correlation_id;
-    u8 *buffer; /* received and not yet taken */
+    u8 *buffer; /* received and not yet taken: [start, start + len) */
+    size_t start;
     size_t len;
     size_t cap;
     bool ended; /* the broker closed */
