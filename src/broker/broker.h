@@ -12,7 +12,7 @@ struct broker;
 
 struct broker_params {
     struct io *io;
-    const struct config *config; /* outlives the broker */
+    struct config *config;       /* outlives the broker, which puts dynamic values into it */
     const char *data_directory;
     const char *listen_host;
     u16 listen_port;             /* 0: any free */

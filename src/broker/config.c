@@ -18,8 +18,8 @@ const struct config_row config_rows[CONFIG_KEY_COUNT] = {
 };
 
 struct config_value {
-    char *text;  /* set statically; NULL: the default counts */
-    i64 number;  /* of the text in force, when the type is a number or boolean */
+    char *texts[CONFIG_LAYERS]; /* by layer, best first; NULL: not set there */
+    i64 number;                 /* of the text in force, when the type is a number or boolean */
 };
 /* A topic key's synonyms, looked up once. */
 enum { SYNONYMS_MAX = 4 };
@@ -271,9 +271,37 @@ struct config *config_create(void)
 void config_destroy(struct config *c)
 {
     for (u32 i = 0; i < CONFIG_KEY_COUNT; i++) {
-        mem_free(c->values[i].text);
+        for (u32 k = 0; k < CONFIG_LAYERS; k++) {
+            mem_free(c->values[i].texts[k]);
+        }
     }
     mem_free(c);
+}
+
+/* The first layer that has a value, else the default (which may be NULL). */
+static const char *text_in_force(const struct config *c, enum config_key key)
+{
+    for (u32 layer = 0; layer < CONFIG_LAYERS; layer++) {
+        if (c->values[key].texts[layer] != NULL) {
+            return c->values[key].texts[layer];
+        }
+    }
+    return config_rows[key].initial;
+}
+
+/* value.ptr NULL: the layer says nothing. */
+static void layer_set(struct config *c, enum config_key key, enum config_layer layer, struct slice value)
+{
+    struct config_value *v = &c->values[key];
+    mem_free(v->texts[layer]);
+    v->texts[layer] = value.ptr == NULL ? NULL : mem_strndup(value);
+    const char *text = text_in_force(c, key);
+    char ignored[256];
+    v->number = 0;
+    if (text != NULL && text[0] != 0) {
+        err_t e = value_check(&config_rows[key], slice_cstr(text), &v->number, ignored, sizeof ignored);
+        assert(e == OK);
+    }
 }
 
 err_t config_set(struct config *c, struct slice key, struct slice value, char *reason, size_t reason_bytes)
@@ -288,15 +316,40 @@ err_t config_set(struct config *c, struct slice key, struct slice value, char *r
     }
     i64 number;
     TRY(value_check(&config_rows[row], value, &number, reason, reason_bytes));
-    mem_free(c->values[row].text);
-    c->values[row].text = mem_strndup(value);
-    c->values[row].number = number;
+    layer_set(c, (enum config_key)row, CONFIG_LAYER_STATIC, value);
     return OK;
+}
+
+/* The dynamic layers are whatever the metadata state says now. A value it holds was checked when it went in. */
+void config_refresh(struct config *c, const struct meta *meta)
+{
+    static const char *const names[] = {[CONFIG_LAYER_BROKER] = CONFIG_BROKER_NAME, [CONFIG_LAYER_CLUSTER] = ""};
+    for (u32 layer = CONFIG_LAYER_BROKER; layer <= CONFIG_LAYER_CLUSTER; layer++) {
+        const struct meta_config *list;
+        u32 count = meta_configs(meta, CONFIG_RESOURCE_BROKER, slice_cstr(names[layer]), &list);
+        for (u32 i = 0; i < CONFIG_KEY_COUNT; i++) {
+            if (c->values[i].texts[layer] != NULL) {
+                layer_set(c, (enum config_key)i, (enum config_layer)layer, (struct slice){0});
+            }
+        }
+        for (u32 i = 0; i < count; i++) {
+            i32 row = config_row_find(CONFIG_SCOPE_BROKER, list[i].key);
+            if (row >= 0) {
+                layer_set(c, (enum config_key)row, (enum config_layer)layer, list[i].value);
+            }
+        }
+    }
+}
+
+struct slice config_layer_str(const struct config *c, enum config_key key, enum config_layer layer)
+{
+    const char *text = c->values[key].texts[layer];
+    return text == NULL ? (struct slice){0} : slice_cstr(text);
 }
 
 bool config_is_set(const struct config *c, enum config_key key)
 {
-    return c->values[key].text != NULL;
+    return text_in_force(c, key) != config_rows[key].initial;
 }
 
 i64 config_i64(const struct config *c, enum config_key key)
@@ -306,7 +359,7 @@ i64 config_i64(const struct config *c, enum config_key key)
 
 struct slice config_str(const struct config *c, enum config_key key)
 {
-    const char *text = c->values[key].text != NULL ? c->values[key].text : config_rows[key].initial;
+    const char *text = text_in_force(c, key);
     return text == NULL ? (struct slice){0} : slice_cstr(text);
 }
 
@@ -325,6 +378,29 @@ i16 topic_config_check(const struct config *c, struct slice key, struct slice va
     }
     i64 number;
     return value_check(&config_rows[row], value, &number, reason, reason_bytes) == OK ? KERR_NONE : KERR_INVALID_CONFIG;
+}
+
+i16 broker_config_check(struct slice key, struct slice value, bool cluster_default, char *reason, size_t reason_bytes)
+{
+    i32 row = config_row_find(CONFIG_SCOPE_BROKER, key);
+    if (row < 0) {
+        snprintf(reason, reason_bytes, "Unknown broker config name: %.*s", (int)MIN(key.len, (size_t)128),
+                 (const char *)key.ptr);
+        return KERR_INVALID_REQUEST;
+    }
+    if (config_rows[row].update == CONFIG_UPDATE_READ_ONLY) {
+        snprintf(reason, reason_bytes, "Cannot update these configs dynamically: %s", config_rows[row].key);
+        return KERR_INVALID_REQUEST;
+    }
+    if (cluster_default && config_rows[row].update == CONFIG_UPDATE_PER_BROKER) {
+        snprintf(reason, reason_bytes, "Cannot update these configs at default cluster level, broker id must be specified: %s",
+                 config_rows[row].key);
+        return KERR_INVALID_REQUEST;
+    }
+    i64 number;
+    return value.ptr == NULL || value_check(&config_rows[row], value, &number, reason, reason_bytes) == OK
+               ? KERR_NONE
+               : KERR_INVALID_REQUEST;
 }
 
 bool config_synonym_next(const char **at, struct slice *key, i64 *factor)
@@ -365,7 +441,7 @@ static struct topic_value topic_value(const struct config *c, const struct meta_
     const struct config_synonyms *synonyms = &c->synonyms[key];
     for (u32 i = 0; i < synonyms->count; i++) {
         enum config_key broker_key = (enum config_key)synonyms->keys[i];
-        if (c->values[broker_key].text != NULL) {
+        if (config_is_set(c, broker_key)) {
             v.text = config_str(c, broker_key);
             v.number = c->values[broker_key].number * synonyms->factors[i];
             return v;

@@ -24,8 +24,13 @@ void config_destroy(struct config *c);
    and, for an unknown key (ERR_NOT_FOUND), the nearest name. */
 MUST_USE err_t config_set(struct config *c, struct slice key, struct slice value, char *reason, size_t reason_bytes);
 
-/* Broker keys by row: CONFIG_message_max_bytes for "message.max.bytes" (dots and dashes become underscores). These read the static value
-   or default; dynamic broker configs come with the issue that alters them. Strings stay valid while c lives. */
+/* Dynamic broker values are whatever the metadata state says: call this at start and after every change of them. */
+void config_refresh(struct config *c, const struct meta *meta);
+/* May a dynamic broker config be set so (value.ptr NULL: removed)? KERR_NONE or INVALID_REQUEST with a reason. */
+MUST_USE i16 broker_config_check(struct slice key, struct slice value, bool cluster_default, char *reason, size_t reason_bytes);
+
+/* Broker keys by row: CONFIG_message_max_bytes for "message.max.bytes" (dots and dashes become underscores). These read the value
+   in force: this broker's dynamic, the cluster's dynamic, the static one, the default. Strings stay valid until the next change. */
 enum config_key {
 #define OPT(scope, ident, ...) CONFIG_##ident,
 #include "broker/config.def"
@@ -73,5 +78,6 @@ struct config_entry {
    arena is full. meta: for dynamic broker configs. */
 MUST_USE err_t config_describe_topic(const struct config *c, const struct meta *meta, const struct meta_config *own, u32 own_count,
                                      struct arena *arena, struct config_entry **entries, u32 *count);
+MUST_USE err_t config_describe_cluster(const struct config *c, struct arena *arena, struct config_entry **entries, u32 *count);
 MUST_USE err_t config_describe_broker(const struct config *c, const struct meta *meta, struct arena *arena,
                                       struct config_entry **entries, u32 *count);

@@ -1,13 +1,12 @@
 /* Configs as DescribeConfigs and CreateTopics show them: every key with its value, where the value comes from, and its synonyms, best
-   first, under the broker's names [kafka-semantics.md 9; ConfigHelper, KIP-226]. Dynamic broker configs come with the issue that
-   alters them: until then sources are topic, static and default. */
+   first, under the broker's names [kafka-semantics.md 9; ConfigHelper, KIP-226]. */
 #include "broker/config_rows.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SYNONYMS_MAX = 8 };
+enum { SYNONYMS_MAX = 16 };
 
 struct describing {
     const struct config *c;
@@ -40,6 +39,22 @@ static struct config_synonym *synonym_add(struct config_synonym *list, u32 *coun
     return &list[(*count)++];
 }
 
+/* Every layer that sets a broker key. */
+static void layers_add(struct describing *d, struct config_synonym *list, u32 *count, enum config_key key, i64 factor)
+{
+    static const enum config_source sources[CONFIG_LAYERS] = {
+        [CONFIG_LAYER_BROKER] = CONFIG_SOURCE_DYNAMIC_BROKER,
+        [CONFIG_LAYER_CLUSTER] = CONFIG_SOURCE_DYNAMIC_DEFAULT,
+        [CONFIG_LAYER_STATIC] = CONFIG_SOURCE_STATIC,
+    };
+    for (u32 layer = 0; layer < CONFIG_LAYERS; layer++) {
+        struct slice text = config_layer_str(d->c, key, (enum config_layer)layer);
+        if (text.ptr != NULL) {
+            synonym_add(list, count, slice_cstr(config_rows[key].key), scaled(d, text, factor), sources[layer]);
+        }
+    }
+}
+
 /* The values a key could take, best first; the first is the one in force. */
 static void describe_row(struct describing *d, enum config_key key, const struct meta_config *own, u32 own_count)
 {
@@ -56,8 +71,8 @@ static void describe_row(struct describing *d, enum config_key key, const struct
             synonym_add(list, &n, own[i].key, own[i].value, CONFIG_SOURCE_TOPIC);
         }
     }
-    if (row->scope == CONFIG_SCOPE_BROKER && config_is_set(d->c, key)) {
-        synonym_add(list, &n, slice_cstr(row->key), config_str(d->c, key), CONFIG_SOURCE_STATIC);
+    if (row->scope == CONFIG_SCOPE_BROKER) {
+        layers_add(d, list, &n, key, 1);
     }
     const char *at = row->synonyms;
     struct slice name;
@@ -65,10 +80,7 @@ static void describe_row(struct describing *d, enum config_key key, const struct
     const char *fallback_name = row->key;
     while (config_synonym_next(&at, &name, &factor)) {
         enum config_key broker_key = (enum config_key)config_row_find(CONFIG_SCOPE_BROKER, name);
-        if (config_is_set(d->c, broker_key)) {
-            synonym_add(list, &n, slice_cstr(config_rows[broker_key].key), scaled(d, config_str(d->c, broker_key), factor),
-                        CONFIG_SOURCE_STATIC);
-        }
+        layers_add(d, list, &n, broker_key, factor);
         if (config_rows[broker_key].initial != NULL) {
             fallback_name = config_rows[broker_key].key;
         }
@@ -127,6 +139,26 @@ err_t config_describe_topic(const struct config *c, const struct meta *meta, con
 {
     (void)meta;
     return describe_scope(c, CONFIG_SCOPE_TOPIC, own, own_count, arena, entries, count);
+}
+
+/* Only what is set dynamically for the whole cluster. */
+err_t config_describe_cluster(const struct config *c, struct arena *arena, struct config_entry **entries, u32 *count)
+{
+    struct config_entry *all;
+    u32 total;
+    TRY(describe_scope(c, CONFIG_SCOPE_BROKER, NULL, 0, arena, &all, &total));
+    *count = 0;
+    for (u32 i = 0; i < total; i++) {
+        i32 row = config_row_find(CONFIG_SCOPE_BROKER, all[i].name);
+        struct slice value = config_layer_str(c, (enum config_key)row, CONFIG_LAYER_CLUSTER);
+        if (value.ptr != NULL) {
+            all[*count] = all[i];
+            all[*count].value = all[i].sensitive ? (struct slice){0} : value;
+            all[(*count)++].source = CONFIG_SOURCE_DYNAMIC_DEFAULT;
+        }
+    }
+    *entries = all;
+    return OK;
 }
 
 err_t config_describe_broker(const struct config *c, const struct meta *meta, struct arena *arena,

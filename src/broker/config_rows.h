@@ -16,6 +16,11 @@ enum config_type { /* numbers of DescribeConfigs' ConfigType */
     CONFIG_TYPE_PASSWORD = 9,
 };
 enum config_update { CONFIG_UPDATE_READ_ONLY, CONFIG_UPDATE_PER_BROKER, CONFIG_UPDATE_CLUSTER_WIDE };
+/* Where a broker key may be set, best first. */
+enum config_layer { CONFIG_LAYER_BROKER, CONFIG_LAYER_CLUSTER, CONFIG_LAYER_STATIC, CONFIG_LAYERS };
+#define CONFIG_RESOURCE_BROKER 4
+#define CONFIG_BROKER_NAME "1" /* resource name of this broker: its id */
+
 enum config_status { CONFIG_WORKS, CONFIG_SHOWN, CONFIG_IGNORED };
 
 struct config_row {
@@ -37,6 +42,8 @@ extern const struct config_row config_rows[CONFIG_KEY_COUNT];
 const char *config_type_name(enum config_type type);
 i32 config_row_find(enum config_scope scope, struct slice key); /* -1: unknown */
 const char *config_nearest(enum config_scope scope, struct slice key); /* NULL: nothing like it */
+/* ptr NULL: not set there. */
+struct slice config_layer_str(const struct config *c, enum config_key key, enum config_layer layer);
 bool config_is_set(const struct config *c, enum config_key key);
 /* Walks "a b*60000": *at starts at the row's synonyms; false at the end. */
 bool config_synonym_next(const char **at, struct slice *key, i64 *factor);

@@ -107,8 +107,15 @@ static void describe_broker(struct describe_configs *d, const struct describe_co
                             struct describe_configs_response_result *out)
 {
     struct request *r = d->r;
+    struct config_entry *entries;
+    u32 count;
     if (q->resource_name.len == 0) {
-        return; /* the cluster's dynamic defaults: none are set */
+        if (config_describe_cluster(r->broker->config, &r->arena, &entries, &count) != OK) {
+            d->failed = true;
+        } else if (count > 0) {
+            fill_entries(d, q, entries, count, out);
+        }
+        return;
     }
     const char *self = arena_printf(&r->arena, "%d", BROKER_NODE_ID);
     if (self == NULL || !slice_eq_cstr(q->resource_name, self)) {
@@ -117,8 +124,6 @@ static void describe_broker(struct describe_configs *d, const struct describe_co
                             (int)MIN(q->resource_name.len, (size_t)64), (const char *)q->resource_name.ptr));
         return;
     }
-    struct config_entry *entries;
-    u32 count;
     if (config_describe_broker(r->broker->config, cluster_meta(r->broker->cluster), &r->arena, &entries, &count) != OK) {
         d->failed = true;
         return;

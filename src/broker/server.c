@@ -95,6 +95,7 @@ static err_t broker_start_storage(struct broker *b)
 err_t broker_start(struct broker *b)
 {
     TRY(broker_start_storage(b));
+    config_refresh(b->config, cluster_meta(b->cluster));
     b->fetch_sessions = fetch_sessions_create(b);
     b->conn_hook.run = conn_hook_run;
     io_hook_add(b->io, &b->conn_hook, IO_HOOK_CONN);

@@ -22,7 +22,7 @@ struct fetch_sessions;
 struct broker {
     struct broker_params params;
     struct io *io;
-    const struct config *config;
+    struct config *config;
     struct memory memory;
     struct home *home;
     struct log *log;

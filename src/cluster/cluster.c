@@ -53,6 +53,11 @@ struct uuid cluster_id(const struct cluster *c)
     return c->id;
 }
 
+u64 cluster_metadata_end(const struct cluster *c)
+{
+    return c->metalog.next_slot;
+}
+
 const struct meta *cluster_meta(const struct cluster *c)
 {
     return c->meta;

@@ -26,6 +26,9 @@ struct cluster_params {
     i32 node_id;
     u32 snapshot_every;                    /* slots between snapshots; 0 = 1024 */
     void (*fenced)(void *user, err_t why); /* a metadata write failed for good; may be NULL */
+    /* A topic is about to go, durably decided; may be NULL. Not called while the log is replayed.
+     */
+    void (*topic_deleted)(void *user, const struct meta_topic *topic);
     void *user;
 };
 MUST_USE struct cluster *cluster_create(const struct cluster_params *params);
@@ -37,6 +40,7 @@ MUST_USE err_t cluster_start(struct cluster *c);
 const char *cluster_reason(const struct cluster *c);
 struct uuid cluster_id(const struct cluster *c);
 const struct meta *cluster_meta(const struct cluster *c);
+u64 cluster_metadata_end(const struct cluster *c); /* slots of the metadata log so far */
 
 struct metalog_entry;
 struct metalog_append { /* zeroed before its first use */

@@ -237,6 +237,9 @@ static void entry_apply(struct cluster *c, const struct metalog_entry *entry,
             const struct meta_topic *t = meta_topic_by_id(c->meta, command.delete_topic.id);
             if (t != NULL) {
                 outcomes_forget_topic(outcomes, i, t);
+                if (c->params.topic_deleted != NULL) {
+                    c->params.topic_deleted(c->params.user, t);
+                }
             }
             delete_topic(c, &command, &outcomes[i]);
         } else {

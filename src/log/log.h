@@ -142,11 +142,10 @@ struct log_load {
     struct log_range range;
     const u8 *data; /* out: range.bytes bytes, until log_load_release */
     u32 bytes;
-    struct blob *blob;
-    struct log *log;
+    struct log *log; /* the log's, as everything below */
     u32 state;
     struct list_node node;
-    struct cold_read *cold;
+    struct window *window;
 };
 /* Waits its turn for a buffer when the cold pool is full; done() comes later, never inside. */
 void log_load(struct log *l, struct log_load *load);
