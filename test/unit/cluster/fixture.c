@@ -13,9 +13,9 @@ static struct {
     enum fault fault;
     u32 after;
     u64 writes;
-    err_t now_error; /* read by workers; set only while they rest */
+    u32 now_error; /* err_t; workers read it */
     u32 now_after;
-    err_t allocate_error;
+    u32 allocate_error;
     struct {
         struct io_op *op;
         io_done_fn done;
@@ -92,35 +92,38 @@ static void border_writev(struct io *io, struct io_op *op)
     }
 }
 
-static bool fails_now(void)
+/* Asked by workers too. */
+static err_t verb_error(void)
 {
-    if (border.now_error == OK) {
-        return false;
+    err_t e = (err_t)__atomic_load_n(&border.now_error, __ATOMIC_RELAXED);
+    if (e == OK) {
+        return OK;
     }
     if (__atomic_load_n(&border.now_after, __ATOMIC_RELAXED) == 0) {
-        return true;
+        return e;
     }
     __atomic_fetch_sub(&border.now_after, 1, __ATOMIC_RELAXED);
-    return false;
+    return OK;
 }
 
 static err_t border_write_now(struct io *io, struct io_file *f, const void *buf, size_t len,
                               u64 offset)
 {
-    return fails_now() ? border.now_error : border.real->file_write_now(io, f, buf, len, offset);
+    err_t e = verb_error();
+    return e != OK ? e : border.real->file_write_now(io, f, buf, len, offset);
 }
 
 static err_t border_sync_now(struct io *io, struct io_file *f)
 {
-    return fails_now() ? border.now_error : border.real->file_sync_now(io, f);
+    err_t e = verb_error();
+    return e != OK ? e : border.real->file_sync_now(io, f);
 }
 
 static err_t border_allocate(struct io *io, struct io_file *f, u64 bytes)
 {
-    if (border.allocate_error != OK) {
-        return border.allocate_error;
-    }
-    return fails_now() ? border.now_error : border.real->file_allocate(io, f, bytes);
+    err_t e = (err_t)__atomic_load_n(&border.allocate_error, __ATOMIC_RELAXED);
+    e = e != OK ? e : verb_error();
+    return e != OK ? e : border.real->file_allocate(io, f, bytes);
 }
 
 static void border_install(struct io *io)
@@ -143,13 +146,13 @@ void fault_set(enum fault fault, u32 after)
 
 void fault_now_set(err_t error, u32 after)
 {
-    border.now_error = error;
-    border.now_after = after;
+    __atomic_store_n(&border.now_after, after, __ATOMIC_RELAXED);
+    __atomic_store_n(&border.now_error, (u32)error, __ATOMIC_RELAXED);
 }
 
 void fault_allocate_set(err_t error)
 {
-    border.allocate_error = error;
+    __atomic_store_n(&border.allocate_error, (u32)error, __ATOMIC_RELAXED);
 }
 
 u64 durable_writes(void)
@@ -207,7 +210,7 @@ static void create_home(struct fixture *f)
     border_install(f->io);
     struct home_disk_params disk = {
         .directory = f->dir,
-        .extent_bytes = 4 * MIB,
+        .extent_bytes = 4 * MIB, /* the largest frame must fit */
         .quota = NULL,
     };
     f->home = home_disk_create(f->io, &disk);

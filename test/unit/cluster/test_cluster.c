@@ -3,7 +3,7 @@
    told to be durable, and of what was under way either all or nothing. */
 #include "fixture.h"
 
-enum { LIVES = 40, NAMES = 12 };
+enum { LIVES = 25, NAMES = 12 };
 
 static struct fixture f;
 
