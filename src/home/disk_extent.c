@@ -18,7 +18,6 @@ void disk_extents_init(struct home_disk *d)
 {
     map64_init(&d->wals);
     list_init(&d->idle);
-    list_init(&d->reads);
 }
 
 static void extent_close(struct home_disk *d, struct extent *e)
@@ -46,26 +45,13 @@ static void wal_files_destroy(struct home_disk *d, struct wal_files *files)
     mem_free(files);
 }
 
-/* Completions that come later find no home and are dropped. */
-static void read_forget(struct list *l)
-{
-    for (struct list_node *n = list_pop_front(l); n != NULL; n = list_pop_front(l)) {
-        CONTAINER_OF(n, struct home_read, node)->private_[0] = 0;
-    }
-}
-
 void disk_extents_fini(struct home_disk *d)
 {
-    read_forget(&d->reads);
     u32 cursor = 0;
     u64 wal;
     void *value;
     while (map64_next(&d->wals, &cursor, &wal, &value)) {
-        struct wal_files *files = value;
-        for (u32 i = 0; i < files->extent_count; i++) {
-            read_forget(&files->extents[i]->waiting);
-        }
-        wal_files_destroy(d, files);
+        wal_files_destroy(d, value);
     }
     map64_fini(&d->wals);
     assert(d->files_open == 0);

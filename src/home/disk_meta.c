@@ -101,9 +101,6 @@ static void copies_close(struct home_disk *d)
 
 void disk_meta_fini(struct home_disk *d)
 {
-    if (d->base.meta_writing != NULL) {
-        d->base.meta_writing->private_[0] = 0; /* its late completion is dropped */
-    }
     copies_close(d);
     frame_free(&d->meta.frame);
 }
@@ -505,9 +502,6 @@ static void copy_write(struct home_disk *d, u32 copy);
 static void copy_written(struct home_meta_write *w, u32 copy, i64 result)
 {
     struct home_disk *d = (struct home_disk *)(uintptr_t)w->private_[0];
-    if (d == NULL) {
-        return;
-    }
     if (result != (i64)d->meta.frame.bytes) {
         meta_fence(d, copy, result < 0 ? (err_t)-result : ERR_IO);
         frame_free(&d->meta.frame);

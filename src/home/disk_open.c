@@ -119,29 +119,40 @@ static err_t survey_make(struct home_disk *d, struct survey *out)
     return OK;
 }
 
-/* Makes path and the directories above it; what is new is made durable in its parent. */
+/* Makes path and the directories above it. */
 static err_t directory_make(struct io *io, char *path)
 {
     err_t e = io_mkdir(io, path);
-    if (e == ERR_EXISTS) {
-        return OK;
-    }
     char *slash = strrchr(path, '/');
-    bool has_parent = slash != NULL && slash != path;
-    if (e == ERR_NOT_FOUND && has_parent) {
+    if (e == ERR_NOT_FOUND && slash != NULL && slash != path) {
         *slash = '\0';
         e = directory_make(io, path);
         *slash = '/';
         TRY(e);
         e = io_mkdir(io, path);
     }
-    TRY(e);
-    if (!has_parent) {
-        return io_sync_dir(io, slash == path ? "/" : ".");
+    return e == ERR_EXISTS ? OK : e;
+}
+
+/* Makes durable that path is there, all the way up. Directories that this user may not open were
+   not made by it. */
+static err_t parents_sync(struct io *io, char *path)
+{
+    char *slash = strrchr(path, '/');
+    bool last = slash == NULL || slash == path;
+    if (slash != NULL && !last) {
+        *slash = '\0';
     }
-    *slash = '\0';
-    e = io_sync_dir(io, path);
-    *slash = '/';
+    err_t e = io_sync_dir(io, !last ? path : slash == NULL ? "." : "/");
+    if (e != ERR_IO && e != ERR_CANCELLED && e != ERR_NO_SPACE) {
+        e = OK;
+    }
+    if (e == OK && !last) {
+        e = parents_sync(io, path);
+    }
+    if (slash != NULL && !last) {
+        *slash = '/';
+    }
     return e;
 }
 
@@ -245,6 +256,19 @@ static err_t format_read(struct home_disk *d, struct uuid *cluster)
                          "touched; restore this "
                          "file from a backup (it never changes).",
                          path);
+    }
+    return OK;
+}
+
+/* What a start finds must outlive the next power cut: an earlier start may have failed just at this
+ * sync. */
+static err_t format_take(struct home_disk *d, struct uuid *cluster)
+{
+    TRY(format_read(d, cluster));
+    err_t e = io_sync_dir(d->base.io, d->directory);
+    if (e != OK) {
+        return home_fail(&d->base, e, "The data directory %s cannot be synced: %s.", d->directory,
+                         err_name(e));
     }
     return OK;
 }
@@ -410,6 +434,9 @@ static err_t directory_format(struct home_disk *d, struct uuid *cluster)
     id.bytes[0] |= 1; /* never the id that means "none" */
     err_t e = folders_make(d);
     if (e == OK) {
+        e = parents_sync(d->base.io, d->directory);
+    }
+    if (e == OK) {
         e = format_write(d, id);
     }
     if (e != OK) {
@@ -464,7 +491,7 @@ static err_t disk_open(struct home *h, struct uuid *cluster)
     TRY(lock_take(d));
     /* Again: another first start may have come between. */
     TRY(survey_make(d, &survey));
-    TRY(survey.format ? format_read(d, cluster) : directory_format(d, cluster));
+    TRY(survey.format ? format_take(d, cluster) : directory_format(d, cluster));
     TRY(medium_probe(d));
     return disk_extents_list(d);
 }
@@ -559,6 +586,5 @@ struct home *home_disk_create(struct io *io, const struct home_disk_params *para
     disk_extents_init(d);
     list_init(&d->jobs);
     list_init(&d->writer.queue);
-    list_init(&d->writer.inflight);
     return &d->base;
 }

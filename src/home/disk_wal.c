@@ -2,16 +2,15 @@
    home.c, on the loop.
 
    A write, happy path
-     1. every slot FRAME_INFLIGHT_MAX before it is durable, and it fits the current extent: it gets the next
-        position and goes to the disk at once
+     1. every slot FRAME_INFLIGHT_MAX before it is durable, and it fits the current extent: it gets
+   the next position and goes to the disk at once
      2. the disk says durable: done(OK)
-   Otherwise it waits in `queue`, with those behind it: for the old slot (that distance is what recovery
-   tells a torn tail from corruption by), or for the next extent.
-   After the first write an extent is kept ready ahead: a worker creates, locks and allocates it,
-   fills it with zeros (a written block is overwritten faster than a new one is first written), and
-   syncs it and its name. Filling takes bandwidth from the writes themselves, so it is left out
-   while extents are used up faster than FILL_PACE_NS, and broken off when a write waits for the
-   extent.
+   Otherwise it waits in `queue`, with those behind it: for the old slot (that distance is what
+   recovery tells a torn tail from corruption by), or for the next extent. After the first write an
+   extent is kept ready ahead: a worker creates, locks and allocates it, fills it with zeros (a
+   written block is overwritten faster than a new one is first written), and syncs it and its name.
+   Filling takes bandwidth from the writes themselves, so it is left out while extents are used up
+   faster than FILL_PACE_NS, and broken off when a write waits for the extent.
 
    How it fails: no room for another extent: everything in `queue` ends with ERR_NO_SPACE and may be
    tried again. Anything else: the home is fenced, every write ends with ERR_IO.
@@ -191,12 +190,8 @@ static void write_done(struct io_op *op, i64 result)
 {
     struct home_write *w = CONTAINER_OF(op, struct home_write, op);
     struct home *h = home_of_write(w);
-    if (h == NULL) {
-        return;
-    }
     struct home_disk *d = disk_of(h);
     struct extent *e = (struct extent *)(uintptr_t)w->private_[2];
-    list_remove(&w->node);
     disk_extent_unpin(d, e);
     if (result != (i64)w->bytes) {
         char path[DISK_PATH_MAX];
@@ -229,7 +224,6 @@ static void write_submit(struct home_disk *d, struct home_write *w)
     w->op.done = write_done;
     /* Writing does not change the frame; io_vec serves both directions. */
     w->vec = (struct io_vec){.data = (void *)(uintptr_t)w->frame, .len = w->bytes};
-    list_push_back(&writer->inflight, &w->node);
     io_file_writev(d->base.io, &w->op, e->file, &w->vec, 1, writer->position, true);
     writer->position += w->bytes;
 }
@@ -306,10 +300,6 @@ static void read_done(struct io_op *op, i64 result)
 {
     struct home_read *r = CONTAINER_OF(op, struct home_read, op);
     struct home *h = home_of_read(r);
-    if (h == NULL) {
-        return;
-    }
-    list_remove(&r->node);
     disk_extent_unpin(disk_of(h), (struct extent *)(uintptr_t)r->private_[2]);
     err_t e = OK;
     if (result < 0) {
@@ -337,7 +327,6 @@ static void read_submit(struct home_disk *d, struct extent *e, struct home_read 
     r->vec = (struct io_vec){.data = r->blob->data, .len = end - start};
     r->op.done = read_done;
     disk_extent_pin(e);
-    list_push_back(&d->reads, &r->node);
     io_file_readv(d->base.io, &r->op, e->file, &r->vec, 1, start);
 }
 
@@ -422,18 +411,9 @@ void disk_wal_read(struct home *h, struct home_read *r)
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-static void writes_forget(struct list *l)
-{
-    for (struct list_node *n = list_pop_front(l); n != NULL; n = list_pop_front(l)) {
-        CONTAINER_OF(n, struct home_write, node)->private_[0] = 0;
-    }
-}
-
 void disk_wal_fini(struct home_disk *d)
 {
     if (d->writer.making != NULL) {
         atomic_store_explicit(&d->writer.making->hurry, true, memory_order_relaxed);
     }
-    writes_forget(&d->writer.inflight);
-    writes_forget(&d->writer.queue);
 }

@@ -27,8 +27,8 @@ struct home_disk_params {
 MUST_USE struct home *home_disk_create(struct io *io, const struct home_disk_params *params);
 /* home_open may be called again: a restart, a new session over what the one before wrote. */
 MUST_USE struct home *home_mem_create(struct io *io);
-void home_destroy(
-    struct home *h); /* closes; works also when io is dead. What is in flight is never told. */
+/* Closes. Nothing may be in flight, unless io is dead: then what was in flight is forgotten. */
+void home_destroy(struct home *h);
 
 /* Blocking, start-up. Makes the directory {format, meta/, wal/, packs/} or checks it, and takes the
    lock. ERR_LOCKED (the reason names the pid), ERR_VERSION (newer or foreign format), ERR_CORRUPT,
@@ -83,8 +83,9 @@ struct home_write {
     struct list_node node;
     u64 private_[4];
 };
-/* At most FRAME_INFLIGHT_MAX in flight. Completions come in any order; a slot is not begun before the one
-   FRAME_INFLIGHT_MAX before it is durable (it waits inside). A frame never spans extents. */
+/* At most FRAME_INFLIGHT_MAX in flight. Completions come in any order; a slot is not begun before
+   the one FRAME_INFLIGHT_MAX before it is durable (it waits inside). A frame never spans extents.
+ */
 void home_wal_write(struct home *h, struct home_write *w);
 
 struct home_read {

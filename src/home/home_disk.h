@@ -93,12 +93,11 @@ struct wal_writer {
     u64 current_since_ns;
     struct extent *next; /* made, not used yet */
     struct extent_job *making;
-    u64 durable;      /* every slot below it was written */
-    u32 durable_mask; /* bit i: slot durable + i was written */
-    bool fill_next;       /* the next extent is worth filling with zeros */
-    bool ahead_refused;   /* no space for one ahead: not tried again before a write needs it */
-    struct list queue;    /* home_write.node: waiting for an extent */
-    struct list inflight; /* home_write.node */
+    u64 durable;        /* every slot below it was written */
+    u32 durable_mask;   /* bit i: slot durable + i was written */
+    bool fill_next;     /* the next extent is worth filling with zeros */
+    bool ahead_refused; /* no space for one ahead: not tried again before a write needs it */
+    struct list queue;  /* home_write.node: waiting for an extent */
 };
 
 struct home_disk {
@@ -112,8 +111,7 @@ struct home_disk {
     struct wal_writer writer;
     struct map64 wals; /* wal id -> struct wal_files */
     u32 files_open;
-    struct list idle;  /* extents open without pins */
-    struct list reads; /* home_read.node in flight */
+    struct list idle; /* extents open without pins */
     struct list jobs;
 };
 

@@ -2,9 +2,10 @@
    known at once but must not run inside the starting call. Only home.c, home_mem.c and disk_*.c
    include this.
 
-   A started home_write or home_read is in exactly one list by its node: the home's own (in flight,
-   queued) or `ready_*` here. private_[0] holds the home (0: the home is gone, drop the completion),
-   private_[1] the result while it is in a ready list; [2] and [3] are the implementation's. */
+   A started home_write or home_read is in at most one list by its node: the implementation's, or
+   `ready_*` here. private_[0] holds the home, private_[1] the result while it is in a ready list;
+   [2] is the implementation's, [3] nobody's. They are the caller's memory: after a crash in the
+   simulator it is gone before home_destroy, which must not look at it. */
 #pragma once
 
 #include "home/home.h"

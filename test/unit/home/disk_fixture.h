@@ -146,6 +146,7 @@ struct fixture {
     u64 damaged_slot;
     struct frame_header headers[FRAMES_MAX];
     /* what was written */
+    bool wal_begun; /* in this session: an extent may be in the making */
     u64 wal;
     u64 nonce;
     u64 chain;
@@ -269,10 +270,11 @@ static inline void fixture_turns(struct fixture *f, u32 count)
 /* Ends the session without any farewell; work off the loop is waited for. */
 static inline void fixture_close(struct fixture *f)
 {
-    for (u32 i = 0; i < 200; i++) {
+    for (u32 i = 0; i < (f->wal_begun ? 150 : 3); i++) {
         io_turn(f->io, false);
         usleep(200);
     }
+    f->wal_begun = false;
     home_destroy(f->home);
     f->home = NULL;
     fixture_turns(f, 10);
@@ -354,6 +356,7 @@ static inline void wal_begin(struct fixture *f, u64 wal)
     memset(f->written, 0, sizeof(f->written));
     fixture_frames_free(f);
     assert_int_equal(home_wal_start(f->home, wal, f->nonce), OK);
+    f->wal_begun = true;
 }
 
 /* Cuts the next slot: batches of up to batch_bytes_max bytes, or a MARK when there are none. */
