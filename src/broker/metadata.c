@@ -7,6 +7,7 @@
    Version 0 has no way to say "none": an empty list means all. From 1 on null means all and empty means none. */
 #include "broker/change.h"
 #include "broker/conn.h"
+#include "broker/coordinator.h"
 #include "broker/repeats.h"
 #include "broker/topics.h"
 
@@ -167,6 +168,10 @@ static bool collect_missing(struct metadata *m)
         };
         topic_draft_check(r, &draft);
         if (draft.kerr != KERR_NONE || repeats[i] == REPEAT_LATER) {
+            continue;
+        }
+        if (slice_eq_cstr(q->name, OFFSETS_TOPIC)) {
+            coordinator_topic_command(r->broker->coordinator, change_add(&m->change, META_CREATE_TOPIC, i));
             continue;
         }
         struct meta_command *c = change_add(&m->change, META_CREATE_TOPIC, i);

@@ -3,6 +3,7 @@
    Start: home -> log -> cluster_start (metadata replay, takeover of the predecessor's WAL) -> listener. Stop: listener closed,
    parked requests answered or their connections closed, log drained and sealed, stopped(). */
 #include "broker/conn.h"
+#include "broker/coordinator.h"
 
 #include <stdio.h>
 
@@ -10,6 +11,7 @@
 #define DRAIN_MAX_NS (5ull * 1000 * 1000 * 1000)
 
 static void log_fenced(void *user, err_t why);
+static void topic_deleted(void *user, const struct meta_topic *topic);
 
 struct broker *broker_create(const struct broker_params *params)
 {
@@ -82,6 +84,7 @@ static err_t broker_start_storage(struct broker *b)
         .log = b->log,
         .node_id = BROKER_NODE_ID,
         .fenced = log_fenced,
+        .topic_deleted = topic_deleted,
         .user = b,
     };
     b->cluster = cluster_create(&cluster);
@@ -92,11 +95,20 @@ static err_t broker_start_storage(struct broker *b)
     return e;
 }
 
+static void topic_deleted(void *user, const struct meta_topic *topic)
+{
+    struct broker *b = user;
+    if (b->coordinator != NULL) {
+        coordinator_topic_deleted(b->coordinator, topic->name, topic->id);
+    }
+}
+
 err_t broker_start(struct broker *b)
 {
     TRY(broker_start_storage(b));
     config_refresh(b->config, cluster_meta(b->cluster));
     b->fetch_sessions = fetch_sessions_create(b);
+    b->coordinator = coordinator_create(b);
     b->conn_hook.run = conn_hook_run;
     io_hook_add(b->io, &b->conn_hook, IO_HOOK_CONN);
     b->waiter_hook.run = waiter_hook_run;
@@ -110,6 +122,7 @@ err_t broker_start(struct broker *b)
         return e;
     }
     io_listener_address(b->listener, &b->address);
+    coordinator_start(b->coordinator);
     return OK;
 }
 
@@ -197,6 +210,9 @@ void broker_destroy(struct broker *b)
     if (list_linked(&b->conn_hook.node)) {
         io_hook_remove(&b->conn_hook);
         io_hook_remove(&b->waiter_hook);
+    }
+    if (b->coordinator != NULL) {
+        coordinator_destroy(b->coordinator);
     }
     if (b->fetch_sessions != NULL) {
         fetch_sessions_destroy(b->fetch_sessions);
