@@ -1,8 +1,10 @@
-/* The admin makes the planned topics (by CreateTopics, or by Metadata where one partition is enough), then now and then
-   makes a passing topic, writes to it and deletes it, looks at Metadata and asks for offsets.
+/* The admin makes the planned topics (by CreateTopics, or by Metadata where one partition is
+   enough), then now and then makes a passing topic, writes to it and deletes it, looks at Metadata
+   and asks for offsets.
 
-   Held here: a topic whose creation was acknowledged is there with the same id and partitions, one whose deletion was
-   acknowledged is not, and nobody else's is. Offsets begin at 0 and end at or above what was promised. */
+   Held here: a topic whose creation was acknowledged is there with the same id and partitions, one
+   whose deletion was acknowledged is not, and nobody else's is. Offsets begin at 0 and end at or
+   above what was promised. */
 #include "sim/workload.h"
 
 #include <stdio.h>
@@ -13,7 +15,7 @@ struct admin {
     struct client client;
     struct call call;
     bool waiting;
-    struct ledger_topic *topic;  /* the one being made or deleted */
+    struct ledger_topic *topic;   /* the one being made or deleted */
     struct ledger_topic *passing; /* NULL: none */
     struct author *passing_author;
     u32 passing_count;
@@ -50,7 +52,8 @@ static bool answered(struct admin *a, err_t result, struct slice body, void *out
     }
     err_t e = wire_decode(a->call.api->response, a->call.version, body, &a->arena, out, NULL);
     if (e != OK) {
-        world_fail(a->world, "answers can be read", "%s v%d: %s", a->call.api->kafka_name, a->call.version, err_name(e));
+        world_fail(a->world, "answers can be read", "%s v%d: %s", a->call.api->kafka_name,
+                   a->call.version, err_name(e));
     }
     return e == OK;
 }
@@ -74,7 +77,8 @@ static void id_learned(struct admin *a, struct ledger_topic *t, struct uuid id)
         return;
     }
     if (!uuid_is_zero(t->id) && !uuid_eq(t->id, id)) {
-        world_fail(a->world, "an acknowledged topic stays", "%s has another id than before", t->name);
+        world_fail(a->world, "an acknowledged topic stays", "%s has another id than before",
+                   t->name);
     }
     t->id = id;
 }
@@ -167,8 +171,10 @@ static void passing_produced(struct call *call, err_t result, struct slice body)
 {
     struct admin *a = CONTAINER_OF(call, struct admin, call);
     struct produce_response r;
-    if (answered(a, result, body, &r) && r.responses.count == 1 && r.responses.items[0].partition_responses.count == 1) {
-        const struct produce_response_partition *p = &r.responses.items[0].partition_responses.items[0];
+    if (answered(a, result, body, &r) && r.responses.count == 1 &&
+        r.responses.items[0].partition_responses.count == 1) {
+        const struct produce_response_partition *p =
+            &r.responses.items[0].partition_responses.items[0];
         if (p->error_code == KERR_NONE) {
             ledger_acked(a->passing_author, a->passing_author->count - 1, 1, p->base_offset);
         } else if (!workload_retriable(a->passing, p->error_code)) {
@@ -218,7 +224,8 @@ static void passing_step(struct admin *a)
         char name[24];
         (void)snprintf(name, sizeof name, "passing-%u", a->passing_count++);
         a->passing = ledger_topic_add(&a->wl->ledger, name, 1);
-        a->passing_author = ledger_author_add(&a->wl->ledger, &a->passing->partitions[0], false, true);
+        a->passing_author =
+            ledger_author_add(&a->wl->ledger, &a->passing->partitions[0], false, true);
     }
     if (a->passing->life < TOPIC_THERE) {
         create_ask(a, a->passing);
@@ -234,13 +241,14 @@ static void passing_step(struct admin *a)
 static void lives_remember(struct admin *a)
 {
     u32 i = 0;
-    LIST_EACH(&a->wl->ledger.topics, n) {
+    LIST_EACH (&a->wl->ledger.topics, n) {
         assert(i < ARRAY_LEN(a->when_asked));
         a->when_asked[i++].life = CONTAINER_OF(n, struct ledger_topic, node)->life;
     }
 }
 
-static const struct metadata_response_topic *metadata_find(const struct metadata_response *r, const char *name)
+static const struct metadata_response_topic *metadata_find(const struct metadata_response *r,
+                                                           const char *name)
 {
     for (u32 i = 0; i < r->topics.count; i++) {
         if (slice_eq_cstr(r->topics.items[i].name, name)) {
@@ -253,14 +261,17 @@ static const struct metadata_response_topic *metadata_find(const struct metadata
 static void metadata_check(struct admin *a, const struct metadata_response *r)
 {
     u32 i = 0;
-    LIST_EACH(&a->wl->ledger.topics, n) {
+    LIST_EACH (&a->wl->ledger.topics, n) {
         struct ledger_topic *t = CONTAINER_OF(n, struct ledger_topic, node);
         const struct metadata_response_topic *found = metadata_find(r, t->name);
         enum topic_life life = a->when_asked[i++].life;
         if (life == TOPIC_THERE) {
-            if (found == NULL || found->error_code != KERR_NONE || found->partitions.count != t->partition_count) {
-                world_fail(a->world, "an acknowledged topic stays", "%s with %u partitions: Metadata says %s, %u partitions",
-                           t->name, t->partition_count, found == NULL ? "nothing" : kerr_name(found->error_code),
+            if (found == NULL || found->error_code != KERR_NONE ||
+                found->partitions.count != t->partition_count) {
+                world_fail(a->world, "an acknowledged topic stays",
+                           "%s with %u partitions: Metadata says %s, %u partitions", t->name,
+                           t->partition_count,
+                           found == NULL ? "nothing" : kerr_name(found->error_code),
                            found == NULL ? 0 : found->partitions.count);
                 return;
             }
@@ -272,8 +283,9 @@ static void metadata_check(struct admin *a, const struct metadata_response *r)
     }
     for (u32 k = 0; k < r->topics.count; k++) {
         if (workload_topic(a->wl, r->topics.items[k].name, (struct uuid){0}) == NULL) {
-            world_fail(a->world, "answers fit their questions", "Metadata: a topic that nobody made: %.*s",
-                       (int)r->topics.items[k].name.len, (const char *)r->topics.items[k].name.ptr);
+            world_fail(a->world, "answers fit their questions",
+                       "Metadata: a topic that nobody made: %.*s", (int)r->topics.items[k].name.len,
+                       (const char *)r->topics.items[k].name.ptr);
         }
     }
 }
@@ -311,7 +323,8 @@ static void auto_create_done(struct call *call, err_t result, struct slice body)
             id_learned(a, a->topic, found->topic_id);
         } else if (found == NULL || !(workload_retriable(a->topic, found->error_code) ||
                                       found->error_code == KERR_LEADER_NOT_AVAILABLE)) {
-            unexpected(a, "Metadata that makes a topic", found == NULL ? KERR_UNKNOWN_SERVER_ERROR : found->error_code);
+            unexpected(a, "Metadata that makes a topic",
+                       found == NULL ? KERR_UNKNOWN_SERVER_ERROR : found->error_code);
         }
     }
     finished(a);
@@ -336,7 +349,8 @@ static void offsets_done(struct call *call, err_t result, struct slice body)
 {
     struct admin *a = CONTAINER_OF(call, struct admin, call);
     struct list_offsets_response r;
-    if (answered(a, result, body, &r) && r.topics.count == 1 && r.topics.items[0].partitions.count == 1) {
+    if (answered(a, result, body, &r) && r.topics.count == 1 &&
+        r.topics.items[0].partitions.count == 1) {
         const struct list_offsets_response_partition *p = &r.topics.items[0].partitions.items[0];
         if (p->error_code != KERR_NONE) {
             if (!workload_retriable(a->partition->topic, p->error_code)) {
@@ -345,8 +359,8 @@ static void offsets_done(struct call *call, err_t result, struct slice body)
         } else if (!a->earliest) {
             ledger_watermark(a->partition, a->floor_when_asked, p->offset, "ListOffsets");
         } else if (p->offset != 0) {
-            world_fail(a->world, "no record is skipped", "%s-%d: the earliest offset is %lld", a->partition->topic->name,
-                       a->partition->index, (long long)p->offset);
+            world_fail(a->world, "no record is skipped", "%s-%d: the earliest offset is %lld",
+                       a->partition->topic->name, a->partition->index, (long long)p->offset);
         }
     }
     finished(a);
@@ -354,7 +368,8 @@ static void offsets_done(struct call *call, err_t result, struct slice body)
 
 static void offsets_ask(struct admin *a)
 {
-    a->partition = workload_partition(a->wl, (u32)chance_between(a->world, 0, workload_partition_count(a->wl) - 1));
+    a->partition = workload_partition(
+        a->wl, (u32)chance_between(a->world, 0, workload_partition_count(a->wl) - 1));
     a->floor_when_asked = a->partition->floor;
     a->earliest = chance(a->world, 1, 4);
     struct list_offsets_request_partition partition;
@@ -377,7 +392,7 @@ static void offsets_ask(struct admin *a)
 static struct ledger_topic *topic_to_make(struct admin *a)
 {
     u32 i = 0;
-    LIST_EACH(&a->wl->ledger.topics, n) {
+    LIST_EACH (&a->wl->ledger.topics, n) {
         struct ledger_topic *t = CONTAINER_OF(n, struct ledger_topic, node);
         if (i++ < a->wl->knobs.topic_count && t->life < TOPIC_THERE) {
             return t;

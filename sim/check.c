@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct check_row *const checks[] = {&check_lost, &check_twice, &check_order, &check_watermark};
+static const struct check_row *const checks[] = {&check_lost, &check_twice, &check_order,
+                                                 &check_watermark};
 
 /* ---- the ledger ------------------------------------------------------------------------------ */
 
@@ -28,10 +29,10 @@ static void topic_free(struct ledger_topic *t)
 
 void ledger_fini(struct ledger *l)
 {
-    LIST_EACH(&l->topics, n) {
+    LIST_EACH (&l->topics, n) {
         topic_free(CONTAINER_OF(n, struct ledger_topic, node));
     }
-    LIST_EACH(&l->authors, n) {
+    LIST_EACH (&l->authors, n) {
         struct author *w = CONTAINER_OF(n, struct author, node);
         list_remove(n);
         mem_free(w->records);
@@ -109,8 +110,9 @@ void ledger_acked(struct author *w, u32 first, u32 count, i64 base_offset)
     struct ledger *l = p->ledger;
     assert(first + count <= w->count);
     if (base_offset < 0) {
-        world_fail(l->world, "acknowledged is durable", "%s-%d: a produce was acknowledged at offset %lld",
-                   p->topic->name, p->index, (long long)base_offset);
+        world_fail(l->world, "acknowledged is durable",
+                   "%s-%d: a produce was acknowledged at offset %lld", p->topic->name, p->index,
+                   (long long)base_offset);
         return;
     }
     l->acked_batches++;
@@ -126,7 +128,8 @@ void ledger_acked(struct author *w, u32 first, u32 count, i64 base_offset)
     p->floor = MAX(p->floor, (u64)base_offset + count);
 }
 
-void ledger_watermark(struct ledger_partition *p, u64 floor_when_asked, i64 high_watermark, const char *who)
+void ledger_watermark(struct ledger_partition *p, u64 floor_when_asked, i64 high_watermark,
+                      const char *who)
 {
     for (u32 c = 0; c < ARRAY_LEN(checks); c++) {
         if (checks[c]->told != NULL) {
@@ -153,9 +156,9 @@ static void record_read(struct ledger_partition *p, const struct record *r, cons
     }
     struct ledger_slot *slot = ledger_slot(p, (u64)r->offset);
     if (slot->timestamp != -1 && slot->timestamp != r->timestamp) {
-        world_fail(p->ledger->world, "content is unaltered", "%s-%d offset %lld: time was %lld and is now %lld",
-                   p->topic->name, p->index, (long long)r->offset, (long long)slot->timestamp,
-                   (long long)r->timestamp);
+        world_fail(p->ledger->world, "content is unaltered",
+                   "%s-%d offset %lld: time was %lld and is now %lld", p->topic->name, p->index,
+                   (long long)r->offset, (long long)slot->timestamp, (long long)r->timestamp);
     }
     slot->timestamp = r->timestamp;
 }
@@ -164,8 +167,9 @@ static bool batch_read(struct ledger_partition *p, const struct batch_view *b, c
 {
     struct world *world = p->ledger->world;
     if (!batch_crc_ok(b)) {
-        world_fail(world, "content is unaltered", "%s-%d offset %lld: %s got a batch with a wrong CRC",
-                   p->topic->name, p->index, (long long)b->base_offset, who);
+        world_fail(world, "content is unaltered",
+                   "%s-%d offset %lld: %s got a batch with a wrong CRC", p->topic->name, p->index,
+                   (long long)b->base_offset, who);
         return false;
     }
     struct record_iter it;
@@ -174,25 +178,28 @@ static bool batch_read(struct ledger_partition *p, const struct batch_view *b, c
     i64 expected = b->base_offset;
     while (e == OK && record_iter_next(&it, &r)) {
         if (r.offset != expected) {
-            world_fail(world, "content is unaltered", "%s-%d: record at offset %lld where %lld was due",
-                       p->topic->name, p->index, (long long)r.offset, (long long)expected);
+            world_fail(world, "content is unaltered",
+                       "%s-%d: record at offset %lld where %lld was due", p->topic->name, p->index,
+                       (long long)r.offset, (long long)expected);
             return false;
         }
         expected++;
         record_read(p, &r, who);
     }
     if (e != OK || it.err != OK || expected != batch_next_offset(b)) {
-        world_fail(world, "content is unaltered", "%s-%d offset %lld: %s cannot read the batch: %s", p->topic->name,
-                   p->index, (long long)b->base_offset, who, err_name(e != OK ? e : it.err));
+        world_fail(world, "content is unaltered", "%s-%d offset %lld: %s cannot read the batch: %s",
+                   p->topic->name, p->index, (long long)b->base_offset, who,
+                   err_name(e != OK ? e : it.err));
         return false;
     }
     return true;
 }
 
-/* Batches follow each other without a gap. The first may begin below the offset asked for, and whole batches in front of it
-   may come along (a cold run is sent as it is): clients skip them. The last one must reach further. */
-void ledger_read(struct ledger_partition *p, struct slice records, i64 high_watermark, u64 *next_offset,
-                 const char *who)
+/* Batches follow each other without a gap. The first may begin below the offset asked for, and
+   whole batches in front of it may come along (a cold run is sent as it is): clients skip them. The
+   last one must reach further. */
+void ledger_read(struct ledger_partition *p, struct slice records, i64 high_watermark,
+                 u64 *next_offset, const char *who)
 {
     struct world *world = p->ledger->world;
     i64 asked = (i64)*next_offset;
@@ -203,16 +210,17 @@ void ledger_read(struct ledger_partition *p, struct slice records, i64 high_wate
         bool follows = next < 0 ? b.base_offset <= asked : b.base_offset == next;
         if (!follows) {
             world_fail(world, "no record is skipped",
-                       "%s-%d: %s asked for offset %lld, got batches up to %lld and then one of offsets %lld to %lld",
-                       p->topic->name, p->index, who, (long long)asked, (long long)next, (long long)b.base_offset,
-                       (long long)batch_last_offset(&b));
+                       "%s-%d: %s asked for offset %lld, got batches up to %lld and then one of "
+                       "offsets %lld to %lld",
+                       p->topic->name, p->index, who, (long long)asked, (long long)next,
+                       (long long)b.base_offset, (long long)batch_last_offset(&b));
             return;
         }
         next = batch_next_offset(&b);
         if (next > high_watermark) {
             world_fail(world, "nothing is served above the high watermark",
-                       "%s-%d: %s got offset %lld with high watermark %lld", p->topic->name, p->index, who,
-                       (long long)batch_last_offset(&b), (long long)high_watermark);
+                       "%s-%d: %s got offset %lld with high watermark %lld", p->topic->name,
+                       p->index, who, (long long)batch_last_offset(&b), (long long)high_watermark);
             return;
         }
         if (!batch_read(p, &b, who)) {
@@ -223,10 +231,12 @@ void ledger_read(struct ledger_partition *p, struct slice records, i64 high_wate
         return;
     }
     if (e != ERR_NOT_FOUND) {
-        world_fail(world, "content is unaltered", "%s-%d: %s got bytes after offset %lld that are no batch: %s",
-                   p->topic->name, p->index, who, (long long)next, err_name(e));
+        world_fail(world, "content is unaltered",
+                   "%s-%d: %s got bytes after offset %lld that are no batch: %s", p->topic->name,
+                   p->index, who, (long long)next, err_name(e));
     } else if (next >= 0 && next <= asked) {
-        world_fail(world, "no record is skipped", "%s-%d: %s asked for offset %lld and got batches that end at %lld",
+        world_fail(world, "no record is skipped",
+                   "%s-%d: %s asked for offset %lld and got batches that end at %lld",
                    p->topic->name, p->index, who, (long long)asked, (long long)next);
     } else if (next > asked) {
         *next_offset = (u64)next;

@@ -1,8 +1,10 @@
-/* The promises, and the ledger they are held against: everything the clients of a run have been told, by topic, partition,
-   offset and record. One file per promise (check_*.c) and one row per promise in check.c.
+/* The promises, and the ledger they are held against: everything the clients of a run have been
+   told, by topic, partition, offset and record. One file per promise (check_*.c) and one row per
+   promise in check.c.
 
-   A record is known by its author (a producer on one partition) and its number there, counted from 0; key, value, headers
-   and time follow from these two (check_content.c), so whatever is read can be compared with what was sent. */
+   A record is known by its author (a producer on one partition) and its number there, counted from
+   0; key, value, headers and time follow from these two (check_content.c), so whatever is read can
+   be compared with what was sent. */
 #pragma once
 
 #include "sim/world.h"
@@ -11,11 +13,11 @@
 #define LEDGER_UNKNOWN UINT64_MAX
 
 enum topic_life {
-    TOPIC_PLANNED,  /* nobody was asked for it */
-    TOPIC_ASKED,    /* perhaps it is there */
-    TOPIC_THERE,    /* its creation was acknowledged */
-    TOPIC_DOOMED,   /* perhaps it is gone */
-    TOPIC_GONE,     /* its deletion was acknowledged */
+    TOPIC_PLANNED, /* nobody was asked for it */
+    TOPIC_ASKED,   /* perhaps it is there */
+    TOPIC_THERE,   /* its creation was acknowledged */
+    TOPIC_DOOMED,  /* perhaps it is gone */
+    TOPIC_GONE,    /* its deletion was acknowledged */
 };
 
 struct ledger_topic {
@@ -41,7 +43,8 @@ struct ledger_partition {
     struct ledger_slot *slots; /* by offset */
     u64 slot_count;
     u64 slot_cap;
-    u64 floor; /* everything below was acknowledged, or below a high watermark that somebody was told */
+    u64 floor; /* everything below was acknowledged, or below a high watermark that somebody was
+                  told */
 };
 
 struct ledger_record {
@@ -79,19 +82,23 @@ struct ledger {
 void ledger_init(struct ledger *l, struct world *w);
 void ledger_fini(struct ledger *l);
 struct ledger_topic *ledger_topic_add(struct ledger *l, const char *name, u32 partition_count);
-struct author *ledger_author_add(struct ledger *l, struct ledger_partition *p, bool idempotent, bool one_at_a_time);
+struct author *ledger_author_add(struct ledger *l, struct ledger_partition *p, bool idempotent,
+                                 bool one_at_a_time);
 struct ledger_slot *ledger_slot(struct ledger_partition *p, u64 offset); /* made if need be */
 
-/* ---- what happens, told by the clients -------------------------------------------------------- */
+/* ---- what happens, told by the clients ------------------------------------------------------- */
 
 /* A new record of this time; its number. */
 u32 ledger_record_add(struct author *w, i64 timestamp);
 void ledger_sent(struct author *w, u32 first, u32 count);
 void ledger_acked(struct author *w, u32 first, u32 count, i64 base_offset);
 /* floor_when_asked: p->floor when the question was sent: the answer may not be below it. */
-void ledger_watermark(struct ledger_partition *p, u64 floor_when_asked, i64 high_watermark, const char *who);
-/* Records of one partition in a Fetch answer. *next_offset: in: the offset asked for, out: after the last batch. */
-void ledger_read(struct ledger_partition *p, struct slice records, i64 high_watermark, u64 *next_offset, const char *who);
+void ledger_watermark(struct ledger_partition *p, u64 floor_when_asked, i64 high_watermark,
+                      const char *who);
+/* Records of one partition in a Fetch answer. *next_offset: in: the offset asked for, out: after
+ * the last batch. */
+void ledger_read(struct ledger_partition *p, struct slice records, i64 high_watermark,
+                 u64 *next_offset, const char *who);
 /* Everything was read from 0 to `end` by one reader after the last fault. */
 void ledger_final(struct ledger_partition *p, u64 end);
 
@@ -102,7 +109,8 @@ struct check_row {
     const char *promise;
     void (*acked)(struct author *w, u32 record, u64 offset);
     void (*read)(struct ledger_partition *p, u64 offset, struct author *w, u32 record);
-    void (*told)(struct ledger_partition *p, u64 floor_when_asked, i64 high_watermark, const char *who);
+    void (*told)(struct ledger_partition *p, u64 floor_when_asked, i64 high_watermark,
+                 const char *who);
     void (*final)(struct ledger_partition *p, u64 end);
 };
 extern const struct check_row check_lost;
@@ -121,4 +129,5 @@ struct content {
 };
 void content_make(const struct author *w, u32 record, struct content *out);
 /* Who wrote this, and is it exactly what was written? False (and the promise broken) if not. */
-bool content_check(struct ledger_partition *p, const struct record *r, const char *who, struct author **author, u32 *record);
+bool content_check(struct ledger_partition *p, const struct record *r, const char *who,
+                   struct author **author, u32 *record);

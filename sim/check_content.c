@@ -1,5 +1,5 @@
-/* A record is read exactly as it was written, in the partition it was written to. What it looks like follows from its
-   author and number:
+/* A record is read exactly as it was written, in the partition it was written to. What it looks
+   like follows from its author and number:
 
      key       author u32, record u32, their CRC u32
      value     null, or bytes that follow from both; some compress well
@@ -52,7 +52,8 @@ void content_make(const struct author *w, u32 record, struct content *out)
     out->header_count = (u32)((h >> 40) % (CONTENT_HEADERS_MAX + 1));
     for (u32 i = 0; i < out->header_count; i++) {
         struct slice value = (h >> 41) % 2 == 0 ? (struct slice){0} : slice_of(key, 4 + 4 * i);
-        out->headers[i] = (struct record_header){.key = slice_cstr(i == 0 ? "trace" : "odradek"), .value = value};
+        out->headers[i] =
+            (struct record_header){.key = slice_cstr(i == 0 ? "trace" : "odradek"), .value = value};
     }
 }
 
@@ -76,33 +77,35 @@ static bool headers_same(const struct record *r, const struct content *expected)
     return i == expected->header_count;
 }
 
-bool content_check(struct ledger_partition *p, const struct record *r, const char *who, struct author **author,
-                   u32 *record)
+bool content_check(struct ledger_partition *p, const struct record *r, const char *who,
+                   struct author **author, u32 *record)
 {
     struct world *world = p->ledger->world;
     long long offset = (long long)r->offset;
     bool key_good = r->key.len == KEY_BYTES && load_be32(r->key.ptr + 8) == crc32c(r->key.ptr, 8) &&
                     load_be32(r->key.ptr) < p->ledger->author_count;
     if (!key_good) {
-        world_fail(world, promise, "%s-%d offset %lld: %s read a key that nobody wrote", p->topic->name, p->index, offset,
-                   who);
+        world_fail(world, promise, "%s-%d offset %lld: %s read a key that nobody wrote",
+                   p->topic->name, p->index, offset, who);
         return false;
     }
     struct author *w = p->ledger->authors_by_number[load_be32(r->key.ptr)];
     u32 number = load_be32(r->key.ptr + 4);
     if (w->partition != p || number >= w->count || w->records[number].attempts == 0) {
-        world_fail(world, promise, "%s-%d offset %lld: %s read record %u of author %u, who writes to %s-%d",
-                   p->topic->name, p->index, offset, who, number, w->number, w->partition->topic->name,
-                   w->partition->index);
+        world_fail(world, promise,
+                   "%s-%d offset %lld: %s read record %u of author %u, who writes to %s-%d",
+                   p->topic->name, p->index, offset, who, number, w->number,
+                   w->partition->topic->name, w->partition->index);
         return false;
     }
     struct content expected;
     content_make(w, number, &expected);
     bool time_good = p->topic->log_append_time || r->timestamp == w->records[number].timestamp;
     if (!time_good || !same(r->value, expected.value) || !headers_same(r, &expected)) {
-        world_fail(world, promise, "%s-%d offset %lld: %s read record %u of author %u with another %s", p->topic->name,
-                   p->index, offset, who, number, w->number,
-                   !time_good                         ? "time"
+        world_fail(world, promise,
+                   "%s-%d offset %lld: %s read record %u of author %u with another %s",
+                   p->topic->name, p->index, offset, who, number, w->number,
+                   !time_good                        ? "time"
                    : !same(r->value, expected.value) ? "value"
                                                      : "header");
         return false;

@@ -1,5 +1,6 @@
-/* Within a partition a producer's records stand in the order they were sent: for an idempotent producer without a gap, for
-   a plain one with one request in flight by their first appearance. (Plain with several in flight promises nothing.) */
+/* Within a partition a producer's records stand in the order they were sent: for an idempotent
+   producer without a gap, for a plain one with one request in flight by their first appearance.
+   (Plain with several in flight promises nothing.) */
 #include "sim/check.h"
 
 static void order_final(struct ledger_partition *p, u64 end)
@@ -17,9 +18,10 @@ static void order_final(struct ledger_partition *p, u64 end)
         bool good = w->idempotent ? record == w->walk_next : record >= w->walk_next;
         if (!good) {
             world_fail(p->ledger->world, check_order.promise,
-                       "%s-%d offset %llu: record %u of %s author %u where record %llu was due", p->topic->name,
-                       p->index, (unsigned long long)offset, record, w->idempotent ? "idempotent" : "plain",
-                       w->number, (unsigned long long)w->walk_next);
+                       "%s-%d offset %llu: record %u of %s author %u where record %llu was due",
+                       p->topic->name, p->index, (unsigned long long)offset, record,
+                       w->idempotent ? "idempotent" : "plain", w->number,
+                       (unsigned long long)w->walk_next);
             return;
         }
         w->walk_next = (u64)record + 1;

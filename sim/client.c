@@ -13,7 +13,8 @@ static void retry_later(struct client *c)
     }
 }
 
-/* Calls end in the order they were sent; their owners may not send from here: the client is down. */
+/* Calls end in the order they were sent; their owners may not send from here: the client is down.
+ */
 static void calls_fail(struct client *c)
 {
     struct list calls;
@@ -67,13 +68,15 @@ static void request_send(struct client *c, const struct api_row *api, i16 versio
 {
     assert(c->up);
     struct slice frame;
-    err_t e = request_frame_build(api, version, correlation, slice_cstr(c->name), request, &c->arena, &frame);
+    err_t e = request_frame_build(api, version, correlation, slice_cstr(c->name), request,
+                                  &c->arena, &frame);
     assert(e == OK);
     e = growing_buffer_append(&c->out, frame.ptr, frame.len);
     assert(e == OK);
     (void)e;
     arena_reset(&c->arena);
-    world_say(c->world, "%-6s #%d %s v%d, %zu bytes", c->name, correlation, api->kafka_name, version, frame.len);
+    world_say(c->world, "%-6s #%d %s v%d, %zu bytes", c->name, correlation, api->kafka_name,
+              version, frame.len);
     client_push(c);
 }
 
@@ -113,7 +116,8 @@ static void answer(struct client *c, struct slice frame)
 {
     struct list_node *first = list_first(&c->calls);
     if (first == NULL) {
-        world_fail(c->world, "answers in order", "%s got an answer that nothing asked for", c->name);
+        world_fail(c->world, "answers in order", "%s got an answer that nothing asked for",
+                   c->name);
         return;
     }
     struct call *call = CONTAINER_OF(first, struct call, node);
@@ -215,7 +219,8 @@ static void watch_run(struct world_event *e)
         watch_start(c);
         return;
     }
-    world_say(c->world, "%-6s #%d is not answered: gives up the connection", c->name, call->correlation_id);
+    world_say(c->world, "%-6s #%d is not answered: gives up the connection", c->name,
+              call->correlation_id);
     client_drop(c, false);
 }
 
@@ -240,8 +245,8 @@ bool client_up(const struct client *c)
     return c->up;
 }
 
-void client_init(struct client *c, struct world *w, struct sim_net *net, const char *name, u64 timeout_ns,
-                 const struct client_handler *handler)
+void client_init(struct client *c, struct world *w, struct sim_net *net, const char *name,
+                 u64 timeout_ns, const struct client_handler *handler)
 {
     *c = (struct client){.world = w, .net = net, .timeout_ns = timeout_ns, .handler = *handler};
     (void)snprintf(c->name, sizeof c->name, "%s", name);

@@ -1,5 +1,6 @@
-/* A client's connection: requests out, answers in, in order, as the protocol has it. Below producers, consumers and the
-   admin of the workload. Connects again by itself after a while; what was in flight fails then, and the owner decides. */
+/* A client's connection: requests out, answers in, in order, as the protocol has it. Below
+   producers, consumers and the admin of the workload. Connects again by itself after a while; what
+   was in flight fails then, and the owner decides. */
 #pragma once
 
 #include "sim/sim_net.h"
@@ -16,7 +17,8 @@ struct client_handler {
 /* A request in flight. Lives in its owner, idle again when done() is entered. */
 struct call {
     struct list_node node;
-    /* body: of the answer. ERR_CLOSED: the connection was lost, or the client gave up waiting: perhaps it happened. */
+    /* body: of the answer. ERR_CLOSED: the connection was lost, or the client gave up waiting:
+     * perhaps it happened. */
     void (*done)(struct call *call, err_t result, struct slice body);
     const struct api_row *api;
     i16 version;
@@ -46,8 +48,8 @@ struct client {
     u64 losses;
 };
 
-void client_init(struct client *c, struct world *w, struct sim_net *net, const char *name, u64 timeout_ns,
-                 const struct client_handler *handler);
+void client_init(struct client *c, struct world *w, struct sim_net *net, const char *name,
+                 u64 timeout_ns, const struct client_handler *handler);
 void client_fini(struct client *c);
 bool client_up(const struct client *c);
 /* Only while up. */

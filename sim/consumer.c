@@ -1,5 +1,6 @@
-/* A consumer: Fetch over some partitions, with or without a session, waiting or not, from offsets that now and then jump
-   back. The verifier is a consumer of all partitions from offset 0 that ends when it has reached every end. */
+/* A consumer: Fetch over some partitions, with or without a session, waiting or not, from offsets
+   that now and then jump back. The verifier is a consumer of all partitions from offset 0 that ends
+   when it has reached every end. */
 #include "sim/workload.h"
 
 #include <stdio.h>
@@ -10,8 +11,8 @@ struct position {
     struct ledger_partition *partition;
     u64 offset;
     u64 floor_when_asked;
-    bool told;    /* the session knows this offset */
-    bool at_end;  /* verifier: offset is the high watermark */
+    bool told;   /* the session knows this offset */
+    bool at_end; /* verifier: offset is the high watermark */
 };
 
 struct consumer {
@@ -53,7 +54,8 @@ static void session_forget(struct consumer *c)
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
-static struct position *position_find(struct consumer *c, const struct ledger_topic *t, i32 partition)
+static struct position *position_find(struct consumer *c, const struct ledger_topic *t,
+                                      i32 partition)
 {
     for (u32 i = 0; i < c->count; i++) {
         struct position *p = &c->positions[i];
@@ -70,8 +72,9 @@ static void position_refused(struct consumer *c, struct position *p, i16 kerr)
     world_say(c->world, "%-6s %s-%d offset %llu: %s", c->client.name, at->topic->name, at->index,
               (unsigned long long)p->offset, kerr_name(kerr));
     if (!workload_retriable(at->topic, kerr)) {
-        world_fail(c->world, "what is there can be read", "%s-%d offset %llu (promised up to %llu): %s", at->topic->name,
-                   at->index, (unsigned long long)p->offset, (unsigned long long)p->floor_when_asked,
+        world_fail(c->world, "what is there can be read",
+                   "%s-%d offset %llu (promised up to %llu): %s", at->topic->name, at->index,
+                   (unsigned long long)p->offset, (unsigned long long)p->floor_when_asked,
                    kerr_name(kerr));
     }
 }
@@ -87,7 +90,8 @@ static void position_move(struct consumer *c, struct position *p, u64 next)
     }
 }
 
-static void position_answered(struct consumer *c, struct position *p, const struct fetch_response_partition_data *r)
+static void position_answered(struct consumer *c, struct position *p,
+                              const struct fetch_response_partition_data *r)
 {
     if (r->error_code != KERR_NONE) {
         position_refused(c, p, r->error_code);
@@ -95,15 +99,16 @@ static void position_answered(struct consumer *c, struct position *p, const stru
     }
     ledger_watermark(p->partition, p->floor_when_asked, r->high_watermark, c->client.name);
     if (c->call.version >= 4 && r->last_stable_offset != r->high_watermark) {
-        world_fail(c->world, "without transactions everything is stable", "%s-%d: high watermark %lld, last stable offset %lld",
-                   p->partition->topic->name, p->partition->index, (long long)r->high_watermark,
+        world_fail(c->world, "without transactions everything is stable",
+                   "%s-%d: high watermark %lld, last stable offset %lld", p->partition->topic->name,
+                   p->partition->index, (long long)r->high_watermark,
                    (long long)r->last_stable_offset);
     }
     u64 next = p->offset;
     ledger_read(p->partition, r->records.bytes, r->high_watermark, &next, c->client.name);
-    world_say(c->world, "%-6s %s-%d: %zu bytes up to offset %llu, high watermark %lld", c->client.name,
-              p->partition->topic->name, p->partition->index, r->records.bytes.len, (unsigned long long)next,
-              (long long)r->high_watermark);
+    world_say(c->world, "%-6s %s-%d: %zu bytes up to offset %llu, high watermark %lld",
+              c->client.name, p->partition->topic->name, p->partition->index, r->records.bytes.len,
+              (unsigned long long)next, (long long)r->high_watermark);
     p->at_end = next == (u64)r->high_watermark;
     position_move(c, p, next);
 }
@@ -117,7 +122,8 @@ static void response_read(struct consumer *c, const struct fetch_response *r)
             const struct fetch_response_partition_data *data = &topic->partitions.items[k];
             struct position *p = t == NULL ? NULL : position_find(c, t, data->partition_index);
             if (p == NULL) {
-                world_fail(c->world, "answers fit their questions", "Fetch: an answer for a partition that was not asked for");
+                world_fail(c->world, "answers fit their questions",
+                           "Fetch: an answer for a partition that was not asked for");
                 return;
             }
             position_answered(c, p, data);
@@ -135,7 +141,8 @@ static void session_advance(struct consumer *c, const struct fetch_response *r)
         return;
     }
     if (c->session_id != 0 && r->session_id != c->session_id) {
-        world_fail(c->world, "answers fit their questions", "Fetch: session %d became %d", c->session_id, r->session_id);
+        world_fail(c->world, "answers fit their questions", "Fetch: session %d became %d",
+                   c->session_id, r->session_id);
     }
     c->session_id = r->session_id;
     c->session_epoch++;
@@ -206,8 +213,8 @@ static void request_fill(struct consumer *c, struct fetch_request *r)
             continue;
         }
         p->told = true;
-        world_say(c->world, "%-6s wants %s-%d from %llu", c->client.name, p->partition->topic->name, p->partition->index,
-                  (unsigned long long)p->offset);
+        world_say(c->world, "%-6s wants %s-%d from %llu", c->client.name, p->partition->topic->name,
+                  p->partition->index, (unsigned long long)p->offset);
         const struct ledger_topic *t = p->partition->topic;
         struct fetch_request_topic *topic = NULL;
         for (u32 k = 0; k < r->topics.count; k++) {
@@ -219,9 +226,11 @@ static void request_fill(struct consumer *c, struct fetch_request *r)
             topic = &r->topics.items[r->topics.count++];
             topic->topic = slice_cstr(t->name);
             topic->topic_id = t->id;
-            topic->partitions.items = wire_new(&fetch_request_partition_struct, &c->arena, c->count);
+            topic->partitions.items =
+                wire_new(&fetch_request_partition_struct, &c->arena, c->count);
         }
-        struct fetch_request_partition *partition = &topic->partitions.items[topic->partitions.count++];
+        struct fetch_request_partition *partition =
+            &topic->partitions.items[topic->partitions.count++];
         partition->partition = p->partition->index;
         partition->fetch_offset = (i64)p->offset;
         partition->partition_max_bytes = c->partition_max_bytes;
@@ -238,7 +247,8 @@ static void positions_choose(struct consumer *c)
     u32 wanted = c->verifier ? partitions : (u32)chance_between(c->world, 1, partitions);
     u32 start = (u32)chance_between(c->world, 0, partitions - 1);
     for (u32 i = 0; i < wanted; i++) {
-        c->positions[c->count++] = (struct position){.partition = workload_partition(c->wl, (start + i) % partitions)};
+        c->positions[c->count++] =
+            (struct position){.partition = workload_partition(c->wl, (start + i) % partitions)};
     }
 }
 
@@ -291,7 +301,8 @@ struct consumer *consumer_create(struct workload *wl, u32 number, bool verifier)
     c->max_wait_ms = chance(w, 1, 4) ? 0 : (i32)chance_between(w, 1, 500);
     c->min_bytes = chance(w, 1, 2) ? 1 : (i32)chance_between(w, 0, 4096);
     c->max_bytes = chance(w, 1, 3) ? (i32)chance_between(w, 1, 32 * KIB) : (i32)(1 * MIB);
-    c->partition_max_bytes = chance(w, 1, 3) ? (i32)chance_between(w, 1, 16 * KIB) : (i32)(256 * KIB);
+    c->partition_max_bytes =
+        chance(w, 1, 3) ? (i32)chance_between(w, 1, 16 * KIB) : (i32)(256 * KIB);
     c->isolation = (i8)chance_between(w, 0, 1);
     if (verifier) {
         c->max_wait_ms = 100;

@@ -1,11 +1,12 @@
-/* odradek-sim: replays seeds. Every seed runs in a process of its own when there are several, so that one that ends by an
-   assertion is a failed seed and no more, and none can see what another left behind.
+/* odradek-sim: replays seeds. Every seed runs in a process of its own when there are several, so
+   that one that ends by an assertion is a failed seed and no more, and none can see what another
+   left behind.
 
      odradek-sim SEED [--verbose] [--canary NAME] [--seen]
      odradek-sim --seeds FROM-TO [--jobs N] [--canary NAME] [--stop]
 
-   Last line of a seed: "seed N ok|FAIL hash H ..."; exit status 0, or 1 when a seed failed, 2 when the command makes no
-   sense. */
+   Last line of a seed: "seed N ok|FAIL hash H ..."; exit status 0, or 1 when a seed failed, 2 when
+   the command makes no sense. */
 #include "broker/broker.h"
 #include "sim/run.h"
 
@@ -80,7 +81,8 @@ static bool command_parse(int argc, char **argv, struct command *c)
             i++;
         } else if (strcmp(argv[i], "--seeds") == 0) {
             const char *dash = strchr(value, '-');
-            if (dash == NULL || !number_parse(value, &c->from, '-') || !number_parse(dash + 1, &c->to, '\0')) {
+            if (dash == NULL || !number_parse(value, &c->from, '-') ||
+                !number_parse(dash + 1, &c->to, '\0')) {
                 return false;
             }
             i++;
@@ -125,11 +127,12 @@ static int seed_run(const struct command *c, u64 seed)
     if (!r.ok) {
         printf("seed %" PRIu64 ": %s\n", seed, r.failure);
     }
-    printf("seed %" PRIu64 " %s hash %016" PRIx64 " acked %" PRIu64 " records %" PRIu64 " read %" PRIu64
-           " lives %u crashes %u in-write %u in-start %u faulty %u torn %" PRIu64 " planted %" PRIu64
-           " calls %" PRIu64 " simulated %.1f s\n",
-           seed, r.ok ? "ok" : "FAIL", r.hash, r.acked_produces, r.acked_records, r.read_records, r.lives, r.crashes,
-           r.write_crashes, r.start_crashes, r.faults, r.torn_writes, r.planted_frames, r.calls, r.seconds);
+    printf("seed %" PRIu64 " %s hash %016" PRIx64 " acked %" PRIu64 " records %" PRIu64
+           " read %" PRIu64 " lives %u crashes %u in-write %u in-start %u faulty %u torn %" PRIu64
+           " planted %" PRIu64 " calls %" PRIu64 " simulated %.1f s\n",
+           seed, r.ok ? "ok" : "FAIL", r.hash, r.acked_produces, r.acked_records, r.read_records,
+           r.lives, r.crashes, r.write_crashes, r.start_crashes, r.faults, r.torn_writes,
+           r.planted_frames, r.calls, r.seconds);
     fflush(stdout);
     return r.ok ? 0 : 1;
 }
@@ -166,8 +169,8 @@ static bool child_wait(struct child *children, u32 count)
         }
         children[i].pid = 0;
         if (WIFSIGNALED(status)) {
-            printf("seed %" PRIu64 " FAIL hash - ended by signal %d (%s)\n", children[i].seed, WTERMSIG(status),
-                   strsignal(WTERMSIG(status)));
+            printf("seed %" PRIu64 " FAIL hash - ended by signal %d (%s)\n", children[i].seed,
+                   WTERMSIG(status), strsignal(WTERMSIG(status)));
         }
         return WIFEXITED(status) && WEXITSTATUS(status) == 0;
     }

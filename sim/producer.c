@@ -1,9 +1,10 @@
-/* A producer: batches of new records for its partitions, up to five requests in flight, and after a failure or a lost
-   connection the same batches again, with the same sequences, oldest first.
+/* A producer: batches of new records for its partitions, up to five requests in flight, and after a
+   failure or a lost connection the same batches again, with the same sequences, oldest first.
 
-   A batch goes QUEUED -> IN_FLIGHT -> gone when acknowledged, or back to QUEUED. A partition's queued batches always go out
-   in order. The first batch of a partition travels alone: before a broker knows a producer it takes any sequence for the
-   first one, so a second may not overtake it. */
+   A batch goes QUEUED -> IN_FLIGHT -> gone when acknowledged, or back to QUEUED. A partition's
+   queued batches always go out in order. The first batch of a partition travels alone: before a
+   broker knows a producer it takes any sequence for the first one, so a second may not overtake
+   it. */
 #include "sim/workload.h"
 
 #include <stdio.h>
@@ -94,7 +95,8 @@ static void id_ask(struct producer *p)
     r.transactional_id = (struct slice){0}; /* null */
     r.transaction_timeout_ms = 60000;
     p->id_asked = true;
-    client_send(&p->client, &p->id_call, API_init_producer_id, (i16)chance_between(p->world, 0, 5), &r, id_done);
+    client_send(&p->client, &p->id_call, API_init_producer_id, (i16)chance_between(p->world, 0, 5),
+                &r, id_done);
 }
 
 /* ---- batches --------------------------------------------------------------------------------- */
@@ -146,7 +148,7 @@ static void batch_create(struct producer *p, struct target *t)
 /* The oldest batch that is not in flight, NULL: none may go out now. */
 static struct batch *batch_next(struct target *t)
 {
-    LIST_EACH(&t->batches, n) {
+    LIST_EACH (&t->batches, n) {
         struct batch *b = CONTAINER_OF(n, struct batch, node);
         if (!b->in_flight) {
             return b;
@@ -172,14 +174,15 @@ static void batch_acked(struct producer *p, struct batch *b, i64 base_offset)
     if (list_first(&t->batches) != &b->node && p->idempotent) {
         world_fail(p->world, "a producer's records stay in order",
                    "%s-%d: record %u of author %u was acknowledged before the ones in front of it",
-                   t->author->partition->topic->name, t->author->partition->index, b->first, t->author->number);
+                   t->author->partition->topic->name, t->author->partition->index, b->first,
+                   t->author->number);
     }
     t->acked_once = true;
     batch_free(b);
 }
 
-/* OUT_OF_ORDER is right for a batch whose predecessor was refused; for the oldest one it means that the broker has
-   forgotten what it acknowledged. */
+/* OUT_OF_ORDER is right for a batch whose predecessor was refused; for the oldest one it means that
+   the broker has forgotten what it acknowledged. */
 static bool refusal_fits(struct producer *p, struct batch *b, i16 kerr)
 {
     if (kerr == KERR_OUT_OF_ORDER_SEQUENCE_NUMBER) {
@@ -193,10 +196,11 @@ static void batch_refused(struct producer *p, struct batch *b, i16 kerr, struct 
     b->in_flight = false;
     if (!refusal_fits(p, b, kerr)) {
         struct ledger_partition *at = b->target->author->partition;
-        world_fail(p->world, "a good produce is taken", "%s-%d: records %u to %u of %s author %u: %s %.*s",
-                   at->topic->name, at->index, b->first, b->first + b->count - 1,
-                   p->idempotent ? "idempotent" : "plain", b->target->author->number, kerr_name(kerr),
-                   (int)message.len, message.len > 0 ? (const char *)message.ptr : "");
+        world_fail(p->world, "a good produce is taken",
+                   "%s-%d: records %u to %u of %s author %u: %s %.*s", at->topic->name, at->index,
+                   b->first, b->first + b->count - 1, p->idempotent ? "idempotent" : "plain",
+                   b->target->author->number, kerr_name(kerr), (int)message.len,
+                   message.len > 0 ? (const char *)message.ptr : "");
     }
 }
 
@@ -204,7 +208,8 @@ static struct batch *call_batch(struct produce_call *c, const struct ledger_topi
 {
     for (u32 i = 0; i < c->count; i++) {
         struct batch *b = c->batches[i];
-        if (b != NULL && b->target->author->partition->topic == t && b->target->author->partition->index == partition) {
+        if (b != NULL && b->target->author->partition->topic == t &&
+            b->target->author->partition->index == partition) {
             c->batches[i] = NULL;
             return b;
         }
@@ -212,26 +217,30 @@ static struct batch *call_batch(struct produce_call *c, const struct ledger_topi
     return NULL;
 }
 
-static bool partition_answered(struct producer *p, struct produce_call *c, const struct ledger_topic *t,
+static bool partition_answered(struct producer *p, struct produce_call *c,
+                               const struct ledger_topic *t,
                                const struct produce_response_partition *r)
 {
     struct batch *b = call_batch(c, t, r->index);
     if (b == NULL) {
-        world_fail(p->world, "answers fit their questions", "Produce: an answer for a partition that was not in the request");
+        world_fail(p->world, "answers fit their questions",
+                   "Produce: an answer for a partition that was not in the request");
         return false;
     }
     if (r->error_code != KERR_NONE) {
-        world_say(p->world, "%-6s %s-%d: %s", p->client.name, t->name, r->index, kerr_name(r->error_code));
+        world_say(p->world, "%-6s %s-%d: %s", p->client.name, t->name, r->index,
+                  kerr_name(r->error_code));
         batch_refused(p, b, r->error_code, r->error_message);
         return false;
     }
-    world_say(p->world, "%-6s %s-%d: records %u to %u at offset %lld", p->client.name, t->name, r->index, b->first,
-              b->first + b->count - 1, (long long)r->base_offset);
+    world_say(p->world, "%-6s %s-%d: records %u to %u at offset %lld", p->client.name, t->name,
+              r->index, b->first, b->first + b->count - 1, (long long)r->base_offset);
     batch_acked(p, b, r->base_offset);
     return true;
 }
 
-static void response_read(struct producer *p, struct produce_call *c, const struct produce_response *r)
+static void response_read(struct producer *p, struct produce_call *c,
+                          const struct produce_response *r)
 {
     bool acked = false;
     for (u32 i = 0; i < r->responses.count; i++) {
@@ -244,7 +253,8 @@ static void response_read(struct producer *p, struct produce_call *c, const stru
     p->wl->acked_produces += acked;
     for (u32 i = 0; i < c->count && !p->world->failed; i++) {
         if (c->batches[i] != NULL) {
-            world_fail(p->world, "answers fit their questions", "Produce: no answer for a partition of the request");
+            world_fail(p->world, "answers fit their questions",
+                       "Produce: no answer for a partition of the request");
         }
     }
 }
@@ -292,9 +302,11 @@ static void request_fill(struct producer *p, struct produce_call *c, struct prod
             topic = &r->topic_data.items[r->topic_data.count++];
             topic->name = slice_cstr(at->topic->name);
             topic->topic_id = at->topic->id;
-            topic->partition_data.items = wire_new(&produce_request_partition_data_struct, &p->arena, c->count);
+            topic->partition_data.items =
+                wire_new(&produce_request_partition_data_struct, &p->arena, c->count);
         }
-        struct produce_request_partition_data *partition = &topic->partition_data.items[topic->partition_data.count++];
+        struct produce_request_partition_data *partition =
+            &topic->partition_data.items[topic->partition_data.count++];
         partition->index = at->index;
         partition->records.bytes = slice_of(b->bytes, b->len);
     }
@@ -440,7 +452,7 @@ void producer_destroy(struct producer *p)
     client_fini(&p->client);
     world_stop(p->world, &p->step);
     for (u32 i = 0; i < p->target_count; i++) {
-        LIST_EACH(&p->targets[i].batches, n) {
+        LIST_EACH (&p->targets[i].batches, n) {
             batch_free(CONTAINER_OF(n, struct batch, node));
         }
     }

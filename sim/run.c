@@ -1,12 +1,14 @@
 /* A run (run.h). The plan of a run, all of it from the seed:
 
-     1. several lives of the broker, each ended by a power cut, kill -9, an orderly stop, or an error of its disk; where in
-        its life the end comes is random: at any call of the border, also during start, or in the middle of a WAL write
-        (once at least) or of a metadata write
-     2. when enough was acknowledged and all planned ends have come, faults cease, and what is in flight is finished
+     1. several lives of the broker, each ended by a power cut, kill -9, an orderly stop, or an
+   error of its disk; where in its life the end comes is random: at any call of the border, also
+   during start, or in the middle of a WAL write (once at least) or of a metadata write
+     2. when enough was acknowledged and all planned ends have come, faults cease, and what is in
+   flight is finished
      3. one more end, and the last reading by a broker that has only the disk
 
-   A broker that refuses to start, or stops by itself, without an injected fault breaks a promise too. */
+   A broker that refuses to start, or stops by itself, without an injected fault breaks a promise
+   too. */
 #include "sim/run.h"
 
 #include "broker/broker.h"
@@ -248,7 +250,8 @@ static err_t life_begin(struct run *r)
     r->life_began_ns = w->now_ns;
     r->broker = broker_create(&params);
     err_t e = broker_start(r->broker);
-    world_say(w, "START  life %u: %s %s", r->result->lives, err_name(e), e == OK ? "" : broker_reason(r->broker));
+    world_say(w, "START  life %u: %s %s", r->result->lives, err_name(e),
+              e == OK ? "" : broker_reason(r->broker));
     return e;
 }
 
@@ -258,8 +261,8 @@ static bool phase_over(struct run *r)
     struct run_result *result = r->result;
     switch (r->phase) {
     case PHASE_CHAOS:
-        return r->workload.acked_produces >= ACKED_PRODUCES_MIN && result->crashes >= r->ends_planned &&
-               result->write_crashes > 0;
+        return r->workload.acked_produces >= ACKED_PRODUCES_MIN &&
+               result->crashes >= r->ends_planned && result->write_crashes > 0;
     case PHASE_SETTLE:
         return workload_settled(&r->workload);
     case PHASE_VERIFY:
@@ -271,7 +274,9 @@ static bool phase_over(struct run *r)
 static void life_check_stuck(struct run *r)
 {
     if (r->world.now_ns - r->life_began_ns > LIFE_MAX_NS) {
-        world_fail(&r->world, "liveness", "nothing has come to its end in %llu simulated seconds: phase %d, %llu produces acknowledged",
+        world_fail(&r->world, "liveness",
+                   "nothing has come to its end in %llu simulated seconds: phase %d, %llu produces "
+                   "acknowledged",
                    (unsigned long long)(LIFE_MAX_NS / SIM_S), (int)r->phase,
                    (unsigned long long)r->workload.acked_produces);
     }
@@ -358,7 +363,8 @@ static void lives_run(struct run *r)
         }
         err_t e = life_begin(r);
         if (e != OK && !start_failure_fits(r)) {
-            world_fail(&r->world, "the broker starts", "%s: %s", err_name(e), broker_reason(r->broker));
+            world_fail(&r->world, "the broker starts", "%s: %s", err_name(e),
+                       broker_reason(r->broker));
         }
         r->result->start_crashes += sim_io_dead(r->io);
         if (e == OK && !sim_io_dead(r->io)) {
@@ -366,7 +372,8 @@ static void lives_run(struct run *r)
                 workload_verify(&r->workload);
             }
             life_run(r);
-            if (r->phase == PHASE_CHAOS && phase_over(r) && !sim_io_dead(r->io) && !r->stopped && !r->stopping) {
+            if (r->phase == PHASE_CHAOS && phase_over(r) && !sim_io_dead(r->io) && !r->stopped &&
+                !r->stopping) {
                 phase_next(r);
                 life_run(r);
             }

@@ -1,4 +1,5 @@
-/* One seed from beginning to end: knobs, lives of the broker, crashes between them, the last reading. */
+/* One seed from beginning to end: knobs, lives of the broker, crashes between them, the last
+   reading. */
 #pragma once
 
 #include "base/base.h"
@@ -13,19 +14,19 @@ struct run_options {
 struct run_result {
     bool ok;
     u64 hash;
-    u64 calls;          /* through the border */
-    f64 seconds;        /* simulated */
+    u64 calls;   /* through the border */
+    f64 seconds; /* simulated */
     u64 acked_produces;
     u64 acked_records;
     u64 read_records;
     u32 lives;
-    u32 crashes;        /* kill -9 or power cut */
-    u32 write_crashes;  /* ... in the middle of a WAL write */
-    u32 start_crashes;  /* ... before the broker was up */
-    u32 faults;         /* lives with an injected error of the disk */
+    u32 crashes;       /* kill -9 or power cut */
+    u32 write_crashes; /* ... in the middle of a WAL write */
+    u32 start_crashes; /* ... before the broker was up */
+    u32 faults;        /* lives with an injected error of the disk */
     u64 torn_writes;
     u64 planted_frames;
-    char failure[768];  /* what promise was broken, and where */
+    char failure[768]; /* what promise was broken, and where */
 };
 
 void run_seed(const struct run_options *options, struct run_result *out);

@@ -39,7 +39,7 @@ struct sim_inode {
     u64 cap; /* of both */
     u64 live_size;
     u64 durable_size;
-    u64 tail; /* end of the last write by write_begin */
+    u64 tail;      /* end of the last write by write_begin */
     bool recycled; /* behind the tail there may be older frames */
     struct list pending;
     const void *locked_by;
@@ -85,10 +85,10 @@ static void write_free(struct sim_write *w)
 
 static void inode_destroy(struct sim_inode *n)
 {
-    LIST_EACH(&n->pending, p) {
+    LIST_EACH (&n->pending, p) {
         write_free(CONTAINER_OF(p, struct sim_write, node));
     }
-    LIST_EACH(&n->changes, c) {
+    LIST_EACH (&n->changes, c) {
         list_remove(c);
         mem_free(CONTAINER_OF(c, struct name_change, node));
     }
@@ -111,7 +111,7 @@ struct sim_disk *sim_disk_create(struct rng *rng)
 
 void sim_disk_destroy(struct sim_disk *d)
 {
-    LIST_EACH(&d->inodes, n) {
+    LIST_EACH (&d->inodes, n) {
         inode_destroy(CONTAINER_OF(n, struct sim_inode, node));
     }
     mem_free(d);
@@ -297,7 +297,7 @@ err_t sim_disk_sync_dir(struct sim_disk *d, const char *path)
     if (!directory->directory) {
         return ERR_INVALID;
     }
-    LIST_EACH(&directory->changes, n) {
+    LIST_EACH (&directory->changes, n) {
         struct name_change *c = CONTAINER_OF(n, struct name_change, node);
         names_apply(&directory->durable_names, c);
         list_remove(n);
@@ -306,8 +306,8 @@ err_t sim_disk_sync_dir(struct sim_disk *d, const char *path)
     return OK;
 }
 
-err_t sim_disk_list(struct sim_disk *d, const char *path, void (*each)(void *user, const char *name),
-                    void *user)
+err_t sim_disk_list(struct sim_disk *d, const char *path,
+                    void (*each)(void *user, const char *name), void *user)
 {
     struct sim_inode *directory;
     TRY(path_find(d, path, &directory));
@@ -383,7 +383,8 @@ static u64 sector_part(const struct sim_write *w, u64 i, u64 *len)
     return start - w->offset;
 }
 
-/* The medium takes whole sectors as they are seen; what earlier writes wanted there no longer matters. */
+/* The medium takes whole sectors as they are seen; what earlier writes wanted there no longer
+ * matters. */
 static void persist(struct sim_inode *n, u64 offset, u64 len)
 {
     if (len == 0) {
@@ -394,7 +395,7 @@ static void persist(struct sim_inode *n, u64 offset, u64 len)
     u64 start = first * SIM_SECTOR_BYTES;
     memcpy(n->durable + start, n->live + start, (last - first + 1) * SIM_SECTOR_BYTES);
     n->durable_size = MAX(n->durable_size, MIN(offset + len, n->live_size));
-    LIST_EACH(&n->pending, p) {
+    LIST_EACH (&n->pending, p) {
         struct sim_write *w = CONTAINER_OF(p, struct sim_write, node);
         if (w->resize || w->under_way) {
             continue;
@@ -408,8 +409,8 @@ static void persist(struct sim_inode *n, u64 offset, u64 len)
     }
 }
 
-static struct sim_write *write_create(struct sim_disk *d, struct sim_inode *n, const void *data, u64 len,
-                                      u64 offset)
+static struct sim_write *write_create(struct sim_disk *d, struct sim_inode *n, const void *data,
+                                      u64 len, u64 offset)
 {
     assert(!n->directory);
     struct sim_write *w = mem_alloc(sizeof *w);
@@ -437,7 +438,8 @@ static void see(struct sim_write *w)
     w->under_way = false;
 }
 
-void sim_disk_write(struct sim_disk *d, struct sim_inode *n, const void *data, size_t len, u64 offset)
+void sim_disk_write(struct sim_disk *d, struct sim_inode *n, const void *data, size_t len,
+                    u64 offset)
 {
     see(write_create(d, n, data, len, offset));
 }
@@ -470,7 +472,7 @@ static void durable_resize(struct sim_inode *n, u64 bytes)
 
 static void resizes_persist(struct sim_inode *n)
 {
-    LIST_EACH(&n->pending, p) {
+    LIST_EACH (&n->pending, p) {
         struct sim_write *w = CONTAINER_OF(p, struct sim_write, node);
         if (w->resize) {
             durable_resize(n, w->bytes);
@@ -486,7 +488,8 @@ void sim_disk_write_end(struct sim_disk *d, struct sim_write *w, bool durable)
     see(w);
     if (durable) {
         if (w->offset + w->bytes > w->inode->durable_size) {
-            resizes_persist(w->inode); /* the new size goes with the bytes, and with it those before */
+            resizes_persist(
+                w->inode); /* the new size goes with the bytes, and with it those before */
         }
         persist(w->inode, w->offset, w->bytes);
         write_free(w);
@@ -508,7 +511,7 @@ u64 sim_disk_mark(const struct sim_disk *d)
 void sim_disk_sync_up_to(struct sim_disk *d, struct sim_inode *n, u64 mark)
 {
     (void)d;
-    LIST_EACH(&n->pending, p) {
+    LIST_EACH (&n->pending, p) {
         struct sim_write *w = CONTAINER_OF(p, struct sim_write, node);
         if (w->under_way || w->number >= mark) {
             continue;
@@ -547,7 +550,15 @@ void sim_disk_unlock(struct sim_inode *n, const void *holder)
 
 /* ---- what arrives of a write ----------------------------------------------------------------- */
 
-enum fate { FATE_DROPPED, FATE_KEPT, FATE_PREFIX, FATE_SUFFIX, FATE_SCATTERED, FATE_HOLE, FATE_COUNT };
+enum fate {
+    FATE_DROPPED,
+    FATE_KEPT,
+    FATE_PREFIX,
+    FATE_SUFFIX,
+    FATE_SCATTERED,
+    FATE_HOLE,
+    FATE_COUNT
+};
 
 static bool sector_arrives(struct sim_disk *d, enum fate fate, u64 i, u64 cut, u64 cut_end)
 {
@@ -570,7 +581,8 @@ static bool sector_arrives(struct sim_disk *d, enum fate fate, u64 i, u64 cut, u
     return false;
 }
 
-/* Decides and writes to the medium. Returns how many bytes from the start did not wholly arrive (0: all did). */
+/* Decides and writes to the medium. Returns how many bytes from the start did not wholly arrive (0:
+ * all did). */
 static u64 fate_befall(struct sim_disk *d, struct sim_write *w)
 {
     struct sim_inode *n = w->inode;
@@ -625,12 +637,12 @@ static bool frame_at(const struct sim_inode *n, u64 at, u32 *bytes)
 static const u8 *frame_pick(struct sim_disk *d, u64 room, u32 *bytes)
 {
     u32 count = 0;
-    LIST_EACH(&d->inodes, node) {
+    LIST_EACH (&d->inodes, node) {
         count += CONTAINER_OF(node, struct sim_inode, node)->tail > 0;
     }
     for (u32 tries = 0; tries < 16 && count > 0; tries++) {
         u64 pick = below(d, count);
-        LIST_EACH(&d->inodes, node) {
+        LIST_EACH (&d->inodes, node) {
             struct sim_inode *n = CONTAINER_OF(node, struct sim_inode, node);
             if (n->tail == 0 || pick-- != 0) {
                 continue;
@@ -683,7 +695,7 @@ void sim_disk_plant(struct sim_disk *d, bool on)
 /* Neighbours swap now and then: writes that nobody waited for arrive in any order. */
 static void pending_shuffle(struct sim_disk *d, struct sim_inode *n)
 {
-    LIST_EACH(&n->pending, p) {
+    LIST_EACH (&n->pending, p) {
         if (p->next != &n->pending.head && below(d, 4) == 0) {
             struct sim_write *w = CONTAINER_OF(p, struct sim_write, node);
             struct sim_write *after = CONTAINER_OF(p->next, struct sim_write, node);
@@ -710,7 +722,7 @@ static void file_power_cut(struct sim_disk *d, struct sim_inode *n)
 {
     u64 resizes_kept = below(d, resize_count(n) + 1);
     pending_shuffle(d, n);
-    LIST_EACH(&n->pending, p) {
+    LIST_EACH (&n->pending, p) {
         struct sim_write *w = CONTAINER_OF(p, struct sim_write, node);
         if (w->resize) {
             if (resizes_kept > 0) {
@@ -721,7 +733,8 @@ static void file_power_cut(struct sim_disk *d, struct sim_inode *n)
         } else {
             bool under_way = w->under_way;
             u64 lost = fate_befall(d, w);
-            if (d->plant && under_way && lost > 0 && w->offset < n->durable_size && below(d, 3) == 0) {
+            if (d->plant && under_way && lost > 0 && w->offset < n->durable_size &&
+                below(d, 3) == 0) {
                 plant_at(d, n, w->offset, MIN(lost, n->durable_size - w->offset));
             }
         }
@@ -742,7 +755,7 @@ static void directory_power_cut(struct sim_disk *d, struct sim_inode *n)
     /* As a journal does it, or each on its own. */
     bool in_order = below(d, 2) == 0;
     bool stopped = false;
-    LIST_EACH(&n->changes, node) {
+    LIST_EACH (&n->changes, node) {
         struct name_change *c = CONTAINER_OF(node, struct name_change, node);
         stopped = stopped || (in_order && below(d, 3) == 0);
         bool kept = in_order ? !stopped : below(d, 2) == 0;
@@ -768,18 +781,18 @@ static void mark_reached(struct sim_inode *n)
             mark_reached(n->durable_names.items[i].inode);
         }
     }
-    LIST_EACH(&n->changes, node) {
+    LIST_EACH (&n->changes, node) {
         CONTAINER_OF(node, struct name_change, node)->inode->reached = true;
     }
 }
 
 static void sweep(struct sim_disk *d)
 {
-    LIST_EACH(&d->inodes, node) {
+    LIST_EACH (&d->inodes, node) {
         CONTAINER_OF(node, struct sim_inode, node)->reached = false;
     }
     mark_reached(d->root);
-    LIST_EACH(&d->inodes, node) {
+    LIST_EACH (&d->inodes, node) {
         struct sim_inode *n = CONTAINER_OF(node, struct sim_inode, node);
         if (!n->reached) {
             inode_destroy(n);
@@ -810,10 +823,10 @@ static void under_way_arrives(struct sim_disk *d, struct sim_write *w)
 
 void sim_disk_process_end(struct sim_disk *d)
 {
-    LIST_EACH(&d->inodes, node) {
+    LIST_EACH (&d->inodes, node) {
         struct sim_inode *n = CONTAINER_OF(node, struct sim_inode, node);
         n->locked_by = NULL;
-        LIST_EACH(&n->pending, p) {
+        LIST_EACH (&n->pending, p) {
             struct sim_write *w = CONTAINER_OF(p, struct sim_write, node);
             if (w->under_way) {
                 under_way_arrives(d, w);
@@ -825,7 +838,7 @@ void sim_disk_process_end(struct sim_disk *d)
 
 void sim_disk_power_cut(struct sim_disk *d)
 {
-    LIST_EACH(&d->inodes, node) {
+    LIST_EACH (&d->inodes, node) {
         struct sim_inode *n = CONTAINER_OF(node, struct sim_inode, node);
         n->locked_by = NULL;
         if (n->directory) {

@@ -1,16 +1,19 @@
-/* The simulated disk: files and directories in memory that know what is on the medium and what only seems to be.
+/* The simulated disk: files and directories in memory that know what is on the medium and what only
+   seems to be.
 
-   Every file has two contents: `live`, what a reading process sees, and `durable`, what is on the medium. Between them
-   stands a list of writes that are under way or not yet synced. The rules:
+   Every file has two contents: `live`, what a reading process sees, and `durable`, what is on the
+   medium. Between them stands a list of writes that are under way or not yet synced. The rules:
 
      a write          is seen at once (write_now) or when it ends (write_begin, write_end)
      a durable write  is on the medium when it ends
-     a sync           puts everything that had ended on the medium, and the size, but not the file's name
-     names            (made, renamed, removed) are on the medium after sync_dir of their directory
+     a sync           puts everything that had ended on the medium, and the size, but not the file's
+   name names            (made, renamed, removed) are on the medium after sync_dir of their
+   directory
 
-   At a power cut every write that is not on the medium is on its own dropped, kept, or torn at sector bounds, also those
-   under way; a changed size or name likewise. When only the process ends, what it saw stays, and only writes under way are
-   torn. Both may leave older frames in the space of writes that did not arrive (sim_disk_plant).
+   At a power cut every write that is not on the medium is on its own dropped, kept, or torn at
+   sector bounds, also those under way; a changed size or name likewise. When only the process ends,
+   what it saw stays, and only writes under way are torn. Both may leave older frames in the space
+   of writes that did not arrive (sim_disk_plant).
 
    Used by sim_io.c, which adds time, faults and descriptors. Knows nothing of either. */
 #pragma once
@@ -29,38 +32,43 @@ struct sim_write {
     u64 number; /* in order of beginning */
     u64 offset;
     u64 bytes;
-    u8 *data;     /* a copy */
-    u8 *arrived;  /* per sector: 1 = nothing left to do: on the medium, overwritten there, or lost */
+    u8 *data;    /* a copy */
+    u8 *arrived; /* per sector: 1 = nothing left to do: on the medium, overwritten there, or lost */
     bool under_way;
-    bool resize;  /* no data: the size becomes `bytes` */
+    bool resize; /* no data: the size becomes `bytes` */
 };
 
 MUST_USE struct sim_disk *sim_disk_create(struct rng *rng);
 void sim_disk_destroy(struct sim_disk *d);
 
-/* ---- names. Paths: components between slashes, from the root; "." is the root. ---------------- */
+/* ---- names. Paths: components between slashes, from the root; "." is the root. --------------- */
 
-MUST_USE err_t sim_disk_open(struct sim_disk *d, const char *path, bool create, bool exclusive, struct sim_inode **out);
+MUST_USE err_t sim_disk_open(struct sim_disk *d, const char *path, bool create, bool exclusive,
+                             struct sim_inode **out);
 MUST_USE err_t sim_disk_mkdir(struct sim_disk *d, const char *path);
-MUST_USE err_t sim_disk_rename(struct sim_disk *d, const char *from, const char *to); /* within one directory */
+MUST_USE err_t sim_disk_rename(struct sim_disk *d, const char *from,
+                               const char *to); /* within one directory */
 MUST_USE err_t sim_disk_unlink(struct sim_disk *d, const char *path);
 MUST_USE err_t sim_disk_sync_dir(struct sim_disk *d, const char *path);
 /* In random order. */
-MUST_USE err_t sim_disk_list(struct sim_disk *d, const char *path, void (*each)(void *user, const char *name), void *user);
+MUST_USE err_t sim_disk_list(struct sim_disk *d, const char *path,
+                             void (*each)(void *user, const char *name), void *user);
 
 /* ---- content --------------------------------------------------------------------------------- */
 
 u64 sim_inode_size(const struct sim_inode *n);
 u32 sim_inode_number(const struct sim_inode *n);
-/* Its space may have been used before: behind the last write there may be older frames instead of zeros. */
+/* Its space may have been used before: behind the last write there may be older frames instead of
+   zeros. */
 void sim_inode_recycled(struct sim_inode *n);
 void sim_disk_read(const struct sim_inode *n, void *out, size_t len, u64 offset, size_t *moved);
-void sim_disk_write(struct sim_disk *d, struct sim_inode *n, const void *data, size_t len, u64 offset);
+void sim_disk_write(struct sim_disk *d, struct sim_inode *n, const void *data, size_t len,
+                    u64 offset);
 void sim_disk_resize(struct sim_disk *d, struct sim_inode *n, u64 bytes);
 void sim_disk_sync(struct sim_disk *d, struct sim_inode *n);
 /* A write in two steps: nothing of it is seen before it ends. */
-MUST_USE struct sim_write *sim_disk_write_begin(struct sim_disk *d, struct sim_inode *n, const void *data, size_t len,
-                                                u64 offset);
+MUST_USE struct sim_write *sim_disk_write_begin(struct sim_disk *d, struct sim_inode *n,
+                                                const void *data, size_t len, u64 offset);
 void sim_disk_write_end(struct sim_disk *d, struct sim_write *w, bool durable);
 /* It ends with an error: some sectors of it are there, or none, or all. */
 void sim_disk_write_fail(struct sim_disk *d, struct sim_write *w);
@@ -78,7 +86,8 @@ void sim_disk_unlock(struct sim_inode *n, const void *holder);
 void sim_disk_process_end(struct sim_disk *d);
 /* The machine lost power. */
 void sim_disk_power_cut(struct sim_disk *d);
-/* Let the next end leave copies of older frames where writes did not arrive, and behind the last write of a file. */
+/* Let the next end leave copies of older frames where writes did not arrive, and behind the last
+ * write of a file. */
 void sim_disk_plant(struct sim_disk *d, bool on);
 struct sim_disk_stats {
     u64 writes_dropped;

@@ -1,26 +1,50 @@
-/* struct io on the simulated world (sim_io.h). Every verb of the border passes enter(), where it is counted and
-   hashed, and where the end may come; whatever a verb answers passes leave(). */
+/* struct io on the simulated world (sim_io.h). Every verb of the border passes enter(), where it is
+   counted and hashed, and where the end may come; whatever a verb answers passes leave(). */
 #include "sim/sim_io.h"
 
 #include <stdio.h>
 #include <string.h>
 
 enum call {
-    CALL_RANDOM, CALL_WORK, CALL_CANCEL, CALL_SIGNALS,
-    CALL_OPEN, CALL_CLOSE, CALL_SIZE, CALL_BLOCK_BYTES, CALL_ALLOCATE, CALL_TRUNCATE, CALL_LOCK,
-    CALL_READ_NOW, CALL_WRITE_NOW, CALL_SYNC_NOW, CALL_MKDIR, CALL_RENAME, CALL_UNLINK, CALL_SYNC_DIR,
-    CALL_LIST, CALL_SPACE, CALL_READV, CALL_WRITEV, CALL_SYNC,
-    CALL_LISTEN, CALL_LISTENER_CLOSE, CALL_HANDLE, CALL_WANT, CALL_RECV, CALL_SEND, CALL_SHUTDOWN,
+    CALL_RANDOM,
+    CALL_WORK,
+    CALL_CANCEL,
+    CALL_SIGNALS,
+    CALL_OPEN,
+    CALL_CLOSE,
+    CALL_SIZE,
+    CALL_BLOCK_BYTES,
+    CALL_ALLOCATE,
+    CALL_TRUNCATE,
+    CALL_LOCK,
+    CALL_READ_NOW,
+    CALL_WRITE_NOW,
+    CALL_SYNC_NOW,
+    CALL_MKDIR,
+    CALL_RENAME,
+    CALL_UNLINK,
+    CALL_SYNC_DIR,
+    CALL_LIST,
+    CALL_SPACE,
+    CALL_READV,
+    CALL_WRITEV,
+    CALL_SYNC,
+    CALL_LISTEN,
+    CALL_LISTENER_CLOSE,
+    CALL_HANDLE,
+    CALL_WANT,
+    CALL_RECV,
+    CALL_SEND,
+    CALL_SHUTDOWN,
     CALL_SOCK_CLOSE,
     CALL_COUNT
 };
 static const char *const call_names[CALL_COUNT] = {
-    "random", "work", "cancel", "signals",
-    "open", "close", "size", "block_bytes", "allocate", "truncate", "lock",
-    "read_now", "write_now", "sync_now", "mkdir", "rename", "unlink", "sync_dir",
-    "list", "space", "readv", "writev", "sync",
-    "listen", "listener_close", "handle", "want", "recv", "send", "shutdown",
-    "sock_close",
+    "random",      "work",     "cancel",     "signals",        "open",     "close",     "size",
+    "block_bytes", "allocate", "truncate",   "lock",           "read_now", "write_now", "sync_now",
+    "mkdir",       "rename",   "unlink",     "sync_dir",       "list",     "space",     "readv",
+    "writev",      "sync",     "listen",     "listener_close", "handle",   "want",      "recv",
+    "send",        "shutdown", "sock_close",
 };
 
 struct io_file {
@@ -92,7 +116,7 @@ void sim_io_die(struct io *io)
         return;
     }
     s->dead = true;
-    LIST_EACH(&s->ops, n) {
+    LIST_EACH (&s->ops, n) {
         struct sim_op *op = CONTAINER_OF(n, struct sim_op, node);
         world_stop(s->world, &op->event);
         s->died_in_wal_write = s->died_in_wal_write || (op->kind == OP_WRITE && op->wal);
@@ -399,7 +423,7 @@ static void sim_cancel(struct io *io, struct io_op *op)
     if (!enter(s, CALL_CANCEL, 0, 0)) {
         return;
     }
-    LIST_EACH(&s->ops, n) {
+    LIST_EACH (&s->ops, n) {
         struct sim_op *o = CONTAINER_OF(n, struct sim_op, node);
         if (o->op == op && o->kind == OP_READ && chance(s->world, 1, 2)) {
             o->cancelled = true;
@@ -476,8 +500,9 @@ static void sim_writev(struct io *io, struct io_op *op)
     o->wal = f->wal;
     mem_free(flat);
     trace_number(s->world, o->crc);
-    world_say(s->world, "disk   writev %s at %llu, %llu bytes%s%s", f->path, (unsigned long long)op->offset,
-              (unsigned long long)bytes, op->durable ? ", durable" : "", o->fails ? ": will fail" : "");
+    world_say(s->world, "disk   writev %s at %llu, %llu bytes%s%s", f->path,
+              (unsigned long long)op->offset, (unsigned long long)bytes,
+              op->durable ? ", durable" : "", o->fails ? ": will fail" : "");
     if (op->durable && f->wal) {
         end_in_write(s, &s->end.in_wal_write, o, delay_ns);
     } else if (op->durable && f->meta) {
@@ -606,7 +631,8 @@ static err_t sim_lock(struct io *io, struct io_file *f)
     return leave_err(s, CALL_LOCK, f->path, sim_disk_lock(f->inode, f));
 }
 
-static err_t sim_read_now(struct io *io, struct io_file *f, void *buf, size_t len, u64 offset, size_t *moved)
+static err_t sim_read_now(struct io *io, struct io_file *f, void *buf, size_t len, u64 offset,
+                          size_t *moved)
 {
     struct sim_io *s = sim_of(io);
     if (!enter(s, CALL_READ_NOW, sim_inode_number(f->inode), offset)) {
@@ -621,7 +647,8 @@ static err_t sim_read_now(struct io *io, struct io_file *f, void *buf, size_t le
     return leave_err(s, CALL_READ_NOW, f->path, OK);
 }
 
-static err_t sim_write_now(struct io *io, struct io_file *f, const void *buf, size_t len, u64 offset)
+static err_t sim_write_now(struct io *io, struct io_file *f, const void *buf, size_t len,
+                           u64 offset)
 {
     struct sim_io *s = sim_of(io);
     if (!enter(s, CALL_WRITE_NOW, sim_inode_number(f->inode), offset)) {
@@ -708,7 +735,8 @@ static void listing_name(void *user, const char *name)
     l->each(l->user, name);
 }
 
-static err_t sim_list(struct io *io, const char *path, void (*each)(void *, const char *), void *user)
+static err_t sim_list(struct io *io, const char *path, void (*each)(void *, const char *),
+                      void *user)
 {
     struct sim_io *s = sim_of(io);
     if (!enter(s, CALL_LIST, path_hash(path), 0)) {
@@ -732,7 +760,8 @@ static err_t sim_space(struct io *io, const char *path, u64 *free_bytes, u64 *to
 /* ---- sockets --------------------------------------------------------------------------------- */
 
 static err_t sim_listen(struct io *io, const char *host, u16 port,
-                        void (*accepted)(void *, struct io_sock *), void *user, struct io_listener **out)
+                        void (*accepted)(void *, struct io_sock *), void *user,
+                        struct io_listener **out)
 {
     struct sim_io *s = sim_of(io);
     (void)host;
@@ -843,10 +872,10 @@ static void sim_destroy(struct io *io)
 {
     struct sim_io *s = sim_of(io);
     sim_io_die(io);
-    LIST_EACH(&s->ops, n) {
+    LIST_EACH (&s->ops, n) {
         op_free(CONTAINER_OF(n, struct sim_op, node));
     }
-    LIST_EACH(&s->files, n) {
+    LIST_EACH (&s->files, n) {
         struct io_file *f = CONTAINER_OF(n, struct io_file, node);
         list_remove(n);
         mem_free(f);

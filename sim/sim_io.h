@@ -1,10 +1,11 @@
 /* The simulated struct io: one per life of the broker, on a disk and a network that outlive it.
 
-   Time: a turn takes a little, a blocking call too; when nothing is ready the clock jumps to the next timer or event.
-   Chance: file operations end after random times, in any order; work runs in a later turn and is reported in a still later one.
-   Faults: as struct sim_faults asks.
-   The end: at a call or a moment of the plan the io dies. From then on every call fails with ERR_CANCELLED and does nothing,
-   and no completion comes; the run then destroys the broker, lets the disk lose what it may, and starts another one. */
+   Time: a turn takes a little, a blocking call too; when nothing is ready the clock jumps to the
+   next timer or event. Chance: file operations end after random times, in any order; work runs in a
+   later turn and is reported in a still later one. Faults: as struct sim_faults asks. The end: at a
+   call or a moment of the plan the io dies. From then on every call fails with ERR_CANCELLED and
+   does nothing, and no completion comes; the run then destroys the broker, lets the disk lose what
+   it may, and starts another one. */
 #pragma once
 
 #include "io/io.h"
@@ -16,18 +17,19 @@ enum { SIM_NEVER = INT32_MAX };
 
 /* One-shot faults count calls down: 0 = the next one. */
 struct sim_faults {
-    i32 write_fails_in;   /* a write or sync ends with ERR_IO */
-    i32 read_fails_in;    /* a read ends with ERR_IO */
-    i32 full_in;          /* from this call for room on there is no space ... */
-    i32 full_calls;       /* ... for so many calls for room */
-    bool refuse_direct;   /* all the time: no O_DIRECT */
+    i32 write_fails_in; /* a write or sync ends with ERR_IO */
+    i32 read_fails_in;  /* a read ends with ERR_IO */
+    i32 full_in;        /* from this call for room on there is no space ... */
+    i32 full_calls;     /* ... for so many calls for room */
+    bool refuse_direct; /* all the time: no O_DIRECT */
 };
 
 /* When the io dies. */
 struct sim_end_plan {
-    u64 at_call;             /* of this life; 0: not so */
-    i32 in_wal_write;        /* in the middle of a durable write to wal/, after so many others; SIM_NEVER: not so */
-    i32 in_meta_write;       /* the same for meta/ */
+    u64 at_call;       /* of this life; 0: not so */
+    i32 in_wal_write;  /* in the middle of a durable write to wal/, after so many others; SIM_NEVER:
+                          not so */
+    i32 in_meta_write; /* the same for meta/ */
 };
 
 struct sim_io_params {

@@ -2,8 +2,7 @@
 
    A pipe is a ring of bytes with three marks, all counted from the start of the stream:
 
-       read <= delivered <= sent <= read + room
-   */
+       read <= delivered <= sent <= read + room */
 #include "sim/sim_net.h"
 
 #include <string.h>
@@ -251,7 +250,8 @@ static void connect_run(struct world_event *e)
     c->sock.io = net->io;
     world_start(net->world, &c->client_news, delay(net));
     if (net->knobs.lifetime_ns > 0) {
-        world_start(net->world, &c->loss, chance_between(net->world, 0, 2 * net->knobs.lifetime_ns));
+        world_start(net->world, &c->loss,
+                    chance_between(net->world, 0, 2 * net->knobs.lifetime_ns));
     }
     net->accepted(net->accepted_user, &c->sock);
 }
@@ -314,8 +314,8 @@ void sim_conn_close(struct sim_conn *c)
 
 /* ---- broker's end ---------------------------------------------------------------------------- */
 
-void sim_net_listen(struct sim_net *net, struct io *io, void (*accepted)(void *user, struct io_sock *s),
-                    void *user)
+void sim_net_listen(struct sim_net *net, struct io *io,
+                    void (*accepted)(void *user, struct io_sock *s), void *user)
 {
     assert(net->io == NULL);
     net->io = io;
@@ -336,7 +336,7 @@ static void sock_gone(struct io_sock *s)
 void sim_net_broker_gone(struct sim_net *net)
 {
     net->io = NULL;
-    LIST_EACH(&net->conns, n) {
+    LIST_EACH (&net->conns, n) {
         struct sim_conn *c = CONTAINER_OF(n, struct sim_conn, node);
         if (sock_open(&c->sock)) {
             sock_gone(&c->sock);
@@ -375,10 +375,11 @@ bool sim_net_ready(const struct sim_net *net)
     return false;
 }
 
-/* A handler may close any socket; a conn that is over is then freed, so conns are found again by number. */
+/* A handler may close any socket; a conn that is over is then freed, so conns are found again by
+   number. */
 static struct sim_conn *conn_find(struct sim_net *net, u32 number)
 {
-    LIST_EACH(&net->conns, n) {
+    LIST_EACH (&net->conns, n) {
         struct sim_conn *c = CONTAINER_OF(n, struct sim_conn, node);
         if (c->number == number) {
             return c;
@@ -391,7 +392,7 @@ void sim_net_dispatch(struct sim_net *net, const bool *stop)
 {
     u32 ready[256];
     u32 count = 0;
-    LIST_EACH(&net->conns, n) {
+    LIST_EACH (&net->conns, n) {
         struct sim_conn *c = CONTAINER_OF(n, struct sim_conn, node);
         if (sock_events(&c->sock) != 0 && count < ARRAY_LEN(ready)) {
             ready[count++] = c->number;
@@ -441,7 +442,8 @@ i64 sim_net_sock_recv(struct io_sock *s, void *buf, size_t len)
     }
     size_t wanted = len;
     if (chance(c->net->world, 1, 32)) {
-        wanted = (size_t)chance_between(c->net->world, 1, MIN((u64)len, c->up.delivered - c->up.read));
+        wanted =
+            (size_t)chance_between(c->net->world, 1, MIN((u64)len, c->up.delivered - c->up.read));
     }
     size_t taken = pipe_take(&c->up, buf, wanted);
     client_notice_room(c);
@@ -512,7 +514,7 @@ struct sim_net *sim_net_create(struct world *w, const struct sim_net_knobs *knob
 
 void sim_net_destroy(struct sim_net *net)
 {
-    LIST_EACH(&net->conns, n) {
+    LIST_EACH (&net->conns, n) {
         conn_free(CONTAINER_OF(n, struct sim_conn, node));
     }
     mem_free(net);
@@ -522,7 +524,7 @@ void sim_net_heal(struct sim_net *net)
 {
     net->knobs.lifetime_ns = 0;
     net->knobs.delay_rare_ns = net->knobs.delay_ns;
-    LIST_EACH(&net->conns, n) {
+    LIST_EACH (&net->conns, n) {
         world_stop(net->world, &CONTAINER_OF(n, struct sim_conn, node)->loss);
     }
 }

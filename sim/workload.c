@@ -15,7 +15,8 @@ static void topics_plan(struct workload *wl)
     }
 }
 
-void workload_init(struct workload *wl, struct world *w, struct sim_net *net, const struct workload_knobs *knobs)
+void workload_init(struct workload *wl, struct world *w, struct sim_net *net,
+                   const struct workload_knobs *knobs)
 {
     assert(knobs->producer_count <= PRODUCERS_MAX);
     assert(knobs->consumer_count <= CONSUMERS_MAX);
@@ -84,7 +85,7 @@ bool workload_verified(const struct workload *wl)
 
 struct ledger_topic *workload_topic(struct workload *wl, struct slice name, struct uuid id)
 {
-    LIST_EACH(&wl->ledger.topics, n) {
+    LIST_EACH (&wl->ledger.topics, n) {
         struct ledger_topic *t = CONTAINER_OF(n, struct ledger_topic, node);
         bool named = name.len > 0 && slice_eq_cstr(name, t->name);
         bool identified = !uuid_is_zero(id) && uuid_eq(id, t->id);

@@ -1,5 +1,6 @@
-/* What the clients of a run do: an admin makes topics, producers write, consumers read, all at once and against whatever the
-   disk, the network and the crashes do to them. Everything they are told goes into the ledger (check.h).
+/* What the clients of a run do: an admin makes topics, producers write, consumers read, all at once
+   and against whatever the disk, the network and the crashes do to them. Everything they are told
+   goes into the ledger (check.h).
 
      producer.c  idempotent and plain producers; retries as real clients do them
      consumer.c  Fetch with and without sessions; the last reading
@@ -27,8 +28,8 @@ struct workload_knobs {
     u32 consumer_count;
     u32 topic_count;
     u32 partitions_max;
-    u64 think_ns;       /* between two requests of a producer, about */
-    u64 timeout_ns;     /* a client gives up waiting */
+    u64 think_ns;   /* between two requests of a producer, about */
+    u64 timeout_ns; /* a client gives up waiting */
     u32 batch_records_max;
     u32 stall_per_1024; /* how often a consumer stops reading for a while */
 };
@@ -46,7 +47,8 @@ struct workload {
     u64 acked_produces; /* answers with at least one batch acknowledged */
 };
 
-void workload_init(struct workload *wl, struct world *w, struct sim_net *net, const struct workload_knobs *knobs);
+void workload_init(struct workload *wl, struct world *w, struct sim_net *net,
+                   const struct workload_knobs *knobs);
 void workload_fini(struct workload *wl);
 void workload_quiet(struct workload *wl);
 /* Has everything that was sent been answered? */
@@ -55,7 +57,7 @@ bool workload_settled(const struct workload *wl);
 void workload_verify(struct workload *wl);
 bool workload_verified(const struct workload *wl);
 
-/* ---- shared by the clients --------------------------------------------------------------------- */
+/* ---- shared by the clients ------------------------------------------------------------------- */
 
 struct ledger_topic *workload_topic(struct workload *wl, struct slice name, struct uuid id);
 /* All topics of the plan are there, and their ids are known. */

@@ -1,10 +1,11 @@
-/* The simulated world: one clock, one queue of events, one source of chance, one trace. Everything in sim/ hangs on it.
+/* The simulated world: one clock, one queue of events, one source of chance, one trace. Everything
+   in sim/ hangs on it.
 
-   Time stands still while anybody computes and jumps to the next event (sim_io.c's poll, or world_run when no broker is
-   alive). All chance comes from the seed, so a seed is a run.
+   Time stands still while anybody computes and jumps to the next event (sim_io.c's poll, or
+   world_run when no broker is alive). All chance comes from the seed, so a seed is a run.
 
-   The trace is a hash over every call the broker makes through its border, with bytes and result, and over everything the
-   world does to it. Two runs with equal hashes did the same. */
+   The trace is a hash over every call the broker makes through its border, with bytes and result,
+   and over everything the world does to it. Two runs with equal hashes did the same. */
 #pragma once
 
 #include "base/base.h"
@@ -54,11 +55,11 @@ u64 chance_delay(struct world *w, u64 usual_ns, u64 rare_ns);
 void trace_number(struct world *w, u64 value);
 void trace_bytes(struct world *w, const void *bytes, size_t len);
 /* A line for whoever reads along; hashed too, so what it says must come from the seed. */
-#define world_say(w, ...)              \
-    do {                               \
-        if ((w)->verbose) {            \
+#define world_say(w, ...)                \
+    do {                                 \
+        if ((w)->verbose) {              \
             world_print(w, __VA_ARGS__); \
-        }                              \
+        }                                \
     } while (0)
 PRINTF_LIKE(2, 3) void world_print(struct world *w, const char *fmt, ...);
 /* A promise was broken. Only the first counts. */
