@@ -1,96 +1,60 @@
 /* Reads of what is no longer in the hot cache: from the home into buffers of a small, separate pool,
    so that a consumer far behind cannot push the tail out of memory. Called by the broker (log_load).
 
-   Happy path: log_load queues; cold_pump takes a buffer and starts the read; the home's completion
-   verifies each batch and tells the caller; log_load_release gives the buffer back and pumps.
+   Happy path
+     1. log_load queues; cold_pump finds a window (window.c) that has the bytes, or has one read
+     2. the window is there: every batch of the range is verified, the caller is told
+     3. log_load_release lets the window go and pumps
+   Who reads run after run is read ahead for: the next runs of the partition are read side by side while the
+   first are sent.
 
-   How it fails: no buffer: waits its turn. The caller goes away (log_load_release before done): the read goes on
-   without it, which is why it lives here and not in the caller's struct. A batch disagrees with its
-   checksum or is not the one the index promises: its run is quarantined; the batches before it are
-   still given. A batch larger than the pool: pieces of it are given unverified, since nobody has the
-   whole. */
+   How it fails: no buffer: waits its turn. The caller goes away (log_load_release before done): the
+   read goes on without it, which is why it lives in the window and not in the caller's struct. A
+   batch disagrees with its checksum or is not the one the index promises: its run is quarantined;
+   the batches before it are still given. A batch larger than the pool: pieces of it are given
+   unverified, since nobody has the whole. */
 #include "log/log_private.h"
 
-enum load_state { LOAD_IDLE, LOAD_QUEUED, LOAD_READING, LOAD_DONE };
-enum {
-    COLD_SMALL_BYTES = 64 * 1024,
-    COLD_LARGE_BYTES = 1024 * 1024, /* what one connection may pin */
-    COLD_KEEP_FREE_MAX = 8,
-};
-
-struct cold_read {
-    struct list_node node; /* in log.cold_reads */
-    struct log *log;
-    struct log_load *load; /* NULL: cancelled */
-    struct home_read read;
-};
+enum load_state { LOAD_IDLE, LOAD_QUEUED, LOAD_READING, LOAD_THERE, LOAD_DONE };
+enum { READ_AHEAD_RUNS = 16 };
 
 void cold_init(struct log *l)
 {
-    quota_init(&l->cold_quota, "cold reads", l->params.quota, l->params.cold_bytes);
-    pool_init(&l->cold_reads_pool, "cold reads", NULL, sizeof(struct cold_read), UINT32_MAX);
-    list_init(&l->cold_reads);
+    windows_init(l);
     list_init(&l->load_waiting);
-}
-
-/* The home knows only after it was opened how large an aligned buffer must be. Free buffers kept mapped stay
-   charged, so they may take a quarter of the pool each at most. */
-static void cold_pools_size(struct log *l)
-{
-    if (l->cold_ready) {
-        return;
-    }
-    u64 small = home_read_room(l->home, COLD_SMALL_BYTES);
-    u64 large = home_read_room(l->home, COLD_LARGE_BYTES);
-    u64 quarter = l->params.cold_bytes / 4;
-    u32 keep_small = (u32)MIN(quarter / small, (u64)COLD_KEEP_FREE_MAX);
-    u32 keep_large = (u32)MIN(quarter / large, (u64)COLD_KEEP_FREE_MAX);
-    blob_pool_init(&l->cold_small, "cold reads, small", &l->cold_quota, small, keep_small);
-    blob_pool_init(&l->cold_large, "cold reads, large", &l->cold_quota, large, keep_large);
-    l->cold_ready = true;
+    list_init(&l->load_there);
+    list_init(&l->load_done);
 }
 
 static void load_reset(struct log_load *load)
 {
     load->state = LOAD_IDLE;
     load->data = NULL;
-    load->blob = NULL;
-    load->cold = NULL;
+    load->window = NULL;
 }
 
-static void cold_free(struct log *l, struct cold_read *cold)
+static void loads_forget(struct list *loads)
 {
-    if (cold->read.blob != NULL) {
-        blob_unref(cold->read.blob);
+    for (struct list_node *n = list_pop_front(loads); n != NULL; n = list_pop_front(loads)) {
+        load_reset(CONTAINER_OF(n, struct log_load, node));
     }
-    list_remove(&cold->node);
-    pool_put(&l->cold_reads_pool, cold);
 }
 
 void cold_fini(struct log *l)
 {
-    for (struct list_node *n = list_pop_front(&l->load_waiting); n != NULL;
-         n = list_pop_front(&l->load_waiting)) {
-        load_reset(CONTAINER_OF(n, struct log_load, node));
+    loads_forget(&l->load_waiting);
+    loads_forget(&l->load_there);
+    loads_forget(&l->load_done);
+    LIST_EACH(&l->windows, n) {
+        loads_forget(&CONTAINER_OF(n, struct window, node)->waiters);
     }
-    while (!list_empty(&l->cold_reads)) {
-        struct cold_read *cold = CONTAINER_OF(list_first(&l->cold_reads), struct cold_read, node);
-        if (cold->load != NULL) {
-            load_reset(cold->load);
-        }
-        cold_free(l, cold);
-    }
-    if (l->cold_ready) {
-        blob_pool_fini(&l->cold_small);
-        blob_pool_fini(&l->cold_large);
-    }
-    pool_fini(&l->cold_reads_pool);
+    windows_fini(l);
 }
 
 /* ---- verification ---------------------------------------------------------------------------- */
 
-/* The batch at data + at: is it whole, the one expected, and good? *bytes: its length, even when it is not
-   wholly in the buffer. end: where its run ends, from `data`. */
+/* The batch at data + at: is it whole, the one expected, and good? *bytes: its length, even when it is
+   not wholly in the buffer. end: where its run ends, from `data`. */
 static bool batch_good(const u8 *data, u32 data_bytes, u32 at, u32 end, u64 *expected, u32 *bytes)
 {
     u32 left = data_bytes - at;
@@ -99,7 +63,8 @@ static bool batch_good(const u8 *data, u32 data_bytes, u32 at, u32 end, u64 *exp
         return true; /* cannot be told here */
     }
     u32 length = load_be32(data + at + BATCH_AT_LENGTH);
-    if (length < BATCH_HEADER_BYTES - BATCH_PREFIX_BYTES || length > end - at - BATCH_PREFIX_BYTES) {
+    if (length < BATCH_HEADER_BYTES - BATCH_PREFIX_BYTES ||
+        length > end - at - BATCH_PREFIX_BYTES) {
         return false;
     }
     *bytes = BATCH_PREFIX_BYTES + length;
@@ -116,9 +81,10 @@ static bool batch_good(const u8 *data, u32 data_bytes, u32 at, u32 end, u64 *exp
     return e == OK && batch_crc_ok(&view);
 }
 
-/* The batches of one run that lie in the buffer from `at` on. Returns where the good ones end; *bad: one
-   is not. */
-static u32 run_verify(const u8 *data, u32 data_bytes, u32 at, u32 end, u64 first, u64 next, bool *bad)
+/* The batches of one run that lie in the buffer from `at` on. Returns where the good ones end; *bad:
+   one is not. */
+static u32 run_verify(const u8 *data, u32 data_bytes, u32 at, u32 end, u64 first, u64 next,
+                      bool *bad)
 {
     u64 expected = first; /* UINT64_MAX: the range begins inside the run */
     while (at < end) {
@@ -137,21 +103,18 @@ static u32 run_verify(const u8 *data, u32 data_bytes, u32 at, u32 end, u64 first
 }
 
 /* How much of the buffer may be given. ERR_CORRUPT: not even the first batch. */
-static err_t cold_verify(struct log *l, const struct log_range *range, const u8 *data, u32 data_bytes,
-                         u32 *good)
+static err_t load_verify(struct log *l, const struct log_range *range, const u8 *data,
+                         u32 data_bytes, u32 *good)
 {
     struct partition *p = map64_get(&l->partitions, range->partition);
     if (p == NULL) {
         return ERR_NOT_FOUND;
     }
-    u32 wal_index = 0;
-    while (wal_index < l->wal_count && l->wals[wal_index] != range->wal) {
-        wal_index++;
-    }
+    u64 place = range_place(l, range);
     u32 at = 0;
     bool bad = false;
     while (at < data_bytes && !bad) {
-        u32 index = index_find_place(p, run_place(wal_index, range->slot), range->pos + at);
+        u32 index = index_find_place(p, place, range->pos + at);
         if (index == p->run_count) {
             return ERR_NOT_FOUND;
         }
@@ -178,51 +141,67 @@ static err_t cold_verify(struct log *l, const struct log_range *range, const u8 
     return OK;
 }
 
-/* ---- loading --------------------------------------------------------------------------------- */
+/* ---- telling --------------------------------------------------------------------------------- */
 
-static void cold_done(struct home_read *r, err_t result)
+/* The window of a load has been read. */
+static void load_finish(struct log *l, struct log_load *load)
 {
-    struct cold_read *cold = CONTAINER_OF(r, struct cold_read, read);
-    struct log *l = cold->log;
-    struct log_load *load = cold->load;
-    if (load == NULL) {
-        cold_free(l, cold);
-        cold_pump(l);
-        return;
-    }
-    assert(load->state == LOAD_READING);
-    const u8 *data = r->blob->data + r->blob_offset;
+    struct window *w = load->window;
+    const struct log_range *range = &load->range;
+    u32 skip = range->pos - w->read.pos;
+    const u8 *data = w->read.blob->data + w->read.blob_offset + skip;
+    u32 bytes = MIN(range->bytes, w->read.bytes - skip);
+    err_t result = w->result;
     if (result == OK) {
-        result = cold_verify(l, &load->range, data, r->bytes, &load->bytes);
+        result = load_verify(l, range, data, bytes, &load->bytes);
     }
     if (result != OK) {
         load_reset(load);
-        cold_free(l, cold);
+        window_unref(l, w);
         load->done(load, result);
-        cold_pump(l);
         return;
     }
     load->state = LOAD_DONE;
     load->data = data;
-    load->blob = r->blob;
+    list_push_back(&l->load_done, &load->node);
     load->done(load, OK);
 }
 
-/* As much as is read at once: up to 1 MiB, more if the first batch is larger, half the pool at most, so that
-   what is kept free of other sizes is never in the way for good. */
-static u32 load_bytes(struct log *l, const struct log_range *range)
+static void list_finish(struct log *l, struct list *loads)
 {
-    u64 bytes = MIN(range->bytes, (u32)COLD_LARGE_BYTES);
-    if (range->bytes > bytes) {
-        struct partition *p = map64_get(&l->partitions, range->partition);
-        u32 wal_index = 0;
-        while (wal_index < l->wal_count && l->wals[wal_index] != range->wal) {
-            wal_index++;
-        }
-        u32 index = p == NULL ? 0 : index_find_place(p, run_place(wal_index, range->slot), range->pos);
-        if (p != NULL && index < p->run_count) {
-            bytes = MAX(bytes, MIN((u64)range->bytes, p->runs[index].bytes));
-        }
+    struct list now; /* those who come meanwhile are told in a later turn */
+    list_init(&now);
+    list_splice(&now, loads);
+    for (struct list_node *n = list_pop_front(&now); n != NULL; n = list_pop_front(&now)) {
+        load_finish(l, CONTAINER_OF(n, struct log_load, node));
+    }
+}
+
+void loads_finish(struct log *l, struct window *w)
+{
+    list_finish(l, &w->waiters);
+}
+
+void cold_turn(struct log *l)
+{
+    if (!list_empty(&l->load_there)) {
+        list_finish(l, &l->load_there);
+    }
+    if (!list_empty(&l->load_waiting)) {
+        cold_pump(l);
+    }
+}
+
+/* ---- starting -------------------------------------------------------------------------------- */
+
+/* What is read at once for a large range: up to 1 MiB, more if the first batch is larger, half the pool at
+   most, so that what is kept free of other sizes is never in the way for good. */
+static u32 large_bytes(struct log *l, const struct partition *p, u32 index,
+                       const struct log_range *range)
+{
+    u64 bytes = MIN(range->bytes, (u32)LOG_LOAD_BYTES_MAX);
+    if (p != NULL && index < p->run_count) {
+        bytes = MAX(bytes, MIN((u64)range->bytes, p->runs[index].bytes));
     }
     u64 room_max = MAX(l->params.cold_bytes / 2, (u64)home_read_room(l->home, 1));
     while (home_read_room(l->home, (u32)bytes) > room_max) {
@@ -231,72 +210,93 @@ static u32 load_bytes(struct log *l, const struct log_range *range)
     return (u32)bytes;
 }
 
-static struct blob *cold_blob(struct log *l, u32 bytes)
+/* What to read for a small range: the 64 KiB of its frame that it lies in, counted from the frame's start, so
+   that neighbours on both sides find themselves in it; from the range on if it lies across. */
+static struct log_range window_range(const struct log *l, const struct log_range *range, u64 place)
 {
-    size_t room = home_read_room(l->home, bytes);
-    if (bytes <= COLD_SMALL_BYTES) {
-        room = l->cold_small.usual_bytes;
-    } else if (bytes <= COLD_LARGE_BYTES) {
-        room = l->cold_large.usual_bytes;
+    u32 frame_bytes = wal_slot_bytes(l, place);
+    assert(range->pos + range->bytes <= frame_bytes);
+    struct log_range w = *range;
+    u32 start = range->pos - range->pos % LOG_WINDOW_BYTES;
+    if (range->pos + range->bytes <= start + LOG_WINDOW_BYTES) {
+        w.pos = start;
     }
-    struct blob *blob = blob_get(bytes <= COLD_SMALL_BYTES ? &l->cold_small : &l->cold_large, room);
-    /* A pool too small for the usual sizes still serves exact ones. */
-    return blob != NULL || room == home_read_room(l->home, bytes)
-               ? blob
-               : blob_get(&l->cold_large, home_read_room(l->home, bytes));
+    w.bytes = MIN((u32)LOG_WINDOW_BYTES, frame_bytes - w.pos);
+    return w;
 }
 
-static bool load_start(struct log *l, struct log_load *load)
+/* The runs after `index`, as far as they are small, cold and not at hand. Only for somebody who has read the
+   run before: one look-up is not a reader. */
+static void read_ahead(struct log *l, const struct partition *p, u32 index)
 {
-    u32 bytes = load_bytes(l, &load->range);
-    struct blob *blob = cold_blob(l, bytes);
-    if (blob == NULL) {
-        return false;
+    if (index == 0) {
+        return;
     }
-    struct cold_read *cold = pool_get(&l->cold_reads_pool);
-    assert(cold != NULL);
-    cold->log = l;
-    cold->load = load;
-    cold->read = (struct home_read){
-        .done = cold_done,
-        .wal = load->range.wal,
-        .slot = load->range.slot,
-        .pos = load->range.pos,
-        .bytes = bytes,
-        .blob = blob,
-    };
-    list_push_back(&l->cold_reads, &cold->node);
-    load->cold = cold;
-    load->state = LOAD_READING;
-    home_wal_read(l->home, &cold->read);
-    return true;
-}
-
-bool cold_reading(const struct log *l)
-{
-    const struct list_node *end = &l->cold_reads.head;
-    for (const struct list_node *n = end->next; n != end; n = n->next) {
-        const struct cold_read *cold = CONTAINER_OF(n, const struct cold_read, node);
-        if (cold->load == NULL || cold->load->state == LOAD_READING) {
-            return true;
+    const struct run *before = &p->runs[index - 1];
+    if (window_find(l, before->place, before->pos, before->bytes) == NULL) {
+        return;
+    }
+    u32 unused_max = (u32)(l->params.cold_bytes / 4 / LOG_WINDOW_BYTES);
+    u32 end = MIN(p->run_count, index + 1 + READ_AHEAD_RUNS);
+    for (u32 i = index + 1; i < end && l->windows_unused < unused_max; i++) {
+        const struct run *r = &p->runs[i];
+        struct log_range range = run_range(p, r);
+        if (r->base_offset >= p->high_watermark || r->bytes > LOG_WINDOW_BYTES ||
+            hot_data(l, &range) != NULL) {
+            return;
+        }
+        if (window_find(l, r->place, r->pos, r->bytes) != NULL) {
+            continue;
+        }
+        range = window_range(l, &range, r->place);
+        if (window_start(l, &range, r->place, WINDOW_AHEAD) == NULL) {
+            return;
         }
     }
-    return false;
+}
+
+/* *there: its window has been read already. */
+static bool load_start(struct log *l, struct log_load *load, bool *there)
+{
+    const struct log_range *range = &load->range;
+    u64 place = range_place(l, range);
+    struct partition *p = map64_get(&l->partitions, range->partition);
+    u32 index = p != NULL ? index_find_place(p, place, range->pos) : 0;
+    bool small = range->bytes <= LOG_WINDOW_BYTES;
+    struct window *w = small ? window_find(l, place, range->pos, range->bytes) : NULL;
+    if (w == NULL) {
+        struct log_range what = small ? window_range(l, range, place) : *range;
+        what.bytes = small ? what.bytes : large_bytes(l, p, index, range);
+        w = window_start(l, &what, place, small ? WINDOW_CACHED : WINDOW_ALONE);
+    }
+    if (w == NULL) {
+        return false;
+    }
+    window_use(l, w);
+    load->window = w;
+    *there = !w->reading;
+    if (small && p != NULL && index < p->run_count) {
+        read_ahead(l, p, index);
+    }
+    return true;
 }
 
 void cold_pump(struct log *l)
 {
-    if (l->draining) {
-        return; /* the end: what is under way finishes, nothing new begins */
-    }
     while (!list_empty(&l->load_waiting)) {
         struct log_load *load = CONTAINER_OF(list_first(&l->load_waiting), struct log_load, node);
-        if (!load_start(l, load)) {
+        bool there;
+        if (!load_start(l, load, &there)) {
             break;
         }
         list_remove(&load->node);
+        load->state = there ? LOAD_THERE : LOAD_READING;
+        list_push_back(there ? &l->load_there : &load->window->waiters, &load->node);
+        if (there) {
+            log_wake(l, 0);
+        }
     }
-    if (!list_empty(&l->load_waiting) && list_empty(&l->cold_reads)) {
+    if (!list_empty(&l->load_waiting) && l->windows_reading == 0 && list_empty(&l->load_done)) {
         log_wake(l, 10000000); /* the budget above is exhausted: nothing of ours will call */
     }
 }
@@ -306,7 +306,7 @@ void log_load(struct log *l, struct log_load *load)
     assert(load->done != NULL);
     assert(load->state == LOAD_IDLE);
     assert(load->range.bytes > 0);
-    cold_pools_size(l);
+    windows_size(l);
     load->log = l;
     load->state = LOAD_QUEUED;
     load->data = NULL;
@@ -317,23 +317,15 @@ void log_load(struct log *l, struct log_load *load)
 
 void log_load_release(struct log_load *load)
 {
+    if (load->state == LOAD_IDLE) {
+        return;
+    }
     struct log *l = load->log;
-    struct cold_read *cold = load->cold;
-    switch ((enum load_state)load->state) {
-    case LOAD_IDLE:
-        return;
-    case LOAD_QUEUED:
-        list_remove(&load->node);
-        load_reset(load);
-        return;
-    case LOAD_READING:
-        cold->load = NULL;
-        load_reset(load);
-        return;
-    case LOAD_DONE:
-        cold_free(l, cold);
-        load_reset(load);
+    struct window *w = load->window;
+    list_remove(&load->node);
+    load_reset(load);
+    if (w != NULL) {
+        window_unref(l, w);
         cold_pump(l);
-        return;
     }
 }

@@ -7,7 +7,8 @@
      partition.c  append, read, look-ups, watches
      index.c      the runs of a partition and its leader epochs
      producer.c   idempotence: the last five batches of every producer
-     cold.c       reads that are not in the hot cache
+     cold.c       reads of what is not in the hot cache
+     window.c     the buffers of cold reads, a small cache of their own
      recover.c    rebuilding partitions from an earlier WAL
 
    Two numberings. The home counts slots 0, 1, 2 ... within a WAL; so do runs and ranges. What a
@@ -28,7 +29,10 @@ enum {
     LOG_BATCH_BYTES_MAX = 32 << 20,   /* storage.md, Limits */
     LOG_FULL_SLOT_BYTES = 256 * 1024, /* a full slot is not followed by one smaller than this */
     LOG_PRODUCER_BATCHES = 5,         /* Kafka's window of duplicates */
+    LOG_WINDOW_BYTES = 64 * 1024,     /* read at once around a small cold range */
+    LOG_LOAD_BYTES_MAX = 1024 * 1024, /* what one load may pin */
     LOG_WAL_INDEX_SHIFT = 44,         /* in run.place: slots below, index of the WAL above */
+    LOG_BLOCK_BYTES = 4096,           /* frames are multiples of it */
 };
 #define LOG_MARK_DELAY_NS  1000000000ull
 #define LOG_SPACE_RETRY_NS 250000000ull
@@ -175,6 +179,34 @@ struct open_entry {
     bool staged;
 };
 
+/* Cold bytes of one frame, in memory or on their way (window.c). */
+struct window {
+    struct list_node node; /* in log.windows, least recently used first */
+    struct log *log;
+    struct window *same_place; /* another one of that slot */
+    u64 place;
+    u32 refs; /* loads */
+    bool cached;
+    bool reading;
+    bool used; /* false: read ahead, and nobody came yet */
+    err_t result;
+    struct list waiters; /* log_load.node, while reading */
+    struct home_read read;
+};
+enum window_kind {
+    WINDOW_CACHED,
+    WINDOW_AHEAD, /* cached, for somebody who will come */
+    WINDOW_ALONE, /* not cached */
+};
+
+/* A WAL that runs point into. */
+struct wal_info {
+    u64 id;
+    u16 *slot_blocks; /* bytes of each slot's frame, in LOG_BLOCK_BYTES */
+    u64 slot_count;
+    u64 slot_cap;
+};
+
 struct sort_key {
     u32 id;
     u32 index;
@@ -200,9 +232,10 @@ struct log {
     struct partition *notified; /* its watches are being told ... */
     struct list notify_left;    /* ... and these are still to come */
 
-    u64 *wals; /* ids by index, in order of recovery; the current one last */
+    struct wal_info *wals; /* in order of recovery; the current one last */
     u32 wal_count;
     u32 wal_cap;
+    u64 slots_charged; /* of slot_blocks, to the index quota */
 
     /* wal.c */
     bool started;
@@ -262,19 +295,29 @@ struct log {
     u64 promised; /* bytes granted to waiters, who come back in the next turn */
     struct list room_waiters;
 
-    /* cold.c */
+    /* window.c */
     struct quota cold_quota;
     struct blob_pool cold_small;
     struct blob_pool cold_large;
     bool cold_ready; /* the pools are sized */
-    struct pool cold_reads_pool;
-    struct list cold_reads;   /* in flight, or held by a caller */
-    struct list load_waiting; /* log_load.node */
+    struct pool window_structs;
+    struct list windows;
+    struct map64 windows_by_place; /* place -> first struct window */
+    u32 windows_unused;            /* read ahead and not used yet */
+    u32 windows_reading;
+
+    /* cold.c: log_load.node */
+    struct list load_waiting; /* for a buffer */
+    struct list load_there;   /* their bytes are in memory; told in the next turn */
+    struct list load_done;    /* hold their window */
 };
 
 /* log.c */
 void log_wake(struct log *l, u64 delay_ns); /* a turn happens then, at the latest */
 u32 log_wal_add(struct log *l, u64 wal);    /* its index in runs */
+MUST_USE bool wal_slot_note(struct log *l, u32 wal_index, u64 slot, u32 frame_bytes);
+u32 wal_slot_bytes(const struct log *l, u64 place);
+u64 range_place(const struct log *l, const struct log_range *range);
 
 /* chunk.c */
 void chunks_init(struct log *l);
@@ -370,5 +413,16 @@ struct log_range run_range(const struct partition *p, const struct run *r);
 void cold_init(struct log *l);
 void cold_fini(struct log *l);
 void cold_pump(struct log *l);
-/* Is a read under way? Then its buffer may not be freed. */
-bool cold_reading(const struct log *l);
+void cold_turn(struct log *l);
+void loads_finish(struct log *l, struct window *w);
+
+/* window.c */
+void windows_init(struct log *l);
+void windows_fini(struct log *l);
+void windows_size(struct log *l);
+/* One that has these bytes, or will. */
+struct window *window_find(const struct log *l, u64 place, u32 pos, u32 bytes);
+struct window *window_start(struct log *l, const struct log_range *range, u64 place,
+                            enum window_kind kind);
+void window_use(struct log *l, struct window *w); /* takes a reference */
+void window_unref(struct log *l, struct window *w);

@@ -276,7 +276,7 @@ void partition_unwatch(struct partition_watch *w)
 struct log_range run_range(const struct partition *p, const struct run *r)
 {
     return (struct log_range){
-        .wal = p->log->wals[place_wal_index(r->place)],
+        .wal = p->log->wals[place_wal_index(r->place)].id,
         .slot = place_slot(r->place),
         .pos = r->pos,
         .bytes = r->bytes,

@@ -128,6 +128,9 @@ static err_t recover_slot(void *user, const struct frame_header *h, const struct
 {
     struct recovery *r = user;
     struct partition *p = NULL;
+    if (!wal_slot_note(r->log, r->wal_index, h->slot, h->total_bytes)) {
+        return ERR_NO_MEMORY;
+    }
     for (u32 i = 0; i < count; i++) {
         const struct frame_entry *e = &entries[i];
         if (i == 0 || e->partition != entries[i - 1].partition) {

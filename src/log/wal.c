@@ -250,6 +250,9 @@ static void slot_finish(struct log *l, bool full)
     assert(s->total_bytes <= s->capacity);
     s->chunk->used = s->offset + s->total_bytes;
     hot_add(l, s->number, s->chunk, s->offset, s->total_bytes);
+    if (!wal_slot_note(l, l->wal_count - 1, s->number, s->total_bytes)) {
+        seen("log: slot sizes beyond the index's cap");
+    }
     l->open = NULL;
     l->last_was_full = full;
     bool write_now = slot_may_be_written(l, s->number) && first_queued(l) == NULL;
@@ -627,7 +630,7 @@ void wal_drain_step(struct log *l)
     if (!wal_is_quiet(l) && !l->fenced) {
         return;
     }
-    if (cold_reading(l)) {
+    if (l->windows_reading > 0) {
         return; /* the medium still writes into our buffers: they may not go away yet */
     }
     void (*done)(void *user, err_t result) = l->drained;

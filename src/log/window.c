@@ -1,0 +1,201 @@
+/* The cache of cold reads: pieces of frames ("windows"), read from the home and kept for whoever needs
+   their neighbours. Called by cold.c.
+
+   A small range is read with its neighbours in the frame, 64 KiB: in a frame of many partitions the next
+   partition's batches stand there, and a reader of one partition is rarely alone. A
+   large range gets a window of its own that nobody else will want; it goes when it is released.
+
+     created --> reading --> idle in the cache, least recently used first --> evicted
+                    waiters        referenced while a load holds it
+
+   Every buffer is charged to cold_bytes. Windows without references are evicted when somebody needs a
+   buffer; reading ahead does not evict what was read ahead and not used yet. */
+#include "log/log_private.h"
+
+enum { WINDOW_KEEP_FREE_MAX = 8 };
+
+void windows_init(struct log *l)
+{
+    quota_init(&l->cold_quota, "cold reads", l->params.quota, l->params.cold_bytes);
+    pool_init(&l->window_structs, "cold reads", NULL, sizeof(struct window), UINT32_MAX);
+    list_init(&l->windows);
+    map64_init(&l->windows_by_place);
+}
+
+/* The home knows only after it was opened how large an aligned buffer must be. Free buffers kept mapped
+   stay charged, so they may take a quarter of the pool each at most. */
+void windows_size(struct log *l)
+{
+    if (l->cold_ready) {
+        return;
+    }
+    u64 small = home_read_room(l->home, LOG_WINDOW_BYTES);
+    u64 large = home_read_room(l->home, LOG_LOAD_BYTES_MAX);
+    u64 quarter = l->params.cold_bytes / 4;
+    u32 keep_small = (u32)MIN(quarter / small, (u64)WINDOW_KEEP_FREE_MAX);
+    u32 keep_large = (u32)MIN(quarter / large, (u64)WINDOW_KEEP_FREE_MAX);
+    blob_pool_init(&l->cold_small, "cold reads, small", &l->cold_quota, small, keep_small);
+    blob_pool_init(&l->cold_large, "cold reads, large", &l->cold_quota, large, keep_large);
+    l->cold_ready = true;
+}
+
+static void window_uncache(struct log *l, struct window *w)
+{
+    if (!w->cached) {
+        return;
+    }
+    w->cached = false;
+    struct window *first = map64_get(&l->windows_by_place, w->place);
+    if (first == w && w->same_place == NULL) {
+        map64_remove(&l->windows_by_place, w->place);
+    } else if (first == w) {
+        map64_put(&l->windows_by_place, w->place, w->same_place);
+    } else {
+        while (first->same_place != w) {
+            first = first->same_place;
+        }
+        first->same_place = w->same_place;
+    }
+    w->same_place = NULL;
+}
+
+static void window_destroy(struct log *l, struct window *w)
+{
+    window_uncache(l, w);
+    if (!w->used) {
+        l->windows_unused--;
+    }
+    if (w->reading) {
+        l->windows_reading--;
+    }
+    blob_unref(w->read.blob);
+    list_remove(&w->node);
+    pool_put(&l->window_structs, w);
+}
+
+void windows_fini(struct log *l)
+{
+    while (!list_empty(&l->windows)) {
+        window_destroy(l, CONTAINER_OF(list_first(&l->windows), struct window, node));
+    }
+    map64_fini(&l->windows_by_place);
+    if (l->cold_ready) {
+        blob_pool_fini(&l->cold_small);
+        blob_pool_fini(&l->cold_large);
+    }
+    pool_fini(&l->window_structs);
+}
+
+struct window *window_find(const struct log *l, u64 place, u32 pos, u32 bytes)
+{
+    for (struct window *w = map64_get(&l->windows_by_place, place); w != NULL; w = w->same_place) {
+        if (pos >= w->read.pos && pos - w->read.pos < w->read.bytes &&
+            bytes <= w->read.bytes - (pos - w->read.pos)) {
+            return w;
+        }
+    }
+    return NULL;
+}
+
+void window_use(struct log *l, struct window *w)
+{
+    w->refs++;
+    if (!w->used) {
+        w->used = true;
+        l->windows_unused--;
+    }
+    list_remove(&w->node);
+    list_push_back(&l->windows, &w->node);
+}
+
+void window_unref(struct log *l, struct window *w)
+{
+    assert(w->refs > 0);
+    w->refs--;
+    if (w->refs == 0 && !w->cached && !w->reading) {
+        window_destroy(l, w);
+    }
+}
+
+/* The least recently used one that nobody holds. */
+static bool window_evict(struct log *l, bool ahead)
+{
+    LIST_EACH(&l->windows, n) {
+        struct window *w = CONTAINER_OF(n, struct window, node);
+        if (w->refs == 0 && !w->reading && (w->used || !ahead)) {
+            window_destroy(l, w);
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct blob *blob_of(struct log *l, u32 bytes)
+{
+    size_t exact = home_read_room(l->home, bytes);
+    struct blob_pool *pool = bytes <= LOG_WINDOW_BYTES ? &l->cold_small : &l->cold_large;
+    struct blob *blob = blob_get(pool, MAX(exact, pool->usual_bytes));
+    /* A budget too small for the usual sizes still serves exact ones. */
+    return blob != NULL || exact >= pool->usual_bytes ? blob : blob_get(pool, exact);
+}
+
+static struct blob *blob_take(struct log *l, u32 bytes, bool ahead)
+{
+    struct blob *blob = blob_of(l, bytes);
+    while (blob == NULL && window_evict(l, ahead)) {
+        blob = blob_of(l, bytes);
+    }
+    return blob;
+}
+
+static void window_read(struct home_read *r, err_t result)
+{
+    struct window *w = CONTAINER_OF(r, struct window, read);
+    struct log *l = w->log;
+    w->reading = false;
+    l->windows_reading--;
+    w->result = result;
+    w->refs++; /* while loads are told, which may release it */
+    loads_finish(l, w);
+    if (result != OK) {
+        window_uncache(l, w);
+    }
+    window_unref(l, w);
+    cold_pump(l);
+}
+
+/* Starts reading; the completion comes later. NULL: no buffer. A window read ahead is not used yet. */
+struct window *window_start(struct log *l, const struct log_range *range, u64 place,
+                            enum window_kind kind)
+{
+    bool ahead = kind == WINDOW_AHEAD;
+    struct blob *blob = blob_take(l, range->bytes, ahead);
+    if (blob == NULL) {
+        return NULL;
+    }
+    struct window *w = pool_get(&l->window_structs);
+    assert(w != NULL);
+    w->log = l;
+    w->place = place;
+    w->reading = true;
+    w->used = !ahead;
+    w->cached = kind != WINDOW_ALONE;
+    list_init(&w->waiters);
+    if (w->cached) {
+        w->same_place = map64_get(&l->windows_by_place, place);
+        map64_put(&l->windows_by_place, place, w);
+    }
+    list_push_back(&l->windows, &w->node);
+    l->windows_unused += ahead;
+    l->windows_reading++;
+    w->read = (struct home_read){
+        .done = window_read,
+        .wal = range->wal,
+        .slot = range->slot,
+        .pos = range->pos,
+        .bytes = range->bytes,
+        .blob = blob,
+    };
+    home_wal_read(l->home, &w->read);
+    return w;
+}
