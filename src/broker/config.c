@@ -154,11 +154,14 @@ static bool number_valid(f64 v, const char *valid)
     if (sscanf(valid, ">= %lf", &low) == 1) {
         return v >= low;
     }
-    int n = sscanf(valid, "%lf..%lf or %lf", &low, &high, &also);
-    if (n >= 2) {
-        return (v >= low && v <= high) || (n == 3 && v >= also && v <= also);
+    const char *dots = strstr(valid, "..");
+    if (dots == NULL) {
+        return true;
     }
-    return true;
+    low = strtod(valid, NULL); /* stops at the second dot at the latest: "0." is a number too */
+    int n = sscanf(dots + 2, "%lf or %lf", &high, &also);
+    assert(n >= 1);
+    return (v >= low && v <= high) || (n == 2 && v >= also && v <= also);
 }
 
 static bool text_valid(const struct config_row *row, struct slice value)

@@ -343,7 +343,7 @@ static void conn_bad_length(struct conn *c, const u8 *at, size_t have)
     c->input_done = true;
 }
 
-static void conn_bad_request(struct conn *c, const struct request *r, const char *why)
+void conn_bad_request(struct conn *c, const struct request *r, const char *why)
 {
     struct io_address peer;
     io_sock_peer(c->sock, &peer);

@@ -49,6 +49,7 @@ void conn_dirty(struct conn *c);  /* has an answer to send: flushed at the end o
 void conn_resume(struct conn *c); /* parse again in the next turn: something it waited for is there */
 void conn_watch_stall(struct conn *c); /* the sweep looks at it from now on */
 void conn_request_gone(struct request *r); /* unlink and free an answered request */
+void conn_bad_request(struct conn *c, const struct request *r, const char *why); /* the diagnostic line */
 
 /* request.c: decodes header and body and finds the handler; NULL: *why says what was wrong, and r->arena.exhausted whether it
    was memory. An ApiVersions of a version we do not know gets the handler all the same (it answers in version 0). */

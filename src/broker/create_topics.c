@@ -186,11 +186,10 @@ static void create_answer(struct change *change)
         struct topic_draft *d = &c->drafts[i];
         struct create_topics_response_creatable_topic_result *row = &c->response.topics.items[i];
         row->error_code = d->kerr;
-        if (d->message != NULL) {
-            row->error_message = slice_cstr(d->message);
-        }
+        row->error_message = d->message != NULL ? slice_cstr(d->message) : (struct slice){0};
         if (d->kerr != KERR_NONE) {
             row->configs.is_null = false;
+            row->topic_id = (struct uuid){{0}};
             continue;
         }
         row->num_partitions = (i32)d->partition_count;

@@ -97,6 +97,9 @@ void request_reply_none(struct request *r)
 
 void request_fail(struct request *r)
 {
+    if (r->arena.exhausted && r->body != NULL && !r->broker->stopping) {
+        conn_bad_request(r->conn, r, "no memory for the answer");
+    }
     r->no_answer = true;
     r->close_after = true;
     r->conn->input_done = true;

@@ -728,6 +728,7 @@ i64 high_watermark(struct client *c, const struct topic *t, i32 partition)
 i64 producer_id_new(struct client *c)
 {
     struct init_producer_id_request *q = NEW(c->h, init_producer_id_request, 1);
+    q->transactional_id = (struct slice){0};
     q->transaction_timeout_ms = 60000;
     struct init_producer_id_response *r = CALL(c, init_producer_id, 4, q);
     assert_int_equal(r->error_code, KERR_NONE);
