@@ -39,5 +39,6 @@ void handle_list_partition_reassignments(struct request *r)
 {
     struct list_partition_reassignments_response response;
     wire_init(&list_partition_reassignments_response_struct, &response);
+    response.error_message = (struct slice){0};
     request_reply(r, &response);
 }

@@ -111,10 +111,45 @@ static struct slice *wanted_names(struct page *p, u32 *count)
     return names;
 }
 
+/* A cursor names a partition, and of a topic that the request names, if it names any. */
+static bool cursor_ok(const struct describe_topic_partitions_request *q)
+{
+    const struct describe_topic_partitions_request_cursor *cursor = q->cursor;
+    if (cursor == NULL) {
+        return true;
+    }
+    bool named = q->topics.count == 0;
+    for (u32 i = 0; i < q->topics.count && !named; i++) {
+        named = slice_eq(q->topics.items[i].name, cursor->topic_name);
+    }
+    return named && cursor->partition_index >= 0;
+}
+
+/* The whole request is refused, which this answer can only say of each topic. */
+static void answer_refused(struct page *p)
+{
+    u32 count = p->q->topics.count;
+    p->response.topics.items = wire_new(&describe_topic_partitions_response_topic_struct, &p->r->arena, count);
+    if (p->response.topics.items == NULL && count > 0) {
+        request_fail(p->r);
+        return;
+    }
+    p->response.topics.count = count;
+    for (u32 i = 0; i < count; i++) {
+        p->response.topics.items[i].error_code = KERR_INVALID_REQUEST;
+        p->response.topics.items[i].name = p->q->topics.items[i].name;
+    }
+    request_reply(p->r, &p->response);
+}
+
 void handle_describe_topic_partitions(struct request *r)
 {
     struct page p = {.r = r, .q = r->body};
     wire_init(&describe_topic_partitions_response_struct, &p.response);
+    if (!cursor_ok(p.q)) {
+        answer_refused(&p);
+        return;
+    }
     p.left = (u32)MIN(MAX(p.q->response_partition_limit, 1), PAGE_PARTITIONS_MAX);
     u32 count;
     struct slice *names = wanted_names(&p, &count);
