@@ -1,18 +1,18 @@
-/* WAL chunks: the memory of the open slot, of slots in flight and of the hot cache, which are the same
-   bytes at different ages. Called by wal.c (memory for slots), by readers (log_peek) and by
+/* WAL chunks: the memory of the open slot, of slots in flight and of the hot cache, which are the
+   same bytes at different ages. Called by wal.c (memory for slots), by readers (log_peek) and by
    whoever wants to append (log_room).
 
      spare --> open (slots are carved from it) --> all slots durable: cache --> evicted --> spare
                                                                         |  ^
               peeked in this turn, so its bytes must stay a little: retiring
 
-   The oldest chunk is evicted first, when memory is needed. A chunk that a reader may hold a pointer
-   into is out of the cache at once, but its memory is reused only two turns later: readers
+   The oldest chunk is evicted first, when memory is needed. A chunk that a reader may hold a
+   pointer into is out of the cache at once, but its memory is reused only two turns later: readers
    of the whole cache delay a writer by that much, and cannot stop it.
 
    The cap is hot_bytes. An append that the caller had room for never fails: if batches of unlucky
-   sizes leave more waste than log_room reckoned with, chunks beyond the cap are taken, as far as the
-   quota above allows, and the cache shrinks back by eviction. */
+   sizes leave more waste than log_room reckoned with, chunks beyond the cap are taken, as far as
+   the quota above allows, and the cache shrinks back by eviction. */
 #include "log/log_private.h"
 
 enum { HOT_RING_MIN = 64 };
@@ -177,7 +177,7 @@ static void chunk_recycle(struct log *l, struct chunk *c)
 /* Takes the oldest chunk that is durable out of the cache. */
 static bool chunk_evict(struct log *l)
 {
-    LIST_EACH(&l->chunks, n) {
+    LIST_EACH (&l->chunks, n) {
         struct chunk *c = chunk_of(n);
         if (!chunk_evictable(l, c)) {
             continue;
@@ -202,7 +202,7 @@ static bool chunk_evict(struct log *l)
 
 static void retiring_recycle(struct log *l)
 {
-    LIST_EACH(&l->retiring, n) {
+    LIST_EACH (&l->retiring, n) {
         struct chunk *c = chunk_of(n);
         if (!chunk_peeked(l, c)) {
             list_remove(&c->node);
@@ -350,8 +350,8 @@ static bool room_is_all_free(struct log *l)
            l->granted + l->promised == 0;
 }
 
-/* Has the chunks for `bytes` in hand, or gets them. A request larger than the cap passes when it has
-   everything to itself. */
+/* Has the chunks for `bytes` in hand, or gets them. A request larger than the cap passes when it
+   has everything to itself. */
 static bool room_secure(struct log *l, u64 bytes)
 {
     u32 want = room_chunks(l, bytes);
@@ -425,7 +425,7 @@ void room_grant(struct log *l)
 {
     /* Those who come back to wait while we are at it stand behind these. */
     u32 count = 0;
-    LIST_EACH(&l->room_waiters, n) {
+    LIST_EACH (&l->room_waiters, n) {
         count++;
     }
     for (; count > 0 && !list_empty(&l->room_waiters); count--) {

@@ -1,12 +1,13 @@
-/* Reads of what is no longer in the hot cache: from the home into buffers of a small, separate pool,
-   so that a consumer far behind cannot push the tail out of memory. Called by the broker (log_load).
+/* Reads of what is no longer in the hot cache: from the home into buffers of a small, separate
+   pool, so that a consumer far behind cannot push the tail out of memory. Called by the broker
+   (log_load).
 
    Happy path
      1. log_load queues; cold_pump finds a window (window.c) that has the bytes, or has one read
      2. the window is there: every batch of the range is verified, the caller is told
      3. log_load_release lets the window go and pumps
-   Who reads run after run is read ahead for: the next runs of the partition are read side by side while the
-   first are sent.
+   Who reads run after run is read ahead for: the next runs of the partition are read side by side
+   while the first are sent.
 
    How it fails: no buffer: waits its turn. The caller goes away (log_load_release before done): the
    read goes on without it, which is why it lives in the window and not in the caller's struct. A
@@ -45,7 +46,7 @@ void cold_fini(struct log *l)
     loads_forget(&l->load_waiting);
     loads_forget(&l->load_there);
     loads_forget(&l->load_done);
-    LIST_EACH(&l->windows, n) {
+    LIST_EACH (&l->windows, n) {
         loads_forget(&CONTAINER_OF(n, struct window, node)->waiters);
     }
     windows_fini(l);
@@ -53,8 +54,8 @@ void cold_fini(struct log *l)
 
 /* ---- verification ---------------------------------------------------------------------------- */
 
-/* The batch at data + at: is it whole, the one expected, and good? *bytes: its length, even when it is
-   not wholly in the buffer. end: where its run ends, from `data`. */
+/* The batch at data + at: is it whole, the one expected, and good? *bytes: its length, even when it
+   is not wholly in the buffer. end: where its run ends, from `data`. */
 static bool batch_good(const u8 *data, u32 data_bytes, u32 at, u32 end, u64 *expected, u32 *bytes)
 {
     u32 left = data_bytes - at;
@@ -81,8 +82,8 @@ static bool batch_good(const u8 *data, u32 data_bytes, u32 at, u32 end, u64 *exp
     return e == OK && batch_crc_ok(&view);
 }
 
-/* The batches of one run that lie in the buffer from `at` on. Returns where the good ones end; *bad:
-   one is not. */
+/* The batches of one run that lie in the buffer from `at` on. Returns where the good ones end;
+ *bad: one is not. */
 static u32 run_verify(const u8 *data, u32 data_bytes, u32 at, u32 end, u64 first, u64 next,
                       bool *bad)
 {
@@ -194,8 +195,8 @@ void cold_turn(struct log *l)
 
 /* ---- starting -------------------------------------------------------------------------------- */
 
-/* What is read at once for a large range: up to 1 MiB, more if the first batch is larger, half the pool at
-   most, so that what is kept free of other sizes is never in the way for good. */
+/* What is read at once for a large range: up to 1 MiB, more if the first batch is larger, half the
+   pool at most, so that what is kept free of other sizes is never in the way for good. */
 static u32 large_bytes(struct log *l, const struct partition *p, u32 index,
                        const struct log_range *range)
 {
@@ -210,8 +211,9 @@ static u32 large_bytes(struct log *l, const struct partition *p, u32 index,
     return (u32)bytes;
 }
 
-/* What to read for a small range: the 64 KiB of its frame that it lies in, counted from the frame's start, so
-   that neighbours on both sides find themselves in it; from the range on if it lies across. */
+/* What to read for a small range: the 64 KiB of its frame that it lies in, counted from the frame's
+   start, so that neighbours on both sides find themselves in it; from the range on if it lies
+   across. */
 static struct log_range window_range(const struct log *l, const struct log_range *range, u64 place)
 {
     u32 frame_bytes = wal_slot_bytes(l, place);
@@ -225,8 +227,8 @@ static struct log_range window_range(const struct log *l, const struct log_range
     return w;
 }
 
-/* The runs after `index`, as far as they are small, cold and not at hand. Only for somebody who has read the
-   run before: one look-up is not a reader. */
+/* The runs after `index`, as far as they are small, cold and not at hand. Only for somebody who has
+   read the run before: one look-up is not a reader. */
 static void read_ahead(struct log *l, const struct partition *p, u32 index)
 {
     if (index == 0) {

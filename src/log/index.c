@@ -1,10 +1,10 @@
 /* The read index of a partition: its runs in order of offsets, and which leader epoch began where.
    Called by partition.c (append, read, look-ups) and recover.c.
 
-   Memory is charged to the log's index quota, run by run array. At the cap index_reserve says no and the batch is refused
-   before it has an offset (KAFKA_STORAGE_ERROR): reads go on, nothing is lost, the log just takes
-   no more until it has been filed or given more memory. Arrays grow by half, so the charge is at most 1.5
-   times the need. */
+   Memory is charged to the log's index quota, run by run array. At the cap index_reserve says no
+   and the batch is refused before it has an offset (KAFKA_STORAGE_ERROR): reads go on, nothing is
+   lost, the log just takes no more until it has been filed or given more memory. Arrays grow by
+   half, so the charge is at most 1.5 times the need. */
 #include "log/log_private.h"
 
 enum { RUNS_MIN = 4, EPOCHS_MIN = 4 };
@@ -166,8 +166,8 @@ static void older_epoch_push(struct partition *p)
     p->older_epoch_count++;
 }
 
-/* An epoch in which nothing was appended leaves no trace once there is a later one: a partition that is
-   never written to may see any number of restarts. */
+/* An epoch in which nothing was appended leaves no trace once there is a later one: a partition
+   that is never written to may see any number of restarts. */
 void epoch_assign(struct partition *p, i32 leader_epoch, u64 start_offset)
 {
     if (leader_epoch <= p->leader_epoch) {
@@ -217,8 +217,8 @@ void partition_end_offset_for_epoch(const struct partition *p, i32 asked, i32 *e
     while (after < p->older_epoch_count && p->older_epochs[after].leader_epoch <= asked) {
         after++;
     }
-    u64 end = after < p->older_epoch_count ? p->older_epochs[after].start_offset
-                                           : p->leader_epoch_start;
+    u64 end =
+        after < p->older_epoch_count ? p->older_epochs[after].start_offset : p->leader_epoch_start;
     *epoch = after > 0 ? p->older_epochs[after - 1].leader_epoch : asked;
     *end_offset = (i64)end;
 }

@@ -1,13 +1,13 @@
 /* The bytes of one slot. Batches arrive in any order of partitions; the frame's index is sorted by
-   (partition, base offset), and a partition's small batches should lie side by side, so that they are
-   one entry of the read index and one range of a Fetch.
+   (partition, base offset), and a partition's small batches should lie side by side, so that they
+   are one entry of the read index and one range of a Fetch.
 
      while open   frame:   | header room | large batches as they came ...
                   staging: | small batches as they came |
      cut          frame:   | header | large ... | small, sorted | index | zeros | trailer |
 
-   Offsets of a partition rise in order of arrival, so only partitions have to be sorted; the batches
-   follow by counting. Called by wal.c. Scratch arrays live in struct log and only grow. */
+   Offsets of a partition rise in order of arrival, so only partitions have to be sorted; the
+   batches follow by counting. Called by wal.c. Scratch arrays live in struct log and only grow. */
 #include "log/log_private.h"
 
 #include <string.h>
@@ -58,7 +58,7 @@ static void keys_sort_few(struct sort_key *keys, u32 count)
     }
 }
 
-/* One pass of a radix sort by 8 bits of the id. false: all have the same bits, nothing was moved. */
+/* One pass of a radix sort by 8 bits of the id. false: all have the same bits, nothing moved. */
 static bool keys_pass(const struct sort_key *from, struct sort_key *to, u32 count, u32 shift)
 {
     u32 starts[RADIX] = {0};

@@ -1,13 +1,13 @@
-/* The log as a whole: create and destroy, and the order of things at the end of a turn. Called by the
-   broker (create, destroy, statistics) and by the loop (hooks).
+/* The log as a whole: create and destroy, and the order of things at the end of a turn. Called by
+   the broker (create, destroy, statistics) and by the loop (hooks).
 
    The turn's end (IO_HOOK_LOG), each step with its reason for standing where it does:
      1. a turn's grants of room end
      2. commit: what the completions of this turn made durable
      3. pump: the medium gets its next write before anybody computes
      4. waiters, watchers, those waiting for room or for cold bytes: they may append
-   and once more after everybody else's hooks (late_hook): pump, for what they appended; without it a batch
-   appended by a hook would sleep until the next event. */
+   and once more after everybody else's hooks (late_hook): pump, for what they appended; without it
+   a batch appended by a hook would sleep until the next event. */
 #include "log/log_private.h"
 
 static void turn_end(struct io_hook *h)
@@ -114,7 +114,7 @@ u32 log_wal_add(struct log *l, u64 wal)
     return l->wal_count - 1;
 }
 
-/* false: the index is at its cap; the slot's size is noted all the same, as it is already written. */
+/* false: the index is at its cap; the slot's size is noted all the same: it is already written. */
 bool wal_slot_note(struct log *l, u32 wal_index, u64 slot, u32 frame_bytes)
 {
     struct wal_info *w = &l->wals[wal_index];

@@ -1,25 +1,29 @@
-/* Partitions on top of a home: group commit (wal.c), offsets, producers, high watermark and read index (partition.c),
-   hot cache (the WAL's own chunks), recovery (recover.c). Single-threaded, on the loop.
+/* Partitions on top of a home: group commit (wal.c), offsets, producers, high watermark and read
+   index (partition.c), hot cache (the WAL's own chunks), recovery (recover.c). Single-threaded, on
+   the loop.
 
-   Append: the broker verifies a batch (wire/batch.h), then partition_append copies it once into the open WAL slot,
-   with base offset and leader epoch patched in front of the CRC. At turn end (IO_HOOK_LOG) slots are cut and handed to
-   the home while fewer than K writes are in flight. When a slot and all before it are durable, high watermarks move, log waiters
-   of that slot are released and partition watchers are told. Nothing is visible or answered before.
+   Append: the broker verifies a batch (wire/batch.h), then partition_append copies it once into the
+   open WAL slot, with base offset and leader epoch patched in front of the CRC. At turn end
+   (IO_HOOK_LOG) slots are cut and handed to the home while fewer than K writes are in flight. When
+   a slot and all before it are durable, high watermarks move, log waiters of that slot are released
+   and partition watchers are told. Nothing is visible or answered before.
 
-   Read: partition_read gives ranges (wal, slot, pos, bytes) of whole batches, never bytes; a range is turned into bytes
-   by log_peek (hot: a pointer that is valid until the end of this turn) or log_load (cold: asynchronous, into a bounded pool). A
-   stalled reader therefore pins nothing.
+   Read: partition_read gives ranges (wal, slot, pos, bytes) of whole batches, never bytes; a range
+   is turned into bytes by log_peek (hot: a pointer that is valid until the end of this turn) or
+   log_load (cold: asynchronous, into a bounded pool). A stalled reader therefore pins nothing.
 
-   How a run looks in memory: one index entry per run = per (partition, slot), more when a partition's batches in a slot are
-   large; the batches of one entry are contiguous in the slot (wal.c sorts small ones when it cuts) and an entry is one
-   batch of any size or several of at most LOG_RUN_BYTES together. */
+   How a run looks in memory: one index entry per run = per (partition, slot), more when a
+   partition's batches in a slot are large; the batches of one entry are contiguous in the slot
+   (wal.c sorts small ones when it cuts) and an entry is one batch of any size or several of at most
+   LOG_RUN_BYTES together. */
 #pragma once
 
 #include "home/home.h"
 #include "wire/wire.h"
 
 #define LOG_RUN_BYTES (64u * 1024u)
-#define LOG_CHUNK_BYTES (2u * 1024u * 1024u) /* blob size of WAL chunks; a bigger batch gets a chunk of its own */
+/* Blob size of WAL chunks; a bigger batch gets a chunk of its own. */
+#define LOG_CHUNK_BYTES (2u * 1024u * 1024u)
 
 struct log;
 struct partition;
@@ -29,116 +33,130 @@ enum log_canary { LOG_CANARY_ACK_EARLY = 1, LOG_CANARY_FORGET_PRODUCERS = 2 }; /
 struct log_params {
     struct io *io;
     struct home *home;
-    struct quota *quota;      /* the budget all of this charges to */
-    u64 hot_bytes;            /* cap of WAL chunks: open, in flight and hot cache together */
-    u64 cold_bytes;           /* cap of cold read buffers */
-    u32 inflight_max;         /* 1..FRAME_INFLIGHT_MAX */
-    i64 producer_expiry_ms;   /* producer.id.expiration.ms */
+    struct quota *quota;    /* the budget all of this charges to */
+    u64 hot_bytes;          /* cap of WAL chunks: open, in flight and hot cache together */
+    u64 cold_bytes;         /* cap of cold read buffers */
+    u32 inflight_max;       /* 1..FRAME_INFLIGHT_MAX */
+    i64 producer_expiry_ms; /* producer.id.expiration.ms */
     u32 canaries;
-    void (*fenced)(void *user, err_t why); /* storage failed for good: stop acknowledging, end the process */
+    /* Storage failed for good: stop acknowledging, end the process. */
+    void (*fenced)(void *user, err_t why);
     void *user;
 };
 MUST_USE struct log *log_create(const struct log_params *params);
 void log_destroy(struct log *l); /* also when io is dead and writes are in flight */
 
-/* ---- start: recovery and the session's WAL ------------------------------------------------------- */
+/* ---- start: recovery and the session's WAL --------------------------------------------------- */
 
-/* Blocking. Replays one earlier WAL (in order of wal id): rebuilds offsets, producers, epochs and the index of every
-   partition found, skipping partitions for which `wanted` says false (deleted topics). *length as home_wal_scan. */
+/* Blocking. Replays one earlier WAL (in order of wal id): rebuilds offsets, producers, epochs and
+   the index of every partition found, skipping partitions for which `wanted` says false (deleted
+   topics). *length as home_wal_scan. */
 MUST_USE err_t log_recover_wal(struct log *l, u64 wal, u64 nonce, u64 sealed_length,
-                               bool (*wanted)(void *user, u32 partition_id), void *user, u64 *length);
+                               bool (*wanted)(void *user, u32 partition_id), void *user,
+                               u64 *length);
 /* After recovery. Partitions' leader epochs are set by log_partition. */
 MUST_USE err_t log_start_wal(struct log *l, struct uuid cluster, u64 wal, u64 nonce);
 
-/* The partition with that id; made (empty, leader epoch as given) when not there. leader_epoch at or above the one
-   it has becomes the current one, with its start offset in the epoch cache. Never NULL. */
+/* The partition with that id; made (empty, leader epoch as given) when not there. leader_epoch at
+   or above the one it has becomes the current one, with its start offset in the epoch cache. Never
+   NULL. */
 struct partition *log_partition(struct log *l, u32 id, i32 leader_epoch);
-void log_partition_remove(struct log *l, u32 id); /* topic deleted: watchers are told with ERR_NOT_FOUND */
+void log_partition_remove(struct log *l,
+                          u32 id); /* topic deleted: watchers are told with ERR_NOT_FOUND */
 
 struct partition_info {
     u32 id;
     i32 leader_epoch;
     u64 log_start_offset;
-    u64 high_watermark;    /* durable */
+    u64 high_watermark;     /* durable */
     u64 last_stable_offset; /* = high watermark until transactions exist */
-    u64 log_end_offset;    /* appended, perhaps not durable yet */
+    u64 log_end_offset;     /* appended, perhaps not durable yet */
     u64 bytes;
 };
 void partition_info(const struct partition *p, struct partition_info *out);
 
-/* ---- append ---------------------------------------------------------------------------------------- */
+/* ---- append ---------------------------------------------------------------------------------- */
 
-/* Room for `bytes` of batches in WAL chunks? false: the caller stops reading and waits (log_room_wait); appends that fit into
-   what was granted in this turn never fail for memory. While appends are refused anyway (no space, fenced, draining) there is
-   always room: the refusal then reaches the client, instead of a silence. */
+/* Room for `bytes` of batches in WAL chunks? false: the caller stops reading and waits
+   (log_room_wait); appends that fit into what was granted in this turn never fail for memory. While
+   appends are refused anyway (no space, fenced, draining) there is always room: the refusal then
+   reaches the client, instead of a silence. */
 MUST_USE bool log_room(struct log *l, u64 bytes);
-/* true while every append would be refused (no space, fenced, draining). With false and room, the next append is not. */
+/* true while every append would be refused (no space, fenced, draining). With false and room, the
+ * next append is not. */
 bool log_refuses(const struct log *l);
 struct log_room_waiter {
     struct list_node node;
-    void (*granted)(struct log_room_waiter *w); /* from a turn-end hook; try again at once or in the next turn */
+    void (*granted)(struct log_room_waiter
+                        *w); /* from a turn-end hook; try again at once or in the next turn */
     u64 bytes;
 };
 void log_room_wait(struct log *l, struct log_room_waiter *w);
 void log_room_cancel(struct log_room_waiter *w); /* no-op when not waiting */
 
 struct append_result {
-    i16 kerr;               /* KERR_NONE, or the wire error; then nothing was appended */
-    bool duplicate;         /* an exact repeat of a stored batch: its offsets are given */
+    i16 kerr;       /* KERR_NONE, or the wire error; then nothing was appended */
+    bool duplicate; /* an exact repeat of a stored batch: its offsets are given */
     u64 base_offset;
     i64 log_append_time_ms; /* -1 under CreateTime */
-    u64 slot;               /* durable when log_durable_slot > slot; wait for it (a duplicate may be in flight too).
-                               Counted from 1: 0 is durable from the start (a duplicate from before the restart) */
+    u64 slot; /* durable when log_durable_slot > slot; wait for it (a duplicate may be in flight
+                 too). Counted from 1: 0 is durable from the start (a duplicate from before the
+                 restart) */
 };
-/* view is verified, with one batch, and views memory that may be changed in place. log_append_time: the topic's timestamp
-   type is LogAppendTime (max timestamp and CRC are rewritten). Does the idempotence checks of kafka-semantics.md 3. */
-void partition_append(struct partition *p, const struct batch_view *view, bool log_append_time, struct append_result *out);
+/* view is verified, with one batch, and views memory that may be changed in place. log_append_time:
+   the topic's timestamp type is LogAppendTime (max timestamp and CRC are rewritten). Does the
+   idempotence checks of kafka-semantics.md 3. */
+void partition_append(struct partition *p, const struct batch_view *view, bool log_append_time,
+                      struct append_result *out);
 
 /* Slots of the current WAL known durable: all below it, as append_result counts them. */
 u64 log_durable_slot(const struct log *l);
 struct log_waiter {
     struct list_node node;
-    void (*done)(struct log_waiter *w, err_t result); /* OK, or ERR_IO when the home was fenced; from a hook */
+    void (*done)(struct log_waiter *w,
+                 err_t result); /* OK, or ERR_IO when the home was fenced; from a hook */
     u64 slot;
 };
 /* done() runs when `slot` is durable (in a hook, later, also when it already is). */
 void log_wait(struct log *l, struct log_waiter *w, u64 slot);
 void log_wait_cancel(struct log_waiter *w);
 
-/* ---- read ------------------------------------------------------------------------------------------ */
+/* ---- read ------------------------------------------------------------------------------------ */
 
 struct log_range {
     u64 wal;
     u64 slot;
     u32 pos;
-    u32 bytes; /* > 0; whole batches, contiguous */
+    u32 bytes;     /* > 0; whole batches, contiguous */
     u32 partition; /* whose: a cold read checks its bytes against the partition's index */
 };
 
 enum { PARTITION_READ_RANGES_MAX = 64 };
 struct partition_read {
     /* in */
-    u64 offset;        /* the batch that contains it is the first */
-    u64 limit_offset;  /* nothing at or above it (high watermark or last stable offset) */
-    u32 bytes_max;     /* stop before passing it ... */
-    bool one_batch;    /* ... but give at least one whole batch */
+    u64 offset;       /* the batch that contains it is the first */
+    u64 limit_offset; /* nothing at or above it (high watermark or last stable offset) */
+    u32 bytes_max;    /* stop before passing it ... */
+    bool one_batch;   /* ... but give at least one whole batch */
     /* out */
     struct log_range ranges[PARTITION_READ_RANGES_MAX];
     u32 range_count;
-    u32 bytes;         /* sum */
-    u64 next_offset;   /* after the last batch given */
+    u32 bytes;       /* sum */
+    u64 next_offset; /* after the last batch given */
 };
-/* ERR_NOT_FOUND: offset below log start or above the log end (OFFSET_OUT_OF_RANGE). ERR_CORRUPT: the batch there is
-   quarantined (KAFKA_STORAGE_ERROR). OK with range_count 0: nothing below the limit yet. */
+/* ERR_NOT_FOUND: offset below log start or above the log end (OFFSET_OUT_OF_RANGE). ERR_CORRUPT:
+   the batch there is quarantined (KAFKA_STORAGE_ERROR). OK with range_count 0: nothing below the
+   limit yet. */
 MUST_USE err_t partition_read(struct partition *p, struct partition_read *read);
 
 /* Bytes of a range if hot; the pointer is valid until the end of the turn. NULL: cold. */
 const u8 *log_peek(struct log *l, const struct log_range *range);
-/* Cold: reads `range` (or the part of it that fits one buffer: whole batches, unless one batch is larger than the pool) and
-   verifies every batch that lies wholly in it. The range begins at a batch, or at the end of what an earlier load gave. One
-   in flight per struct. */
+/* Cold: reads `range` (or the part of it that fits one buffer: whole batches, unless one batch is
+   larger than the pool) and verifies every batch that lies wholly in it. The range begins at a
+   batch, or at the end of what an earlier load gave. One in flight per struct. */
 struct log_load {
-    void (*done)(struct log_load *load, err_t result); /* ERR_CORRUPT: quarantined now; ERR_NO_MEMORY never */
+    void (*done)(struct log_load *load,
+                 err_t result); /* ERR_CORRUPT: quarantined now; ERR_NO_MEMORY never */
     struct log_range range;
     const u8 *data; /* out: range.bytes bytes, until log_load_release */
     u32 bytes;
@@ -152,7 +170,7 @@ void log_load(struct log *l, struct log_load *load);
 /* Gives the buffer back (after done), or cancels (before done; done is then not called). */
 void log_load_release(struct log_load *load);
 
-/* Told once per turn when the high watermark moved (OK) or the partition went away (ERR_NOT_FOUND). */
+/* Told once per turn: the high watermark moved (OK), or the partition is gone (ERR_NOT_FOUND). */
 struct partition_watch {
     struct list_node node;
     void (*moved)(struct partition_watch *w, err_t why);
@@ -160,20 +178,22 @@ struct partition_watch {
 void partition_watch(struct partition *p, struct partition_watch *w);
 void partition_unwatch(struct partition_watch *w); /* no-op when not watching */
 
-/* ---- look-ups ---------------------------------------------------------------------------------------- */
+/* ---- look-ups -------------------------------------------------------------------------------- */
 
-/* The first run (of whole batches) that may hold a record with timestamp >= target, below the high watermark.
-   ERR_NOT_FOUND: none. The caller loads it and walks its records, and asks again with from_offset behind it if no record fits. */
-MUST_USE err_t partition_find_timestamp(struct partition *p, i64 target_ms, u64 from_offset, struct log_range *range,
-                                        u64 *run_next_offset);
+/* The first run (of whole batches) that may hold a record with timestamp >= target, below the high
+   watermark. ERR_NOT_FOUND: none. The caller loads it and walks its records, and asks again with
+   from_offset behind it if no record fits. */
+MUST_USE err_t partition_find_timestamp(struct partition *p, i64 target_ms, u64 from_offset,
+                                        struct log_range *range, u64 *run_next_offset);
 /* The run with the largest max timestamp. ERR_NOT_FOUND when empty. */
 MUST_USE err_t partition_find_max_timestamp(struct partition *p, struct log_range *range);
 /* OffsetForLeaderEpoch, as kafka-semantics.md 4: (-1, -1) when unknown. */
-void partition_end_offset_for_epoch(const struct partition *p, i32 asked, i32 *epoch, i64 *end_offset);
+void partition_end_offset_for_epoch(const struct partition *p, i32 asked, i32 *epoch,
+                                    i64 *end_offset);
 /* Leader epoch of the batch that holds the offset (or that would). */
 i32 partition_epoch_at(const struct partition *p, u64 offset);
 
-/* ---- shutdown ------------------------------------------------------------------------------------------ */
+/* ---- shutdown -------------------------------------------------------------------------------- */
 
 /* Cuts and writes what is open, then a MARK; done in a later turn. No appends afterwards. */
 void log_drain(struct log *l, void (*done)(void *user, err_t result), void *user);

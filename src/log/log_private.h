@@ -279,9 +279,9 @@ struct log {
     /* chunk.c */
     struct quota hot_quota;
     struct blob_pool chunk_pool;
-    u64 hot_used;           /* bytes of all chunks, spare ones and the staging buffer */
-    struct list chunks;     /* oldest first */
-    struct list spare;      /* of usual size, without content */
+    u64 hot_used;       /* bytes of all chunks, spare ones and the staging buffer */
+    struct list chunks; /* oldest first */
+    struct list spare;  /* of usual size, without content */
     u32 spare_count;
     struct list retiring; /* evicted, and perhaps still pointed to */
     u32 retiring_count;
@@ -337,8 +337,8 @@ void room_grant(struct log *l); /* waiters, first come first served */
 void wal_init(struct log *l);
 void wal_fini(struct log *l);
 /* Where `bytes` go in the open slot, which is opened or changed if need be. *staged: they go to the
-   staging buffer, *pos is an offset in it. NULL: no memory. The caller fills the bytes and then calls
-   slot_add. */
+   staging buffer, *pos is an offset in it. NULL: no memory. The caller fills the bytes and then
+   calls slot_add. */
 u8 *wal_place(struct log *l, u32 bytes, bool *staged, u32 *pos);
 /* The index entry of the batch just placed. */
 void wal_add(struct log *l, struct partition *p, const struct frame_entry *entry, bool staged);

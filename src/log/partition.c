@@ -1,9 +1,9 @@
-/* Partitions: appending, reading, look-ups, and telling watchers that there is more to read. Callers:
-   handlers of the broker, through the door; wal.c when a slot is durable.
+/* Partitions: appending, reading, look-ups, and telling watchers that there is more to read.
+   Callers: handlers of the broker, through the door; wal.c when a slot is durable.
 
-   An append: refused? repeated? room in the index and the slot? then one copy, base offset and leader epoch patched
-   in front of the CRC, and notes for the slot, the index and the producer. Everything that can
-   fail comes before the first change. */
+   An append: refused? repeated? room in the index and the slot? then one copy, base offset and
+   leader epoch patched in front of the CRC, and notes for the slot, the index and the producer.
+   Everything that can fail comes before the first change. */
 #include "log/log_private.h"
 
 #include <string.h>
@@ -299,8 +299,8 @@ struct want {
     bool one_batch; /* one whole batch is owed, however large */
 };
 
-/* Walks the batches of a run that is in memory: from the one that holds `from` to the last that ends
-   at or below `limit` and fits. */
+/* Walks the batches of a run that is in memory: from the one that holds `from` to the last that
+   ends at or below `limit` and fits. */
 static struct piece run_walk(const u8 *data, u32 data_bytes, const struct want *want)
 {
     struct piece piece = {0};
@@ -327,9 +327,9 @@ static struct piece run_walk(const u8 *data, u32 data_bytes, const struct want *
     return piece;
 }
 
-/* What of run `index` belongs into the answer; bytes 0: nothing more. A cold run is taken whole or not
-   at all, because where its batches begin is in its bytes: batches before the offset asked for are
-   skipped by the client, and more than bytes_max comes only where one batch was owed. */
+/* What of run `index` belongs into the answer; bytes 0: nothing more. A cold run is taken whole or
+   not at all, because where its batches begin is in its bytes: batches before the offset asked for
+   are skipped by the client, and more than bytes_max comes only where one batch was owed. */
 static struct piece run_piece(struct partition *p, u32 index, const struct want *want)
 {
     const struct run *r = &p->runs[index];

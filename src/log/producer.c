@@ -1,7 +1,7 @@
-/* Idempotence: what each producer wrote last to a partition, and the checks that keep its retries from
-   being stored twice [KIP-98; ProducerStateEntry, ProducerAppendInfo]. Called by partition.c before and
-   after an append, and by recover.c. State is tentative until its slot is durable, which is enough: if
-   it never becomes durable, neither does anything after it.
+/* Idempotence: what each producer wrote last to a partition, and the checks that keep its retries
+   from being stored twice [KIP-98; ProducerStateEntry, ProducerAppendInfo]. Called by partition.c
+   before and after an append, and by recover.c. State is tentative until its slot is durable, which
+   is enough: if it never becomes durable, neither does anything after it.
 
    A producer is forgotten producer_expiry_ms after its last write (after a restart: after the
    start), when it is looked for or when the table of its partition has doubled. */

@@ -1,7 +1,7 @@
 /* Rebuilding partitions from the index of an earlier WAL's frames: offsets, runs, leader epochs,
-   producers. Called by cluster/ at start, once per WAL in order of their ids, before log_start_wal. The home
-   reads, tells a torn tail from damage and delivers good frames in slot order; everything it
-   delivers is durable, so the high watermark ends up at the end.
+   producers. Called by cluster/ at start, once per WAL in order of their ids, before log_start_wal.
+   The home reads, tells a torn tail from damage and delivers good frames in slot order; everything
+   it delivers is durable, so the high watermark ends up at the end.
 
    How it fails: offsets that do not abut are damage no checksum could see: ERR_CORRUPT. An index
    larger than the budget: ERR_NO_MEMORY. */
@@ -123,8 +123,8 @@ static err_t entry_recover(const struct recovery *r, struct partition *p, u64 sl
     return OK;
 }
 
-static err_t recover_slot(void *user, const struct frame_header *h, const struct frame_entry *entries,
-                          u32 count)
+static err_t recover_slot(void *user, const struct frame_header *h,
+                          const struct frame_entry *entries, u32 count)
 {
     struct recovery *r = user;
     struct partition *p = NULL;

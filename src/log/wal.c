@@ -1,6 +1,6 @@
-/* The WAL of this session: one open slot that batches of all partitions are copied into, slots on their
-   way to the medium, and what happens when they are durable. Called by partition.c (append), by the
-   turn's hooks in log.c, and by the home's completions.
+/* The WAL of this session: one open slot that batches of all partitions are copied into, slots on
+   their way to the medium, and what happens when they are durable. Called by partition.c (append),
+   by the turn's hooks in log.c, and by the home's completions.
 
    Happy path
      1. wal_place finds the bytes' place in the open slot; wal_add notes the batch
@@ -12,9 +12,9 @@
    When a slot is cut. A slot that is full gains nothing by waiting: it goes as soon as fewer than
    inflight_max writes are under way. A slot that is not full gains company by waiting, and the
    medium's own latency is the natural window: it goes when nothing is under way. So K is 1 under
-   small loads (largest groups, fewest writes) and rises to inflight_max exactly when slots fill up faster
-   than they are written. One exception: where a write takes milliseconds (LOG_SLOW_WRITE_NS), a
-   batch that just missed one would wait for two, so two are then allowed.
+   small loads (largest groups, fewest writes) and rises to inflight_max exactly when slots fill up
+   faster than they are written. One exception: where a write takes milliseconds
+   (LOG_SLOW_WRITE_NS), a batch that just missed one would wait for two, so two are then allowed.
 
    How it fails
      no space: nothing was written and nothing is lost. The slot stays, is tried again every
@@ -219,7 +219,7 @@ static void slot_write(struct log *l, struct slot *s, const struct frame_entry *
 
 static struct slot *first_queued(struct log *l)
 {
-    LIST_EACH(&l->pending, n) {
+    LIST_EACH (&l->pending, n) {
         if (slot_of(n)->state == SLOT_QUEUED) {
             return slot_of(n);
         }
@@ -355,7 +355,7 @@ void wal_forget_partition(struct log *l, struct partition *p)
     if (l->open != NULL) {
         slot_forget_partition(l->open, p);
     }
-    LIST_EACH(&l->pending, n) {
+    LIST_EACH (&l->pending, n) {
         slot_forget_partition(slot_of(n), p);
     }
 }
@@ -414,8 +414,8 @@ static void slot_written(struct home_write *w, err_t result)
     io_timer_start(l->io, &l->space_timer, io_now_ns(l->io) + LOG_SPACE_RETRY_NS);
 }
 
-/* One slot probes; when it succeeds the others follow. Slots that succeeded while a later one of their
-   time still waits to fail end the state early, which only costs another try. */
+/* One slot probes; when it succeeds the others follow. Slots that succeeded while a later one of
+   their time still waits to fail end the state early, which only costs another try. */
 static void space_retry(struct io_timer *t)
 {
     struct log *l = CONTAINER_OF(t, struct log, space_timer);
@@ -485,7 +485,7 @@ static void fence(struct log *l)
 {
     seen("log: fenced");
     l->fenced = true;
-    LIST_EACH(&l->pending, n) {
+    LIST_EACH (&l->pending, n) {
         list_splice(&l->failed, &slot_of(n)->waiters);
     }
     if (l->open != NULL) {
@@ -573,8 +573,8 @@ void log_wait_cancel(struct log_waiter *w)
 
 /* ---- MARK and drain -------------------------------------------------------------------------- */
 
-/* An empty slot whose header says that all before it are durable: it covers the last acknowledged one
-   against being taken for a torn tail. */
+/* An empty slot whose header says that all before it are durable: it covers the last acknowledged
+   one against being taken for a torn tail. */
 static bool mark_write(struct log *l)
 {
     assert(l->open == NULL);

@@ -1,15 +1,15 @@
-/* The cache of cold reads: pieces of frames ("windows"), read from the home and kept for whoever needs
-   their neighbours. Called by cold.c.
+/* The cache of cold reads: pieces of frames ("windows"), read from the home and kept for whoever
+   needs their neighbours. Called by cold.c.
 
-   A small range is read with its neighbours in the frame, 64 KiB: in a frame of many partitions the next
-   partition's batches stand there, and a reader of one partition is rarely alone. A
-   large range gets a window of its own that nobody else will want; it goes when it is released.
+   A small range is read with its neighbours in the frame, 64 KiB: in a frame of many partitions the
+   next partition's batches stand there, and a reader of one partition is rarely alone. A large
+   range gets a window of its own that nobody else will want; it goes when it is released.
 
      created --> reading --> idle in the cache, least recently used first --> evicted
                     waiters        referenced while a load holds it
 
-   Every buffer is charged to cold_bytes. Windows without references are evicted when somebody needs a
-   buffer; reading ahead does not evict what was read ahead and not used yet. */
+   Every buffer is charged to cold_bytes. Windows without references are evicted when somebody needs
+   a buffer; reading ahead does not evict what was read ahead and not used yet. */
 #include "log/log_private.h"
 
 enum { WINDOW_KEEP_FREE_MAX = 8 };
@@ -22,8 +22,8 @@ void windows_init(struct log *l)
     map64_init(&l->windows_by_place);
 }
 
-/* The home knows only after it was opened how large an aligned buffer must be. Free buffers kept mapped
-   stay charged, so they may take a quarter of the pool each at most. */
+/* The home knows only after it was opened how large an aligned buffer must be. Free buffers kept
+   mapped stay charged, so they may take a quarter of the pool each at most. */
 void windows_size(struct log *l)
 {
     if (l->cold_ready) {
@@ -120,7 +120,7 @@ void window_unref(struct log *l, struct window *w)
 /* The least recently used one that nobody holds. */
 static bool window_evict(struct log *l, bool ahead)
 {
-    LIST_EACH(&l->windows, n) {
+    LIST_EACH (&l->windows, n) {
         struct window *w = CONTAINER_OF(n, struct window, node);
         if (w->refs == 0 && !w->reading && (w->used || !ahead)) {
             window_destroy(l, w);
@@ -164,7 +164,7 @@ static void window_read(struct home_read *r, err_t result)
     cold_pump(l);
 }
 
-/* Starts reading; the completion comes later. NULL: no buffer. A window read ahead is not used yet. */
+/* Starts reading; the completion comes later. NULL: no buffer. What is read ahead is not used yet. */
 struct window *window_start(struct log *l, const struct log_range *range, u64 place,
                             enum window_kind kind)
 {

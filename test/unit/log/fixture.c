@@ -112,8 +112,8 @@ void fixture_start(struct fixture *f)
     f->log = log_create(&f->params);
     for (u64 wal = 1; wal <= f->wal; wal++) {
         u64 sealed = f->lengths[wal] == 0 ? UINT64_MAX : f->lengths[wal];
-        assert_int_equal(log_recover_wal(f->log, wal, wal * 7, sealed, NULL, NULL, &f->lengths[wal]),
-                         OK);
+        assert_int_equal(
+            log_recover_wal(f->log, wal, wal * 7, sealed, NULL, NULL, &f->lengths[wal]), OK);
     }
     f->wal++;
     assert_int_equal(log_start_wal(f->log, f->cluster, f->wal, f->wal * 7), OK);
@@ -214,9 +214,11 @@ struct append_result append(struct fixture *f, struct partition *p, const struct
 
 struct append_result append_plain(struct fixture *f, struct partition *p, u32 value_bytes)
 {
-    const struct produced what = {
-        .producer_id = -1, .producer_epoch = -1, .base_sequence = -1, .records = 1,
-        .value_bytes = value_bytes};
+    const struct produced what = {.producer_id = -1,
+                                  .producer_epoch = -1,
+                                  .base_sequence = -1,
+                                  .records = 1,
+                                  .value_bytes = value_bytes};
     struct append_result result = append(f, p, &what);
     assert_int_equal(result.kerr, KERR_NONE);
     return result;

@@ -13,17 +13,17 @@ struct fixture {
     struct log *log;
     struct log_params params;
     struct uuid cluster;
-    u64 wal;            /* of the current session; 1, 2, ... */
-    u64 lengths[64];    /* of the sealed ones */
-    bool hold;          /* writes wait for fixture_complete */
-    bool no_space;      /* writes end with ERR_NO_SPACE */
+    u64 wal;         /* of the current session; 1, 2, ... */
+    u64 lengths[64]; /* of the sealed ones */
+    bool hold;       /* writes wait for fixture_complete */
+    bool no_space;   /* writes end with ERR_NO_SPACE */
     struct home_write *held[FRAME_INFLIGHT_MAX];
     u32 held_count;
     struct {
         u64 slot;
         u32 pos;
         u8 mask; /* 0: no damage */
-    } flip;             /* every read of that byte finds these bits changed */
+    } flip;      /* every read of that byte finds these bits changed */
     /* Replaces the home's walk over a WAL when set. */
     err_t (*scan)(const struct home_wal_visitor *v, u64 *length);
     u32 reads;

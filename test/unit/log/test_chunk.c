@@ -1,5 +1,5 @@
-/* chunk.c: memory stays within hot_bytes whatever is read and written, room is refused and granted in
-   order, and what log_peek pointed to stays in place for the turn. */
+/* chunk.c: memory stays within hot_bytes whatever is read and written, room is refused and granted
+   in order, and what log_peek pointed to stays in place for the turn. */
 #include "fixture.h"
 
 struct test_room {
@@ -141,7 +141,8 @@ static void a_request_larger_than_the_cap_passes_alone(void **state)
     fixture_stop(&f);
 }
 
-/* Readers of the whole cache, a writer at full speed: memory stays within the cap, and nobody waits for good. */
+/* Readers of the whole cache, a writer at full speed: memory stays within the cap, and nobody waits
+ * for good. */
 static void readers_do_not_pin_memory(void **state)
 {
     (void)state;
@@ -233,7 +234,7 @@ static void small_slots_share_a_chunk(void **state)
     fixture_stop(&f);
 }
 
-/* The budget above is smaller than hot_bytes: appends are refused, nothing breaks, and it recovers. */
+/* The budget above is smaller than hot_bytes: appends are refused, nothing breaks, it recovers. */
 static void the_budget_above_is_exhausted(void **state)
 {
     (void)state;

@@ -1,5 +1,5 @@
-/* cold.c: loads give whole verified batches, wait their turn within cold_bytes, survive a caller that goes
-   away, and quarantine what disagrees with its checksum or the index. */
+/* cold.c: loads give whole verified batches, wait their turn within cold_bytes, survive a caller
+   that goes away, and quarantine what disagrees with its checksum or the index. */
 #include "fixture.h"
 
 static void flip(struct fixture *f, const struct log_range *range, u32 at, u8 mask)

@@ -1,5 +1,5 @@
-/* index.c: one run per partition and slot, found by offset, place and time; the leader epoch cache and
-   OffsetForLeaderEpoch as kafka-semantics.md 4; what happens at the memory cap. */
+/* index.c: one run per partition and slot, found by offset, place and time; the leader epoch cache
+   and OffsetForLeaderEpoch as kafka-semantics.md 4; what happens at the memory cap. */
 #include "fixture.h"
 
 static u64 entries(struct fixture *f)

@@ -1,6 +1,6 @@
-/* layout.c: every frame written is well-formed, its index sorted by (partition, base offset), each entry names
-   exactly its batch, and a partition's small batches lie side by side. Checked on the stored
-   frames, as the home delivers them at the next start. */
+/* layout.c: every frame written is well-formed, its index sorted by (partition, base offset), each
+   entry names exactly its batch, and a partition's small batches lie side by side. Checked on the
+   stored frames, as the home delivers them at the next start. */
 #include "fixture.h"
 
 #include "home/home_private.h"
@@ -12,11 +12,15 @@ struct seen_frames {
     u32 split; /* small batches of one partition that are not side by side */
 };
 
-static void check_batch(struct fixture *f, const struct frame_header *h, const struct frame_entry *e)
+static void check_batch(struct fixture *f, const struct frame_header *h,
+                        const struct frame_entry *e)
 {
     u8 *bytes = mem_alloc(e->bytes);
-    const struct log_range range = {
-        .wal = h->wal, .slot = h->slot, .pos = e->pos, .bytes = e->bytes, .partition = e->partition};
+    const struct log_range range = {.wal = h->wal,
+                                    .slot = h->slot,
+                                    .pos = e->pos,
+                                    .bytes = e->bytes,
+                                    .partition = e->partition};
     const u8 *hot = log_peek(f->log, &range);
     assert_non_null(hot);
     memcpy(bytes, hot, e->bytes);

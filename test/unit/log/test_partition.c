@@ -1,5 +1,6 @@
-/* partition.c: what is read is what was appended, at every offset and under every limit, hot and cold,
-   before and after restarts (a random walk beside a simple model); limits one by one; watches. */
+/* partition.c: what is read is what was appended, at every offset and under every limit, hot and
+   cold, before and after restarts (a random walk beside a simple model); limits one by one;
+   watches. */
 #include "fixture.h"
 
 /* ---- the model: a partition is a list of batches --------------------------------------------- */

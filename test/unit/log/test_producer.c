@@ -1,5 +1,5 @@
-/* producer.c: every check of kafka-semantics.md 3 in its order (catalogue cases 57 and 58), duplicates
-   of batches that are not durable yet, and the window across a restart. */
+/* producer.c: every check of kafka-semantics.md 3 in its order (catalogue cases 57 and 58),
+   duplicates of batches that are not durable yet, and the window across a restart. */
 #include "fixture.h"
 
 static struct produced from(i64 id, i16 epoch, i32 sequence, u32 records)
@@ -157,7 +157,8 @@ static void epochs_of_producers(void **state)
     expect_error(&f, p, from(1, 3, 10, 1), KERR_INVALID_PRODUCER_EPOCH); /* no repeat either */
     expect_error(&f, p, from(1, 5, 11, 1), KERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
     expect_stored(&f, p, from(1, 5, 0, 1), 1);
-    expect_error(&f, p, from(1, 4, 10, 1), KERR_INVALID_PRODUCER_EPOCH); /* the window was the old epoch's */
+    expect_error(&f, p, from(1, 4, 10, 1),
+                 KERR_INVALID_PRODUCER_EPOCH); /* the window was the old epoch's */
     expect_repeat(&f, p, from(1, 5, 0, 1), 1);
     settle(&f);
     fixture_restart(&f);

@@ -1,6 +1,6 @@
-/* recover.c: partitions come back as they were over several WALs, unwanted ones do not, damaged batches are
-   quarantined, impossible offsets are refused, and 131,072 slots of 10,000 partitions take
-   milliseconds (printed, not asserted on). */
+/* recover.c: partitions come back as they were over several WALs, unwanted ones do not, damaged
+   batches are quarantined, impossible offsets are refused, and 131,072 slots of 10,000 partitions
+   take milliseconds (printed, not asserted on). */
 #include "fixture.h"
 
 #include "home/home_private.h"
@@ -110,7 +110,8 @@ static struct frame_entry entry(u32 partition, u64 base_offset, u32 pos)
 static err_t visit(const struct home_wal_visitor *v, u64 slot, const struct frame_entry *entries,
                    u32 count)
 {
-    const struct frame_header h = {.kind = FRAME_DATA, .wal = 1, .slot = slot, .index_count = count};
+    const struct frame_header h = {
+        .kind = FRAME_DATA, .wal = 1, .slot = slot, .index_count = count};
     return v->slot(v->user, &h, entries, count);
 }
 
@@ -211,11 +212,11 @@ static void many_slots_take_milliseconds(void **state)
     struct log_stats stats;
     log_stats(f.log, &stats);
     assert_int_equal(stats.index_entries, 4 * MANY_SLOTS);
-    print_message("%u slots, 4 partitions of %u each: %lld ms, %llu KiB of index, %llu producers\n",
-                  MANY_SLOTS, MANY_PARTITIONS,
-                  (long long)(to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000,
-                  (unsigned long long)(stats.index_bytes / 1024),
-                  (unsigned long long)stats.producers);
+    print_message(
+        "%u slots, 4 partitions of %u each: %lld ms, %llu KiB of index, %llu producers\n",
+        MANY_SLOTS, MANY_PARTITIONS,
+        (long long)(to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000,
+        (unsigned long long)(stats.index_bytes / 1024), (unsigned long long)stats.producers);
     fixture_stop(&f);
 }
 

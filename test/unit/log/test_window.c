@@ -1,5 +1,5 @@
-/* window.c: neighbours in a frame are read once, runs are read ahead side by side for who reads on, and all of it
-   stays within cold_bytes. Counted at the home. */
+/* window.c: neighbours in a frame are read once, runs are read ahead side by side for who reads on,
+   and all of it stays within cold_bytes. Counted at the home. */
 #include "fixture.h"
 
 enum { PARTITIONS = 20, SLOTS = 60 };
@@ -73,7 +73,8 @@ static void a_partition_is_read_ahead(void **state)
     fixture_stop(&f);
 }
 
-/* Twenty readers, each at another place, in a pool for far less: everything is read, if more than once. */
+/* Twenty readers, each at another place, in a pool for far less: everything is read, if more than
+ * once. */
 static void within_its_bytes(void **state)
 {
     (void)state;
