@@ -445,6 +445,10 @@ static err_t canary_skip_ahead(struct scan *s, bool *skipped)
                 !identity_matches(s, &h)) {
                 continue;
             }
+            if (i == s->extent_index && at == s->position && h.slot == s->slot &&
+                h.chain == s->chain) {
+                continue; /* believed already, and bad inside */
+            }
             s->slot = h.slot;
             s->chain = h.chain;
             s->extent_index = i;
