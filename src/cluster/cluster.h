@@ -10,8 +10,8 @@
    durable. Topics live until a command deletes them: a meta_topic found in one turn is to be looked
    up again in a later one.
 
-   Ends: cluster_destroy calls nobody; what is under way is never told. If a metadata write may be
-   in flight (a crash in the simulator), the home is destroyed before the cluster. */
+   Ends: cluster_destroy calls nobody; what is queued is never told. As with home_destroy, nothing may
+   be in flight (cluster_drain sees to that) unless the io is dead. */
 #pragma once
 
 #include "log/log.h"
