@@ -168,6 +168,7 @@ void fixture_init(struct fixture *f)
     memset(&border, 0, sizeof(border));
     f->rng = unit_rng();
     f->log_quota_bytes = 256 * MIB;
+    f->extent_bytes = 4 * MIB;
     snprintf(f->base, sizeof(f->base), "/tmp/odradek-test-XXXXXX");
     assert_non_null(mkdtemp(f->base));
     snprintf(f->dir, sizeof(f->dir), "%.40s/data", f->base);
@@ -210,7 +211,7 @@ static void create_home(struct fixture *f)
     border_install(f->io);
     struct home_disk_params disk = {
         .directory = f->dir,
-        .extent_bytes = 4 * MIB, /* the largest frame must fit */
+        .extent_bytes = f->extent_bytes,
         .quota = NULL,
     };
     f->home = home_disk_create(f->io, &disk);

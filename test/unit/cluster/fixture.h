@@ -22,6 +22,7 @@ struct fixture {
     char dir[64];
     struct quota quota;
     u64 log_quota_bytes;
+    u64 extent_bytes; /* the largest frame must fit */
     u32 snapshot_every;
     struct io *io;
     struct home *home;
