@@ -14,10 +14,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { JOBS_MAX = 64 };
+enum {
+    JOBS_MAX = 64,
+    SEED_SECONDS_MAX = 60, /* of CPU; a seed takes a fraction of one */
+};
 
 static const struct canary {
     const char *name;
@@ -150,6 +154,8 @@ static void child_start(const struct command *c, struct child *child, u64 seed)
     child->seed = seed;
     child->pid = fork();
     if (child->pid == 0) {
+        const struct rlimit cpu = {.rlim_cur = SEED_SECONDS_MAX, .rlim_max = SEED_SECONDS_MAX};
+        (void)setrlimit(RLIMIT_CPU, &cpu);
         exit(seed_run(c, seed));
     }
     if (child->pid < 0) {
