@@ -1,0 +1,5 @@
+#include "script.h"
+int main(void)
+{
+    return 0;
+}
