@@ -164,7 +164,7 @@ static void window_read(struct home_read *r, err_t result)
     cold_pump(l);
 }
 
-/* Starts reading; the completion comes later. NULL: no buffer. What is read ahead is not used yet. */
+/* Starts reading; the completion comes later. NULL: no buffer. */
 struct window *window_start(struct log *l, const struct log_range *range, u64 place,
                             enum window_kind kind)
 {
