@@ -156,7 +156,8 @@ static void test_metadata(void **state)
     assert_true(internal->internal);
     assert_int_equal(meta_partition_id(internal, 0), 4);
     const struct meta_config *configs;
-    assert_policy(configs, meta_configs(m, 4, SLICE_LIT(""), &configs));
+    u32 count = meta_configs(m, 4, SLICE_LIT(""), &configs);
+    assert_policy(configs, count);
     struct meta_command more = {.kind = META_ALLOC_PRODUCER_IDS, .alloc_producer_ids = {1}};
     static struct appended a;
     append_wait(&f, &a, &more, 1);
