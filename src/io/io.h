@@ -187,6 +187,8 @@ struct io_linux_params {
     bool refuse_direct;       /* tests: behave as a file system without O_DIRECT */
 };
 MUST_USE err_t io_linux_create(const struct io_linux_params *params, struct io **out);
+/* Operations are under way: whoever owns them may not be destroyed yet. */
+bool io_linux_busy(const struct io *io);
 const char *io_files_mode_name(const struct io *io); /* "io_uring" or "threads" */
 
 /* machine.c: for start-up messages and defaults, outside any loop. */

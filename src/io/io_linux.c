@@ -132,6 +132,13 @@ err_t io_linux_create(const struct io_linux_params *params, struct io **out)
     return OK;
 }
 
+bool io_linux_busy(const struct io *io)
+{
+    assert(io->backend->destroy == linux_destroy);
+    const struct io_linux *l = (const struct io_linux *)(const void *)io;
+    return l->op_count > 0;
+}
+
 const char *io_files_mode_name(const struct io *io)
 {
     if (io->backend != &linux_backend) {
@@ -172,6 +179,7 @@ static void deliver_finished(struct io_linux *l)
         struct io_op *op = CONTAINER_OF(n, struct io_op, node);
         assert(op->state == OP_FINISHED);
         op->state = OP_IDLE;
+        l->op_count--;
         if (op->kind == OP_READ && op->result > 0) {
             metric_add_shared(METRIC_io_file_read_bytes_total, (u64)op->result);
         }
@@ -183,6 +191,7 @@ static void begin_transfer(struct io *io, struct io_op *op, enum op_kind kind)
 {
     struct io_linux *l = linux_of(io);
     op_begin(op, kind);
+    l->op_count++;
     assert(!op->file->closed);
     op->file->op_count++;
     if (kind != OP_SYNC && op->private_[OP_TOTAL_BYTES] == 0) {
@@ -209,8 +218,10 @@ static void linux_file_sync(struct io *io, struct io_op *op)
 
 static void linux_work(struct io *io, struct io_op *op)
 {
+    struct io_linux *l = linux_of(io);
     op_begin(op, OP_WORK);
-    threads_give(&linux_of(io)->workers, op);
+    l->op_count++;
+    threads_give(&l->workers, op);
 }
 
 static void linux_cancel(struct io *io, struct io_op *op)

@@ -100,6 +100,7 @@ struct io_linux {
     int epoll_fd;
     int spare_fd; /* given up to accept and close a connection when descriptors are out */
 
+    u32 op_count;             /* begun and not delivered */
     struct list queued;       /* file operations that leave at the end of the turn */
     struct list finished;     /* operations that the next poll delivers */
     struct list closed_files; /* files whose operations are not over */

@@ -166,6 +166,10 @@ void harness_crash(struct harness *h)
 {
     close_clients(h);
     io_timer_stop(h->io, &h->tick);
+    /* The medium may not write from memory that is gone, nor a worker make a file for nobody. */
+    while (io_linux_busy(h->io)) {
+        io_turn(h->io, true);
+    }
     broker_destroy(h->broker);
     io_destroy(h->io);
     h->broker = NULL;
