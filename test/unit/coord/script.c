@@ -60,13 +60,49 @@ static void keep_records(struct world *w)
     }
 }
 
+/* With so little room that the step may fail; then nothing may have changed. */
+static err_t step_small(struct world *w, const struct group_event *ev)
+{
+    struct group_event copy = *ev;
+    struct group_offset *offsets = NULL;
+    if (ev->kind == GROUP_COMMIT || ev->kind == GROUP_DELETE_OFFSETS) {
+        size_t bytes = ev->commit.offset_count * sizeof(*offsets);
+        offsets = mem_alloc(bytes);
+        memcpy(offsets, ev->commit.offsets, bytes);
+        copy.commit.offsets = offsets;
+    }
+    arena_fini(&w->arena);
+    arena_init(&w->arena, NULL, 64, 64 + rng_below(w->rng, 3000));
+    char *before = group_dump(w->g);
+    err_t e = group_step(w->g, &copy, &w->out, &w->arena);
+    if (e == OK && offsets != NULL) {
+        memcpy(ev->commit.offsets, offsets, ev->commit.offset_count * sizeof(*offsets));
+    }
+    if (e != OK) {
+        assert_int_equal(e, ERR_NO_MEMORY);
+        assert_int_equal(w->out.reply_count + w->out.record_count, 0);
+        char *after = group_dump(w->g);
+        assert_string_equal(before, after);
+        mem_free(after);
+        w->refused++;
+        arena_fini(&w->arena);
+        arena_init(&w->arena, NULL, 4096, 0);
+    }
+    mem_free(before);
+    mem_free(offsets);
+    return e;
+}
+
 err_t world_step(struct world *w, struct group_event *ev)
 {
     ev->now_ms = w->now_ms;
     ev->wall_ms = w->wall_ms;
-    arena_reset(&w->arena);
+    arena_fini(&w->arena);
+    arena_init(&w->arena, NULL, 4096, 0);
     w->before = group_state_of(w->g);
-    err_t e = group_step(w->g, ev, &w->out, &w->arena);
+    bool small = w->rng != NULL && rng_chance(w->rng, 1, 3);
+    err_t e = small ? step_small(w, ev) : ERR_NO_MEMORY;
+    e = e == OK ? OK : group_step(w->g, ev, &w->out, &w->arena);
     if (e == OK) {
         keep_records(w);
         assert_true(w->out.deadline_ms > w->now_ms);
@@ -539,4 +575,74 @@ void assert_same_group(const struct group *a, const struct group *b)
         assert_int_equal(oa->expire_wall_ms, ob->expire_wall_ms);
         assert_same_text(oa->metadata, ob->metadata);
     }
+}
+
+/* ---- the whole inside
+ * ------------------------------------------------------------------------------------ */
+
+struct text {
+    char *bytes;
+    size_t len;
+    size_t cap;
+};
+
+PRINTF_LIKE(2, 3)
+static void add(struct text *t, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    va_list again;
+    va_copy(again, args);
+    size_t more = (size_t)vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    if (t->len + more + 1 > t->cap) {
+        t->cap = 2 * (t->len + more + 1);
+        t->bytes = mem_resize(t->bytes, t->cap);
+    }
+    vsnprintf(t->bytes + t->len, t->cap - t->len, format, args);
+    va_end(args);
+    t->len += more;
+}
+
+static void add_member(struct text *t, const struct member *m)
+{
+    add(t, "member %.*s i %.*s c %.*s h %.*s", TEXT(m->id), TEXT(m->instance_id),
+        TEXT(m->client_id), TEXT(m->client_host));
+    for (u32 i = 0; i < m->protocol_count; i++) {
+        add(t, " %.*s=%.*s", TEXT(m->protocols[i].name), TEXT(m->protocols[i].metadata));
+    }
+    add(t, " / %.*s s %d r %d at %lld j %llu y %llu %d%d%d%d%d\n", TEXT(block_slice(m->assignment)),
+        m->session_timeout_ms, m->rebalance_timeout_ms, (long long)m->session_deadline_ms,
+        (unsigned long long)m->join_ticket, (unsigned long long)m->sync_ticket, m->awaiting_join,
+        m->awaiting_sync, m->pending_sync, m->is_new, m->id_untold);
+}
+
+char *group_dump(const struct group *g)
+{
+    struct text t = {0};
+    add(&t, "%s g%d since %lld record %d initial %d new %d type %.*s name %.*s lead %d\n",
+        group_state_name(g->state), g->generation, (long long)g->state_wall_ms, g->has_record,
+        g->initial, g->new_member_added, TEXT(block_slice(g->protocol_type)),
+        TEXT(block_slice(g->protocol_name)), g->leader);
+    add(&t, "join %lld delay %lld left %lld sync %lld expiry %lld\n",
+        (long long)g->join_deadline_ms, (long long)g->initial_delay_ms,
+        (long long)g->initial_remaining_ms, (long long)g->sync_deadline_ms,
+        (long long)g->expiry_due_ms);
+    add(&t, "bytes %llu %llu\n", (unsigned long long)g->members_bytes,
+        (unsigned long long)(g->bytes - g->member_cap * sizeof(struct member) -
+                             g->pending_cap * sizeof(struct pending)));
+    for (u32 i = 0; i < g->member_count; i++) {
+        add_member(&t, &g->members[i]);
+    }
+    for (u32 i = 0; i < g->pending_count; i++) {
+        add(&t, "pending %.*s at %lld\n", TEXT(block_slice(g->pendings[i].id)),
+            (long long)g->pendings[i].deadline_ms);
+    }
+    for (u32 i = 0; i < g->offset_count; i++) {
+        const struct group_offset *o = group_offset_at(g, i);
+        add(&t, "offset %.*s/%d %lld %d %.*s %lld %lld %d\n", TEXT(o->topic), o->partition,
+            (long long)o->offset, o->leader_epoch, TEXT(o->metadata), (long long)o->commit_wall_ms,
+            (long long)o->expire_wall_ms, o->kerr);
+    }
+    return t.bytes;
 }

@@ -50,6 +50,8 @@ struct world {
     u32 record_count;
     u32 record_cap;
     enum group_state before;
+    struct rng *rng; /* NULL, or: now and then a step is tried with too little room first */
+    u32 refused;     /* times that it was too little */
     char said[1 << 14];
 };
 
@@ -95,3 +97,6 @@ void assert_same_group(const struct group *a, const struct group *b);
         "sync 4 m=a g=1 a=a:1,b:2", "4:NONE range '1'; 3:NONE range '2'; "                   \
                                     "+G g1 consumer/range lead=a a=A/1 b=B/2; | Stable"      \
     }
+
+/* Everything there is about a group, as text, to see that it is as before. From mem_alloc. */
+char *group_dump(const struct group *g);
