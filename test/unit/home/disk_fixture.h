@@ -24,6 +24,7 @@ enum fault_verb {
     FAULT_SYNC_DIR,
     FAULT_SYNC,
     FAULT_WRITE_NOW,
+    FAULT_HOLD,        /* one durable write on the loop takes until fault_release */
     FAULT_OPEN_DIRECT, /* refused as by a file system without O_DIRECT */
 };
 static struct {
@@ -34,6 +35,7 @@ static struct {
     _Atomic u32 after; /* calls that still go well */
     _Atomic err_t error;
     _Atomic u32 hits;
+    struct io_op *held;
 } fault;
 
 static inline bool fault_now(enum fault_verb verb)
@@ -65,6 +67,10 @@ static inline void fault_write_fired(struct io_timer *t)
 }
 static inline void fault_writev(struct io *io, struct io_op *op)
 {
+    if (fault.held == NULL && fault_now(FAULT_HOLD)) {
+        fault.held = op;
+        return;
+    }
     if (!fault_now(FAULT_WRITE)) {
         fault.real->file_writev(io, op);
         return;
@@ -74,6 +80,14 @@ static inline void fault_writev(struct io *io, struct io_op *op)
     w->error = fault.error;
     w->timer.fired = fault_write_fired;
     io_timer_start(io, &w->timer, io_now_ns(io));
+}
+static inline void fault_release(struct io *io)
+{
+    assert_non_null(fault.held);
+    struct io_op *op = fault.held;
+    fault.verb = FAULT_NONE;
+    fault.held = NULL;
+    fault.real->file_writev(io, op);
 }
 static inline err_t fault_allocate(struct io *io, struct io_file *f, u64 bytes)
 {
@@ -310,7 +324,7 @@ static inline err_t meta_write(struct fixture *f, u64 slot, struct slice payload
         .write = {.done = meta_wait_done, .payload = payload, .slot = slot, .snapshot = snapshot}};
     home_meta_write(f->home, &wait.write);
     assert_false(wait.done); /* never inside the starting call */
-    io_turn(f->io, false); /* submits what was started outside of a turn */
+    io_turn(f->io, false);   /* submits what was started outside of a turn */
     while (!wait.done) {
         io_turn(f->io, true);
     }

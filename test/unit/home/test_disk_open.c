@@ -202,6 +202,21 @@ static void test_first_start_fails_at_every_step(void **state)
     }
 }
 
+/* An earlier start failed at the last sync: what this one believes it makes durable first. */
+static void test_every_start_syncs_the_directory(void **state)
+{
+    struct fixture *f = *state;
+    fixture_open(f);
+    fixture_close(f);
+    fault_set(FAULT_SYNC_DIR, 0, ERR_IO);
+    assert_int_equal(fixture_open_only(f, 0), ERR_IO);
+    assert_int_equal(fault.hits, 1);
+    fault_set(FAULT_NONE, 0, OK);
+    home_destroy(f->home);
+    fixture_open(f);
+    fixture_close(f);
+}
+
 static void test_a_file_in_place_of_the_directory(void **state)
 {
     struct fixture *f = *state;
@@ -246,6 +261,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_lost_parts_are_not_made_anew, setup, teardown),
         cmocka_unit_test_setup_teardown(test_interrupted_first_start, setup, teardown),
         cmocka_unit_test_setup_teardown(test_first_start_fails_at_every_step, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_every_start_syncs_the_directory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_file_in_place_of_the_directory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_without_direct_io, setup, teardown),
     };

@@ -426,6 +426,61 @@ static void test_missing_extent(void **state)
     rescan_expect(f, 80);
 }
 
+/* Any one thing wrong with the files of a closed WAL: all there, or reported, or refused; never
+   less or other than what was written. */
+static void test_random_damage(void **state)
+{
+    struct fixture *f = *state;
+    begin(f, 1);
+    wal_write_many(f, 60, 5, 1500);
+    fixture_close(f);
+    u32 last;
+    (void)place_of(f, 59, &last);
+    u32 refused = 0;
+    u32 quarantined = 0;
+    for (u32 i = 0; i < 250; i++) {
+        u32 number = (u32)rng_below(&f->rng, last + 1);
+        char path[200];
+        extent_name(f, number, path);
+        u8 *kept;
+        size_t bytes = file_get(path, &kept);
+        u8 block[4096] = {0};
+        u64 at = rng_below(&f->rng, bytes / 512) * 512;
+        switch (rng_below(&f->rng, 5)) {
+        case 0: /* one bit */
+            file_flip(path, rng_below(&f->rng, bytes));
+            break;
+        case 1: /* a sector of zeros */
+            file_poke(path, at, block, 512);
+            break;
+        case 2: /* a block from elsewhere: stale, swapped, misdirected */
+            memcpy(block, kept + rng_below(&f->rng, bytes / 4096) * 4096, 4096);
+            file_poke(path, at - at % 4096, block, 4096);
+            break;
+        case 3: /* shorter */
+            assert_int_equal(truncate(path, (off_t)at), 0);
+            break;
+        default: /* noise */
+            rng_fill(&f->rng, block, 512);
+            file_poke(path, at, block, 512);
+            break;
+        }
+        u64 length = 0;
+        err_t e = rescan(f, 60, &length); /* compares every entry with what was written */
+        assert_true(e == OK || e == ERR_CORRUPT);
+        assert_true(e != OK || length == 60);
+        refused += e != OK;
+        quarantined += e == OK && f->damaged > 0;
+        home_destroy(f->home);
+        file_put(path, kept, bytes);
+        mem_free(kept);
+    }
+    print_message("of 250: %u refused, %u quarantined\n", refused, quarantined);
+    assert_true(refused > 20);
+    assert_true(quarantined > 20);
+    rescan_expect(f, 60);
+}
+
 static void test_strange_names_are_left_alone(void **state)
 {
     struct fixture *f = *state;
@@ -547,6 +602,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_large_frames, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stale_frames_are_not_believed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_missing_extent, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_random_damage, setup, teardown),
         cmocka_unit_test_setup_teardown(test_strange_names_are_left_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(test_newer_frame, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_memory_for_the_window, setup, teardown),

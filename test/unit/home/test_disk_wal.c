@@ -152,6 +152,36 @@ static void test_a_frame_of_a_whole_extent(void **state)
     fixture_close(f);
 }
 
+/* Slot s + 4 on the disk must mean that slot s was durable, whatever order the disk answers in. */
+static void test_a_slot_waits_for_the_fourth_before_it(void **state)
+{
+    struct fixture *f = *state;
+    begin(f, 4);
+    wal_write_many(f, 6, 1, 1000);
+    fault_set(FAULT_HOLD, 0, OK);
+    for (u32 i = 0; i < 4; i++) {
+        wal_make_frame(f, 1, 1000);
+        wal_submit(f, 6 + i);
+    }
+    wal_wait(f, 1);
+    assert_false(f->written[6]);
+    assert_true(f->written[7] && f->written[8] && f->written[9]);
+    for (u32 i = 0; i < 3; i++) { /* only one is in flight: there would be room by number */
+        wal_make_frame(f, 1, 1000);
+        wal_submit(f, 10 + i);
+    }
+    for (u32 i = 0; i < 50; i++) {
+        fixture_turns(f, 1);
+        usleep(200);
+    }
+    assert_false(f->written[10]);
+    fault_release(f->io);
+    wal_wait(f, 0);
+    assert_int_equal(f->failures, 0);
+    assert_int_equal(f->durable, 13);
+    fixture_close(f);
+}
+
 static void test_failed_write_fences(void **state)
 {
     struct fixture *f = *state;
@@ -333,6 +363,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_read_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_layout, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_frame_of_a_whole_extent, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_slot_waits_for_the_fourth_before_it, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_failed_write_fences, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_space_for_an_extent, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failing_extent_fences, setup, teardown),
