@@ -11,9 +11,13 @@ enum { RUNS_MIN = 4, EPOCHS_MIN = 4 };
 
 void index_fini(struct partition *p)
 {
-    quota_release(&p->log->index_quota, (u64)p->run_cap * sizeof(p->runs[0]));
-    assert(p->log->index_entries >= p->run_count);
-    p->log->index_entries -= p->run_count;
+    struct log *l = p->log;
+    u64 bytes = (u64)p->run_cap * sizeof(p->runs[0]);
+    u64 uncharged = MIN(bytes, l->index_uncharged);
+    l->index_uncharged -= uncharged;
+    quota_release(&l->index_quota, bytes - uncharged);
+    assert(l->index_entries >= p->run_count);
+    l->index_entries -= p->run_count;
     mem_free(p->runs);
     mem_free(p->older_epochs);
     p->runs = NULL;
@@ -21,19 +25,36 @@ void index_fini(struct partition *p)
     p->run_count = p->run_cap = 0;
 }
 
-bool index_reserve(struct partition *p)
+static bool runs_grow(struct partition *p, bool beyond_quota)
 {
-    if (LIKELY(p->run_count < p->run_cap)) {
-        return true;
-    }
+    struct log *l = p->log;
     u32 cap = p->run_cap < RUNS_MIN ? RUNS_MIN : p->run_cap + p->run_cap / 2;
-    if (!quota_charge(&p->log->index_quota, (u64)(cap - p->run_cap) * sizeof(p->runs[0]))) {
-        seen("log: index at its cap");
-        return false;
+    u64 bytes = (u64)(cap - p->run_cap) * sizeof(p->runs[0]);
+    if (!quota_charge(&l->index_quota, bytes)) {
+        if (!beyond_quota) {
+            seen("log: index at its cap");
+            return false;
+        }
+        seen("log: index beyond its cap, at a start");
+        l->index_uncharged += bytes;
     }
     p->runs = mem_resize(p->runs, cap * sizeof(p->runs[0]));
     p->run_cap = cap;
     return true;
+}
+
+bool index_reserve(struct partition *p)
+{
+    return LIKELY(p->run_count < p->run_cap) || runs_grow(p, false);
+}
+
+void index_reserve_uncharged(struct partition *p)
+{
+    if (p->run_count == p->run_cap) {
+        bool grown = runs_grow(p, true);
+        assert(grown);
+        (void)grown;
+    }
 }
 
 /* Does the batch continue the last run: same slot, next to it, together not too large? */

@@ -57,6 +57,7 @@ struct log *log_create(const struct log_params *params)
     pool_init(&l->partition_pool, "partitions", NULL, sizeof(struct partition), UINT32_MAX);
     pool_init(&l->producer_pool, "producers", params->quota, sizeof(struct producer), UINT32_MAX);
     quota_init(&l->index_quota, "log index", params->quota, UINT64_MAX);
+    list_init(&l->producers_by_use);
     list_init(&l->moved);
     list_init(&l->notify_left);
     chunks_init(l);
@@ -97,6 +98,7 @@ void log_destroy(struct log *l)
     mem_free(l->wals);
     quota_release(&l->index_quota, l->slots_charged);
     assert(l->index_quota.used == 0);
+    assert(l->index_uncharged == 0);
     mem_free(l);
 }
 
@@ -163,7 +165,7 @@ void log_stats(const struct log *l, struct log_stats *out)
         .slots = l->next_slot,
         .hot_bytes = l->hot_used,
         .index_entries = l->index_entries,
-        .index_bytes = l->index_quota.used,
+        .index_bytes = l->index_quota.used + l->index_uncharged,
         .producers = l->producer_pool.count,
     };
 }

@@ -74,6 +74,8 @@ struct producer_batch {
     i32 last_sequence;
 };
 struct producer {
+    struct list_node by_use; /* in log.producers_by_use */
+    struct partition *partition;
     i64 id;
     i64 last_write_ms; /* wall clock */
     i16 epoch;
@@ -103,7 +105,6 @@ struct partition {
     u32 touched_index;
     u32 first_open_run;
     struct map64 producers; /* id -> struct producer */
-    u32 producers_sweep_at;
     struct list watches;
     struct list_node moved; /* in log.moved */
 };
@@ -226,7 +227,9 @@ struct log {
     struct map64 partitions;
     struct pool partition_pool;
     struct pool producer_pool;
+    struct list producers_by_use; /* of all partitions, the longest silent first */
     struct quota index_quota;
+    u64 index_uncharged; /* bytes of index that a start needed beyond the quota */
     u64 index_entries;
     struct list moved;          /* partitions whose high watermark moved, with watches */
     struct partition *notified; /* its watches are being told ... */
@@ -367,7 +370,8 @@ struct index_add {
     i32 leader_epoch;
     u32 flags;
 };
-MUST_USE bool index_reserve(struct partition *p); /* room for one more run */
+MUST_USE bool index_reserve(struct partition *p);  /* room for one more run */
+void index_reserve_uncharged(struct partition *p); /* the same, whatever the quota says */
 void index_add(struct partition *p, const struct index_add *add);
 void index_fini(struct partition *p);
 u32 index_find(const struct partition *p, u64 offset); /* the run that holds it; there is one */
@@ -397,7 +401,7 @@ static inline u64 place_slot(u64 place)
 /* The checks of kafka-semantics.md 3, in their order. KERR_NONE and *repeat == NULL: new. */
 i16 producer_check(struct partition *p, const struct batch_view *view,
                    const struct producer_batch **repeat);
-MUST_USE bool producer_reserve(struct partition *p, i64 id); /* room for its state */
+MUST_USE bool producer_reserve(struct partition *p, i64 id, i64 now_ms); /* room for its state */
 void producer_add(struct partition *p, i64 id, i16 epoch, const struct producer_batch *batch,
                   i64 now_ms);
 void producers_fini(struct partition *p);

@@ -212,7 +212,8 @@ void partition_append(struct partition *p, const struct batch_view *view, bool l
     bool staged;
     u32 pos;
     u8 *at = NULL;
-    if (index_reserve(p) && (!idempotent || producer_reserve(p, view->producer_id))) {
+    if (index_reserve(p) &&
+        (!idempotent || producer_reserve(p, view->producer_id, io_wall_ms(l->io)))) {
         at = wal_place(l, (u32)view->whole.len, &staged, &pos);
     }
     if (at == NULL) {

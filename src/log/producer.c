@@ -3,19 +3,36 @@
    before and after an append, and by recover.c. State is tentative until its slot is durable, which
    is enough: if it never becomes durable, neither does anything after it.
 
-   A producer is forgotten producer_expiry_ms after its last write (after a restart: after the
-   start), when it is looked for or when the table of its partition has doubled. */
+   A producer is forgotten producer_expiry_ms after its last write; after a restart its time begins
+   anew, since when it wrote is not stored. All producers of the log stand in one list by last use:
+   the expired ones leave from its head as others come. When the budget is full the one that has
+   been silent longest makes room, if that is long enough for no retry to be on its way any more;
+   otherwise the new one is refused. */
 #include "log/log_private.h"
 
-enum { SWEEP_MIN = 8 };
+/* Clients give up a batch after delivery.timeout.ms, two minutes by default. */
+#define SILENT_MS 600000
+/* The order in the list is that coarse: most writes need not touch it. */
+#define USE_MS 1000
+
+static void producer_forget(struct log *l, struct producer *s)
+{
+    void *removed = map64_remove(&s->partition->producers, (u64)s->id);
+    assert(removed == s);
+    (void)removed;
+    list_remove(&s->by_use);
+    pool_put(&l->producer_pool, s);
+}
 
 void producers_fini(struct partition *p)
 {
     u32 cursor = 0;
     u64 id;
-    void *producer;
-    while (map64_next(&p->producers, &cursor, &id, &producer)) {
-        pool_put(&p->log->producer_pool, producer);
+    void *value;
+    while (map64_next(&p->producers, &cursor, &id, &value)) {
+        struct producer *s = value;
+        list_remove(&s->by_use);
+        pool_put(&p->log->producer_pool, s);
     }
     map64_fini(&p->producers);
 }
@@ -76,41 +93,57 @@ i16 producer_check(struct partition *p, const struct batch_view *view,
     return next ? KERR_NONE : KERR_OUT_OF_ORDER_SEQUENCE_NUMBER; /* 4 */
 }
 
-static void producers_sweep(struct partition *p)
+static struct producer *least_used(struct log *l)
 {
-    i64 now_ms = io_wall_ms(p->log->io);
-    u32 cursor = 0;
-    u64 id;
-    void *value;
-    while (map64_next(&p->producers, &cursor, &id, &value)) {
-        if (producer_expired(p->log, value, now_ms)) {
-            map64_remove(&p->producers, id);
-            pool_put(&p->log->producer_pool, value);
-        }
-    }
-    p->producers_sweep_at = MAX(2 * p->producers.count, (u32)SWEEP_MIN);
+    struct list_node *n = list_first(&l->producers_by_use);
+    return n != NULL ? CONTAINER_OF(n, struct producer, by_use) : NULL;
 }
 
-bool producer_reserve(struct partition *p, i64 id)
+/* Two leave for each that comes, so that a crowd of expired ones is worked off without a long turn.
+ */
+static void producers_expire(struct log *l, i64 now_ms)
+{
+    for (u32 i = 0; i < 2; i++) {
+        struct producer *s = least_used(l);
+        if (s == NULL || !producer_expired(l, s, now_ms)) {
+            return;
+        }
+        producer_forget(l, s);
+    }
+}
+
+/* At a start all have written "now", and the order of the list is that of the WAL. */
+static bool producer_evict(struct log *l, i64 now_ms)
+{
+    struct producer *s = least_used(l);
+    if (s == NULL || (l->started && now_ms - s->last_write_ms < SILENT_MS)) {
+        return false;
+    }
+    seen("log: producer evicted");
+    producer_forget(l, s);
+    return true;
+}
+
+bool producer_reserve(struct partition *p, i64 id, i64 now_ms)
 {
     if (LIKELY(producer_find(p, id) != NULL)) {
         return true;
     }
-    if (p->producers.count >= p->producers_sweep_at) {
-        producers_sweep(p);
-    }
-    struct producer *s = pool_get(&p->log->producer_pool);
-    if (s == NULL) {
-        producers_sweep(p);
-        s = pool_get(&p->log->producer_pool);
+    struct log *l = p->log;
+    producers_expire(l, now_ms);
+    struct producer *s = pool_get(&l->producer_pool);
+    while (s == NULL && producer_evict(l, now_ms)) {
+        s = pool_get(&l->producer_pool);
     }
     if (s == NULL) {
         seen("log: no memory for a producer");
         return false;
     }
+    s->partition = p;
     s->id = id;
     s->epoch = BATCH_NO_PRODUCER_EPOCH;
-    s->last_write_ms = io_wall_ms(p->log->io);
+    s->last_write_ms = now_ms;
+    list_push_back(&l->producers_by_use, &s->by_use);
     map64_put(&p->producers, (u64)id, s);
     return true;
 }
@@ -118,14 +151,19 @@ bool producer_reserve(struct partition *p, i64 id)
 void producer_add(struct partition *p, i64 id, i16 epoch, const struct producer_batch *batch,
                   i64 now_ms)
 {
+    struct log *l = p->log;
     struct producer *s = producer_find(p, id);
     assert(s != NULL);
-    if (epoch != s->epoch || producer_expired(p->log, s, now_ms)) {
+    if (epoch != s->epoch || producer_expired(l, s, now_ms)) {
         s->count = 0;
         s->epoch = epoch;
     }
     s->newest = s->count == 0 ? 0 : (u8)((s->newest + 1u) % LOG_PRODUCER_BATCHES);
     s->count = (u8)MIN(s->count + 1u, (u32)LOG_PRODUCER_BATCHES);
     s->batches[s->newest] = *batch;
+    if (now_ms - s->last_write_ms >= USE_MS || !l->started) {
+        list_remove(&s->by_use);
+        list_push_back(&l->producers_by_use, &s->by_use);
+    }
     s->last_write_ms = now_ms;
 }

@@ -3,8 +3,10 @@
    The home reads, tells a torn tail from damage and delivers good frames in slot order; everything
    it delivers is durable, so the high watermark ends up at the end.
 
-   How it fails: offsets that do not abut are damage no checksum could see: ERR_CORRUPT. An index
-   larger than the budget: ERR_NO_MEMORY. */
+   How it fails: offsets that do not abut are damage no checksum could see: ERR_CORRUPT. The index
+   is taken whatever its quota says: it was within it (or nearly) before the restart, and a broker
+   that starts and takes no more can be helped, one that does not start cannot. Of too many
+   producers the latest are kept. */
 #include "log/log_private.h"
 
 struct damaged_batch {
@@ -75,8 +77,8 @@ static err_t producer_recover(const struct recovery *r, struct partition *p,
     if (e->producer_id < 0 || e->base_sequence < 0 || forget) {
         return OK;
     }
-    if (!producer_reserve(p, e->producer_id)) {
-        return ERR_NO_MEMORY;
+    if (!producer_reserve(p, e->producer_id, r->now_ms)) {
+        return ERR_NO_MEMORY; /* not even one */
     }
     const struct producer_batch batch = {
         .base_offset = e->base_offset,
@@ -102,9 +104,7 @@ static err_t entry_recover(const struct recovery *r, struct partition *p, u64 sl
     if (e->base_offset != p->end_offset || leader_epoch < p->leader_epoch) {
         return ERR_CORRUPT;
     }
-    if (!index_reserve(p)) {
-        return ERR_NO_MEMORY;
-    }
+    index_reserve_uncharged(p);
     TRY(producer_recover(r, p, e));
     epoch_assign(p, leader_epoch, e->base_offset);
     const struct index_add add = {
@@ -129,7 +129,7 @@ static err_t recover_slot(void *user, const struct frame_header *h,
     struct recovery *r = user;
     struct partition *p = NULL;
     if (!wal_slot_note(r->log, r->wal_index, h->slot, h->total_bytes)) {
-        return ERR_NO_MEMORY;
+        seen("log: slot sizes beyond the index's cap, at a start");
     }
     for (u32 i = 0; i < count; i++) {
         const struct frame_entry *e = &entries[i];
