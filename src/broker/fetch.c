@@ -15,7 +15,7 @@
 
 #include <string.h>
 
-enum { NODE_ENDPOINTS_FROM = 16 };
+enum { NODE_ENDPOINTS_FROM = 16, ANSWER_RANGES_MAX = 16384 };
 #define MAX_WAIT_MS 300000 /* a parked request costs memory: nobody waits longer */
 
 struct fetch_watch {
@@ -157,12 +157,33 @@ struct answer {
     u32 hole_count;
     u32 hole_cap;
     u32 bytes_left;
+    u32 ranges_left;
+    u32 range_cap; /* of the hole being filled */
     bool any_bytes;
     u32 topic_cap;
     u32 partition_cap; /* of the topic being filled */
 };
 
-/* Ranges of one partition, more than one read if runs are small. false: the arena is full. */
+static bool hole_reserve(struct fetch *f, struct answer *a, struct reply_hole *hole, u32 more)
+{
+    if (hole->range_count + more <= a->range_cap) {
+        return true;
+    }
+    u32 cap = MAX(2 * a->range_cap, hole->range_count + more);
+    struct log_range *grown = arena_array(&f->r->arena, cap, sizeof *grown);
+    if (grown == NULL) {
+        return false;
+    }
+    if (hole->range_count > 0) {
+        memcpy(grown, hole->ranges, hole->range_count * sizeof *grown);
+    }
+    hole->ranges = grown;
+    a->range_cap = cap;
+    return true;
+}
+
+/* Ranges of one partition, more than one read if runs are small, as many as the answer may still have. false: the arena
+   is full. */
 static bool item_ranges(struct fetch *f, const struct fetch_item *item, const struct fetch_target *t, struct answer *a,
                         struct reply_hole *hole, u64 *bytes, i16 *kerr)
 {
@@ -170,6 +191,7 @@ static bool item_ranges(struct fetch *f, const struct fetch_item *item, const st
     u64 offset = (u64)item->offset;
     *bytes = 0;
     *hole = (struct reply_hole){0};
+    a->range_cap = 0;
     for (;;) {
         struct partition_read read;
         *kerr = fetch_read(f, item, t, offset, max - (u32)MIN((u64)max, *bytes), !a->any_bytes && *bytes == 0, &read);
@@ -177,27 +199,33 @@ static bool item_ranges(struct fetch *f, const struct fetch_item *item, const st
             *kerr = KERR_NONE; /* what is good before the bad batch is sent first */
             return true;
         }
-        if (*kerr != KERR_NONE || read.range_count == 0) {
+        u32 count = MIN(read.range_count, a->ranges_left);
+        if (*kerr != KERR_NONE || count == 0) {
             return true;
         }
-        struct log_range *ranges = arena_array(&f->r->arena, hole->range_count + read.range_count, sizeof *ranges);
-        if (ranges == NULL) {
+        if (!hole_reserve(f, a, hole, count)) {
             return *bytes > 0;
         }
-        if (hole->range_count > 0) {
-            if (hole->range_count > 0) {
-            memcpy(ranges, hole->ranges, hole->range_count * sizeof *ranges);
+        memcpy(hole->ranges + hole->range_count, read.ranges, count * sizeof read.ranges[0]);
+        hole->range_count += count;
+        a->ranges_left -= count;
+        for (u32 i = 0; i < count; i++) {
+            *bytes += read.ranges[i].bytes;
         }
-        }
-        memcpy(ranges + hole->range_count, read.ranges, read.range_count * sizeof *ranges);
-        hole->ranges = ranges;
-        hole->range_count += read.range_count;
-        *bytes += read.bytes;
         offset = read.next_offset;
-        if (read.range_count < PARTITION_READ_RANGES_MAX || *bytes >= max) {
+        if (read.range_count < PARTITION_READ_RANGES_MAX || *bytes >= max || a->ranges_left == 0) {
             return true;
         }
     }
+}
+
+/* How many ranges an answer may have: each costs memory until it is sent, however small it is, and a consumer that is far
+   behind in small batches must get an answer with little memory too, not none. */
+static u32 answer_ranges_max(const struct fetch *f)
+{
+    enum { RANGE_COST_BYTES = 2 * sizeof(struct log_range) + sizeof(struct reply_part) };
+    u64 affordable = quota_left(&f->r->broker->memory.requests) / 4 / RANGE_COST_BYTES;
+    return (u32)MIN(MAX(affordable, (u64)PARTITION_READ_RANGES_MAX), (u64)ANSWER_RANGES_MAX);
 }
 
 static void fill_partition(struct fetch *f, const struct fetch_item *item, const struct fetch_target *t, i16 kerr,
@@ -237,9 +265,7 @@ static struct fetch_response_partition_data *answer_row(struct fetch *f, struct 
                 return NULL;
             }
             if (topics->count > 0) {
-                if (topics->count > 0) {
                 memcpy(grown, topics->items, topics->count * sizeof *grown);
-            }
             }
             topics->items = grown;
             a->topic_cap = cap;
@@ -367,7 +393,7 @@ static void fetch_unpark(struct fetch *f)
 static void fetch_answer(struct fetch *f)
 {
     fetch_unpark(f);
-    struct answer a = {.bytes_left = f->max_bytes};
+    struct answer a = {.bytes_left = f->max_bytes, .ranges_left = answer_ranges_max(f)};
     wire_init(&fetch_response_struct, &a.response);
     a.response.error_code = f->context.kerr;
     a.response.session_id = f->context.answer_session_id;
