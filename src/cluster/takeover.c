@@ -83,9 +83,8 @@ static MUST_USE err_t explain_wal(struct cluster *c, u64 wal, err_t e, const cha
     }
     if (e == ERR_NO_MEMORY) {
         return cluster_fail(c, e,
-                            "The index of the stored batches does not fit into the memory budget: "
-                            "WAL %016llx could not be replayed. Nothing was changed; start with a "
-                            "larger --memory.",
+                            "WAL %016llx cannot be replayed within the memory budget. Nothing was "
+                            "changed; start with a larger --memory.",
                             id);
     }
     return cluster_fail(

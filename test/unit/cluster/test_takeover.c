@@ -317,7 +317,8 @@ static void test_in_use(void **state)
     cluster_destroy(other);
 }
 
-static void test_index_does_not_fit(void **state)
+/* With less memory than the index needs it comes up all the same, and nothing is missing. */
+static void test_small_budget(void **state)
 {
     (void)state;
     fixture_start(&f);
@@ -329,8 +330,6 @@ static void test_index_does_not_fit(void **state)
     produce_wait(&f, "t", 0);
     fixture_crash(&f);
     f.log_quota_bytes = 1 * MIB;
-    assert_refused(ERR_NO_MEMORY, "--memory");
-    f.log_quota_bytes = 256 * MIB;
     fixture_start(&f);
     assert_int_equal(end_offset(&f, "t", 0), 2);
     assert_int_equal(end_offset(&f, "t", 19999), 1);
@@ -353,7 +352,7 @@ int main(void)
         TEST(test_senseless_metadata),
         TEST(test_bytes_behind_the_last_command),
         TEST(test_in_use),
-        TEST(test_index_does_not_fit),
+        TEST(test_small_budget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
