@@ -44,10 +44,16 @@ def check(condition, why):
         raise Failed(why)
 
 
+def end_in_order(_signal, _frame):
+    """A suite over its budget gets SIGTERM: leave by an exception, so that brokers are stopped."""
+    sys.exit(143)
+
+
 class Report:
     """Counts results of one suite. `case` runs a function as one named result."""
 
     def __init__(self, suite):
+        signal.signal(signal.SIGTERM, end_in_order)
         self.suite = suite
         self.passed = self.failed = self.skipped = 0
         self.started = time.monotonic()
@@ -323,6 +329,7 @@ class Odradek:
         self.address = None
         self.process = None
         self.ready_ms = None
+        self.announced = ""  # what it printed before the Ready line
         self.preexec = None
         open(self.log_path, "w").close()
 
@@ -366,12 +373,15 @@ class Odradek:
 
     def _ready_line(self, timeout):
         found = []
+        before = []
 
         def read():
             for line in self.process.stdout:
                 if not found and "Ready in" in line:
                     found.append(line.rstrip())
                     ready.set()
+                elif not found:
+                    before.append(line)
             ready.set()
 
         ready = threading.Event()
@@ -384,6 +394,7 @@ class Odradek:
             raise Failed(
                 f"the broker ended before it was ready, status {status}: {self.log_tail()}"
             )
+        self.announced = "".join(before)
         return found[0]
 
     def kill(self):
