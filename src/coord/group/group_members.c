@@ -55,8 +55,7 @@ i32 pending_find(const struct group *g, struct slice id)
     return -1;
 }
 
-/* ---- members come and go
- * -------------------------------------------------------------------------- */
+/* ---- members come and go --------------------------------------------------------------------- */
 
 static struct slice put(u8 **at, struct slice text)
 {
@@ -90,7 +89,7 @@ static void identity_set(struct step *s, struct member *m, struct slice id,
 static void *array_grow(struct group *g, void *array, u32 *cap, size_t element_bytes)
 {
     u32 more = MAX(2 * *cap, 2u);
-    g->bytes += (more - *cap) * element_bytes + (*cap == 0 ? (u64)ALLOCATION_OVERHEAD : 0);
+    g->bytes += array_bytes(more, element_bytes) - array_bytes(*cap, element_bytes);
     *cap = more;
     return mem_resize(array, more * element_bytes);
 }
@@ -168,8 +167,7 @@ void member_session_restart(const struct step *s, struct member *m)
     m->session_deadline_ms = s->now_ms + MAX(m->session_timeout_ms, 1);
 }
 
-/* ---- protocols
- * ---------------------------------------------------------------------------------------- */
+/* ---- protocols ------------------------------------------------------------------------------- */
 
 static const struct group_protocol *protocol_find(const struct group_protocol *list, u32 count,
                                                   struct slice name)
@@ -334,8 +332,7 @@ i32 group_rebalance_timeout(const struct group *g)
     return longest;
 }
 
-/* ---- subscriptions
- * ------------------------------------------------------------------------------------- */
+/* ---- subscriptions --------------------------------------------------------------------------- */
 
 bool group_is_consumer(const struct group *g)
 {

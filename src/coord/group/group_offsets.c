@@ -3,8 +3,7 @@
    when everything a step has to say stands in the arena. */
 #include "coord/group/group_private.h"
 
-/* ---- keeping
- * ------------------------------------------------------------------------------------------ */
+/* ---- keeping --------------------------------------------------------------------------------- */
 
 /* Where the partition stands, or would. */
 static u32 offset_place(const struct group *g, struct slice topic, i32 partition, bool *there)
@@ -71,8 +70,8 @@ static struct stored_offset *offset_insert(struct group *g, const struct group_o
     struct topic_name *name = name_ref(g, offset->topic, place);
     if (g->offset_count == g->offset_cap) {
         u32 more = g->offset_cap == 0 ? 1 : g->offset_cap + MAX(g->offset_cap / 2, 1u);
-        g->bytes += (more - g->offset_cap) * sizeof(struct stored_offset *) +
-                    (g->offset_cap == 0 ? (u64)ALLOCATION_OVERHEAD : 0);
+        g->bytes += array_bytes(more, sizeof(struct stored_offset *)) -
+                    array_bytes(g->offset_cap, sizeof(struct stored_offset *));
         g->offsets = mem_resize(g->offsets, more * sizeof(struct stored_offset *));
         g->offset_cap = more;
     }
@@ -135,8 +134,7 @@ void offsets_clear(struct group *g)
         offset_drop(g, i);
     }
     mem_free(g->offsets);
-    g->bytes -= g->offset_cap * sizeof(struct stored_offset *) +
-                (g->offset_cap == 0 ? 0 : (u64)ALLOCATION_OVERHEAD);
+    g->bytes -= array_bytes(g->offset_cap, sizeof(struct stored_offset *));
     g->offsets = NULL;
     g->offset_count = 0;
     g->offset_cap = 0;
@@ -167,8 +165,7 @@ const struct group_offset *group_offset_at(const struct group *g, u32 index)
     return &g->offsets[index]->view;
 }
 
-/* ---- tombstones for a choice of offsets
- * ----------------------------------------------------------------- */
+/* ---- tombstones for a choice of offsets ------------------------------------------------------ */
 
 typedef bool (*offset_choice)(const struct step *s, void *context, const struct group_offset *o);
 
@@ -218,8 +215,7 @@ static bool every(const struct step *s, void *context, const struct group_offset
     return true;
 }
 
-/* ---- OffsetCommit
- * ------------------------------------------------------------------------------------------ */
+/* ---- OffsetCommit ---------------------------------------------------------------------------- */
 
 /* Length as Java counts it: UTF-16 units; a byte that is no UTF-8 counts as one. */
 static u64 utf16_units(struct slice text)
@@ -301,8 +297,7 @@ void group_commit(struct step *s)
     g->expiry_due_ms = MIN(g->expiry_due_ms, s->now_ms + soon_ms);
 }
 
-/* ---- OffsetDelete, DeleteGroups, topics that go
- * ---------------------------------------------------------- */
+/* ---- OffsetDelete, DeleteGroups, topics that go ---------------------------------------------- */
 
 void group_delete_offsets(struct step *s)
 {

@@ -33,8 +33,10 @@ static void take_back(struct step *s)
     g->member_cap = now.member_cap;
     g->pendings = now.pendings;
     g->pending_cap = now.pending_cap;
-    g->bytes += (now.member_cap - s->before.member_cap) * sizeof(struct member) +
-                (now.pending_cap - s->before.pending_cap) * sizeof(struct pending);
+    g->bytes += array_bytes(now.member_cap, sizeof(struct member)) -
+                array_bytes(s->before.member_cap, sizeof(struct member)) +
+                array_bytes(now.pending_cap, sizeof(struct pending)) -
+                array_bytes(s->before.pending_cap, sizeof(struct pending));
     if (g->member_count > 0) {
         memcpy(g->members, s->members_before, g->member_count * sizeof(struct member));
     }

@@ -52,6 +52,8 @@ struct world {
     enum group_state before;
     struct rng *rng; /* NULL, or: now and then a step is tried with too little room first */
     u32 refused;     /* times that it was too little */
+    size_t room;     /* not 0: as much room has a step, and it may fail */
+    bool no_room;    /* the last one did */
     char said[1 << 14];
 };
 

@@ -9,8 +9,7 @@
 static const u8 to_t[] = {0, 1, 0, 0, 0, 1, 0, 1, 't', 255, 255, 255, 255, 0, 0, 0, 0};
 static const u8 to_tu[] = {0, 1, 0, 0, 0, 2, 0, 1, 't', 0, 1, 'u', 0, 0, 0, 1, 9, 0, 0, 0, 0};
 
-/* ---- OffsetCommit
- * -------------------------------------------------------------------------------- */
+/* ---- OffsetCommit ---------------------------------------------------------------------------- */
 
 SCRIPT(test_simple_commit,
        {
@@ -125,8 +124,7 @@ static void test_commit_too_large(void **state)
     mem_free(w);
 }
 
-/* ---- topics: deleted, made again
- * ------------------------------------------------------------------------- */
+/* ---- topics: deleted, made again ------------------------------------------------------------- */
 
 static struct uuid topic_id(u8 n)
 {
@@ -170,8 +168,7 @@ SCRIPT(test_topic_deleted_was_all, {
                                        {"look", "Empty g0 / in " HOUR " dead"},
                                    })
 
-/* ---- OffsetDelete, DeleteGroups
- * ---------------------------------------------------------------------------- */
+/* ---- OffsetDelete, DeleteGroups -------------------------------------------------------------- */
 
 SCRIPT(test_offset_delete,
        {
