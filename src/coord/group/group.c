@@ -16,7 +16,7 @@ const char *group_state_name(enum group_state s)
     return state_names[s];
 }
 
-/* ---- life ------------------------------------------------------------------------------------ */
+/* ---- life ---------------------------------------------------------------------------------- */
 
 struct group *group_create(struct slice id, const struct group_limits *limits)
 {
@@ -64,7 +64,7 @@ bool group_is_void(const struct group *g)
     return g->member_count == 0 && g->pending_count == 0 && g->offset_count == 0 && !g->has_record;
 }
 
-/* ---- time ------------------------------------------------------------------------------------ */
+/* ---- time ---------------------------------------------------------------------------------- */
 
 struct due {
     i64 at_ms;
@@ -118,7 +118,7 @@ static i64 deadline(const struct group *g, i64 now_ms)
     return MAX(MIN(next_due(g).at_ms, g->expiry_due_ms), now_ms + 1);
 }
 
-/* ---- the step -------------------------------------------------------------------------------- */
+/* ---- the step ------------------------------------------------------------------------------ */
 
 static const struct {
     void (*handle)(struct step *s);
@@ -184,7 +184,7 @@ void group_loaded(struct group *g, i64 now_ms, i64 wall_ms, struct group_out *ou
     out->dead = group_is_void(g);
 }
 
-/* ---- looking --------------------------------------------------------------------------------- */
+/* ---- looking ------------------------------------------------------------------------------- */
 
 struct slice group_id(const struct group *g)
 {

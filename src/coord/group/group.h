@@ -1,42 +1,53 @@
-/* A classic consumer group (KIP-62, 345, 394, 800, 814) with its committed offsets, as a pure state machine: no clock, no file, no
-   socket, no randomness but what the event brings. The broker's coordinator (broker/coordinator.c) owns the groups, makes
-   events of requests and timers, and does what a step says:
+/* A classic consumer group (KIP-62, 345, 394, 800, 814) with its committed offsets, as a pure state
+   machine: no clock, no file, no socket, no randomness but what the event brings. The broker's
+   coordinator (broker/coordinator.c) owns the groups, makes events of requests and timers, and does
+   what a step says:
 
      group_step(g, &event, &out, arena)
        out.records   to be appended to the group's partition of __consumer_offsets, in order
-       out.replies   to be sent when everything appended for this group so far is durable (at once when nothing is in flight)
+       out.replies   to be sent when everything appended for this group so far is durable (at
+                     once when nothing is in flight)
        out.deadline  when the group wants a GROUP_TIMER event
 
-   The caller has made sure that the append cannot be refused before it steps, so a step's effects need no undo. Slices of
-   an event are valid during the call; everything in out lives in the arena (replies may be sent much later).
+   The caller has made sure that the append cannot be refused before it steps, so a step's effects
+   need no undo. Slices of an event are valid during the call; everything in out lives in the arena
+   (replies may be sent much later).
 
-   Restart: group_replay with every record of the group, in log order, then group_loaded(now): members get a fresh
-   session, their timers start.
+   Restart: group_replay with every record of the group, in log order, then group_loaded(now):
+   members get a fresh session, their timers start.
 
-   Times are milliseconds of a monotonic clock (now_ms), except wall_ms, which stamps commits and drives offset expiry. */
+   Times are milliseconds of a monotonic clock (now_ms), except wall_ms, which stamps commits and
+   drives offset expiry. */
 #pragma once
 
 #include "wire/wire.h"
 
 struct group;
 
-enum group_state { GROUP_EMPTY, GROUP_PREPARING_REBALANCE, GROUP_COMPLETING_REBALANCE, GROUP_STABLE, GROUP_DEAD };
-const char *group_state_name(enum group_state s); /* "Empty", "PreparingRebalance", ..., as Kafka prints them */
+enum group_state {
+    GROUP_EMPTY,
+    GROUP_PREPARING_REBALANCE,
+    GROUP_COMPLETING_REBALANCE,
+    GROUP_STABLE,
+    GROUP_DEAD
+};
+/* "Empty", "PreparingRebalance", ..., as Kafka prints them. */
+const char *group_state_name(enum group_state s);
 
 struct group_limits {
-    i32 session_timeout_min_ms;  /* group.min.session.timeout.ms */
-    i32 session_timeout_max_ms;  /* group.max.session.timeout.ms */
+    i32 session_timeout_min_ms; /* group.min.session.timeout.ms */
+    i32 session_timeout_max_ms; /* group.max.session.timeout.ms */
     i32 initial_rebalance_delay_ms;
-    u32 size_max;                /* group.max.size */
-    u32 metadata_units_max;      /* offset.metadata.max.bytes, UTF-16 code units */
-    i64 offsets_retention_ms;    /* offsets.retention.minutes */
+    u32 size_max;             /* group.max.size */
+    u32 metadata_units_max;   /* offset.metadata.max.bytes, UTF-16 code units */
+    i64 offsets_retention_ms; /* offsets.retention.minutes */
 };
 
 /* id is copied. limits must outlive the group. */
 MUST_USE struct group *group_create(struct slice id, const struct group_limits *limits);
 void group_destroy(struct group *g);
 
-/* ---- events ------------------------------------------------------------------------------------------ */
+/* ---- events -------------------------------------------------------------------------------- */
 
 enum group_event_kind {
     GROUP_JOIN,
@@ -68,13 +79,15 @@ struct group_offset {
     struct uuid topic_id; /* of the topic when it was committed */
     i32 partition;
     i64 offset;
-    i32 leader_epoch;     /* -1: none */
+    i32 leader_epoch;      /* -1: none */
     struct slice metadata; /* empty, never null */
     i64 commit_wall_ms;
-    i64 expire_wall_ms;   /* a commit with a retention time of its own (versions 2-4); 0: by the group's retention */
-    i16 kerr;             /* in: not NONE = refused already (unknown topic), the group skips it; out: per partition */
+    i64 expire_wall_ms; /* of a commit with its own retention (versions 2-4); 0: as all others */
+    i16 kerr;           /* in: not NONE = refused already, the group skips it; out: per partition */
 };
 
+/* What a member cannot know of the outside: the broker has checked topics and partitions. A ticket
+   is answered exactly once, by this step or a later one, unless GROUP_CLIENT_GONE takes it back. */
 struct group_event {
     enum group_event_kind kind;
     i64 now_ms;
@@ -88,7 +101,7 @@ struct group_event {
         struct {
             struct slice fresh_member_id; /* to be used if one is needed: client id, '-', uuid */
             struct slice client_id;
-            struct slice client_host;     /* "/127.0.0.1" */
+            struct slice client_host; /* "/127.0.0.1" */
             struct slice protocol_type;
             const struct group_protocol *protocols;
             u32 protocol_count;
@@ -116,11 +129,11 @@ struct group_event {
     };
 };
 
-/* ---- what a step says ---------------------------------------------------------------------------------- */
+/* ---- what a step says ---------------------------------------------------------------------- */
 
 struct group_record {
-    struct slice key;   /* coordinator records of wire/schema/group_records.def, with their int16 prefixes */
-    struct slice value; /* ptr NULL: tombstone */
+    struct slice key;   /* as in wire/schema/group_records.def, behind its int16 */
+    struct slice value; /* likewise; ptr NULL: tombstone */
 };
 struct group_reply_member {
     struct slice member_id;
@@ -139,8 +152,8 @@ struct group_reply {
     bool skip_assignment;
     const struct group_reply_member *members; /* of a join's leader; of a leave: with kerr_of */
     u32 member_count;
-    const i16 *member_kerrs;                  /* of a leave, one per leaver, in order */
-    struct slice assignment;                  /* of a sync */
+    const i16 *member_kerrs; /* of a leave, one per leaver, in order */
+    struct slice assignment; /* of a sync */
 };
 struct group_out {
     struct group_record *records;
@@ -148,22 +161,26 @@ struct group_out {
     struct group_reply *replies;
     u32 reply_count;
     i64 deadline_ms; /* INT64_MAX: none */
-    bool dead;       /* nothing is left of it: the owner may destroy it after the records are durable */
+    bool dead; /* nothing is left of it: the owner may destroy it after the records are durable */
 };
 
 /* ERR_NO_MEMORY: the arena was full; nothing has changed. */
-MUST_USE err_t group_step(struct group *g, const struct group_event *ev, struct group_out *out, struct arena *arena);
+MUST_USE err_t group_step(struct group *g, const struct group_event *ev, struct group_out *out,
+                          struct arena *arena);
 
-/* ---- restart --------------------------------------------------------------------------------------------- */
+/* ---- restart ------------------------------------------------------------------------------- */
 
 /* Which group a record belongs to; false: not a group's record we know (skip it). */
 bool group_record_owner(struct slice key, struct slice *group_id);
-/* value.ptr NULL: tombstone. ERR_INVALID: the record makes no sense. Session timers start with the group_loaded that follows. */
-MUST_USE err_t group_replay(struct group *g, struct slice key, struct slice value, i64 record_wall_ms);
+/* value.ptr NULL: tombstone. ERR_INVALID: the record makes no sense, nothing has changed. Session
+   timers start with the group_loaded that follows. */
+MUST_USE err_t group_replay(struct group *g, struct slice key, struct slice value,
+                            i64 record_wall_ms);
 void group_loaded(struct group *g, i64 now_ms, i64 wall_ms, struct group_out *out);
-bool group_is_void(const struct group *g); /* no members, no offsets, no metadata: not worth keeping */
+/* No members, no pending ids, no offsets, no record: not worth keeping. */
+bool group_is_void(const struct group *g);
 
-/* ---- looking ----------------------------------------------------------------------------------------------- */
+/* ---- looking ------------------------------------------------------------------------------- */
 
 struct slice group_id(const struct group *g);
 enum group_state group_state_of(const struct group *g);
@@ -175,17 +192,19 @@ struct group_member_view {
     struct slice instance_id; /* ptr NULL: none */
     struct slice client_id;
     struct slice client_host;
-    struct slice metadata;   /* of the chosen protocol, empty when there is none */
+    struct slice metadata; /* of the chosen protocol, empty when there is none */
     struct slice assignment;
 };
 u32 group_member_count(const struct group *g);
 void group_member_at(const struct group *g, u32 index, struct group_member_view *out);
-/* NULL: nothing committed. topic_id zero: not compared; otherwise an offset of another topic of that name does not show. */
-const struct group_offset *group_offset_find(const struct group *g, struct slice topic, struct uuid topic_id, i32 partition);
+/* NULL: nothing committed. topic_id zero: not compared; otherwise an offset of another topic of
+   that name does not show. */
+const struct group_offset *group_offset_find(const struct group *g, struct slice topic,
+                                             struct uuid topic_id, i32 partition);
 /* All, in order of topic and partition. */
 u32 group_offset_count(const struct group *g);
 const struct group_offset *group_offset_at(const struct group *g, u32 index);
-/* Is there a member that subscribes to the topic (consumer protocol), so that its offsets may not be deleted? Members whose
-   metadata cannot be read count as subscribing. */
+/* Is there a member that subscribes to the topic (consumer protocol), so that its offsets may not
+   be deleted? Members whose metadata cannot be read count as subscribing. */
 bool group_subscribes(const struct group *g, struct slice topic);
 u64 group_bytes(const struct group *g); /* memory it holds, for metrics and the budget */

@@ -11,7 +11,7 @@
    rebalance timeout without those dynamic members that have not. */
 #include "coord/group/group_private.h"
 
-/* ---- answers --------------------------------------------------------------------------------- */
+/* ---- answers ------------------------------------------------------------------------------- */
 
 static struct group_reply *join_refuse(struct step *s, i16 kerr, struct slice member_id)
 {
@@ -58,7 +58,7 @@ static void join_answer(struct step *s, u64 ticket, u32 index, bool with_members
     }
 }
 
-/* ---- phases ---------------------------------------------------------------------------------- */
+/* ---- phases -------------------------------------------------------------------------------- */
 
 static const bool allowed[GROUP_DEAD + 1][GROUP_DEAD + 1] = {
     [GROUP_EMPTY] = {[GROUP_PREPARING_REBALANCE] = true, [GROUP_DEAD] = true},
@@ -218,7 +218,7 @@ void group_complete_join(struct step *s)
     g->sync_deadline_ms = s->now_ms + MAX(group_rebalance_timeout(g), 1);
 }
 
-/* ---- a member joins -------------------------------------------------------------------------- */
+/* ---- a member joins ------------------------------------------------------------------------ */
 
 /* Takes what the request says of the member, and its ticket. An older ticket is answered: its
    client has given it up. */

@@ -55,7 +55,7 @@ i32 pending_find(const struct group *g, struct slice id)
     return -1;
 }
 
-/* ---- members come and go --------------------------------------------------------------------- */
+/* ---- members come and go ------------------------------------------------------------------- */
 
 static struct slice put(u8 **at, struct slice text)
 {
@@ -167,7 +167,7 @@ void member_session_restart(const struct step *s, struct member *m)
     m->session_deadline_ms = s->now_ms + MAX(m->session_timeout_ms, 1);
 }
 
-/* ---- protocols ------------------------------------------------------------------------------- */
+/* ---- protocols ----------------------------------------------------------------------------- */
 
 static const struct group_protocol *protocol_find(const struct group_protocol *list, u32 count,
                                                   struct slice name)
@@ -332,7 +332,7 @@ i32 group_rebalance_timeout(const struct group *g)
     return longest;
 }
 
-/* ---- subscriptions --------------------------------------------------------------------------- */
+/* ---- subscriptions ------------------------------------------------------------------------- */
 
 bool group_is_consumer(const struct group *g)
 {

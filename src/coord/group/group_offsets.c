@@ -3,7 +3,7 @@
    when everything a step has to say stands in the arena. */
 #include "coord/group/group_private.h"
 
-/* ---- keeping --------------------------------------------------------------------------------- */
+/* ---- keeping ------------------------------------------------------------------------------- */
 
 /* Where the partition stands, or would. */
 static u32 offset_place(const struct group *g, struct slice topic, i32 partition, bool *there)
@@ -165,7 +165,7 @@ const struct group_offset *group_offset_at(const struct group *g, u32 index)
     return &g->offsets[index]->view;
 }
 
-/* ---- tombstones for a choice of offsets ------------------------------------------------------ */
+/* ---- tombstones for a choice of offsets ---------------------------------------------------- */
 
 typedef bool (*offset_choice)(const struct step *s, void *context, const struct group_offset *o);
 
@@ -215,7 +215,7 @@ static bool every(const struct step *s, void *context, const struct group_offset
     return true;
 }
 
-/* ---- OffsetCommit ---------------------------------------------------------------------------- */
+/* ---- OffsetCommit -------------------------------------------------------------------------- */
 
 /* Length as Java counts it: UTF-16 units; a byte that is no UTF-8 counts as one. */
 static u64 utf16_units(struct slice text)
@@ -297,7 +297,7 @@ void group_commit(struct step *s)
     g->expiry_due_ms = MIN(g->expiry_due_ms, s->now_ms + soon_ms);
 }
 
-/* ---- OffsetDelete, DeleteGroups, topics that go ---------------------------------------------- */
+/* ---- OffsetDelete, DeleteGroups, topics that go -------------------------------------------- */
 
 void group_delete_offsets(struct step *s)
 {
@@ -394,9 +394,7 @@ void group_topic_deleted(struct step *s)
     offsets_settle(s);
 }
 
-/* ---- expiry
- * --------------------------------------------------------------------------------------------------
- */
+/* ---- expiry -------------------------------------------------------------------------------- */
 
 struct expiry {
     i64 wall_ms;

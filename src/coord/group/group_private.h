@@ -133,7 +133,7 @@ static inline struct slice or_empty(struct slice s)
     return s.ptr == NULL ? WIRE_EMPTY : s;
 }
 
-/* ---- group_step.c ---------------------------------------------------------------------------- */
+/* ---- group_step.c -------------------------------------------------------------------------- */
 
 struct step {
     struct group *g;
@@ -213,7 +213,7 @@ struct slice group_vote(const struct group *g);
 i32 group_rebalance_timeout(const struct group *g);
 bool group_is_consumer(const struct group *g);
 
-/* ---- group_join.c ---------------------------------------------------------------------------- */
+/* ---- group_join.c -------------------------------------------------------------------------- */
 
 void group_join(struct step *s);
 void group_prepare_rebalance(struct step *s);
@@ -224,7 +224,7 @@ void group_join_timeout(struct step *s);
 bool group_all_joined(const struct group *g);
 void group_set_state(struct step *s, enum group_state state);
 
-/* ---- group_sync.c ---------------------------------------------------------------------------- */
+/* ---- group_sync.c -------------------------------------------------------------------------- */
 
 void group_sync(struct step *s);
 void group_sync_fail_all(struct step *s,
@@ -236,7 +236,7 @@ void group_session_timeout(struct step *s, u32 member);
 void group_pending_timeout(struct step *s, u32 pending);
 void group_client_gone(struct step *s);
 
-/* ---- group_offsets.c ------------------------------------------------------------------------- */
+/* ---- group_offsets.c ----------------------------------------------------------------------- */
 
 void group_commit(struct step *s);
 void group_delete_offsets(struct step *s);
@@ -248,7 +248,7 @@ void offset_store(struct group *g, const struct group_offset *offset);
 void offset_remove(struct group *g, struct slice topic, i32 partition);
 void offsets_clear(struct group *g);
 
-/* ---- group_records.c ------------------------------------------------------------------------- */
+/* ---- group_records.c ----------------------------------------------------------------------- */
 
 void record_group(struct step *s);       /* its state, with members and assignments */
 void record_empty_group(struct step *s); /* of a group that begins */
@@ -256,7 +256,7 @@ void record_group_gone(struct step *s);
 void record_offset(struct step *s, const struct group_offset *offset);
 void record_offset_gone(struct step *s, const struct group_offset *offset);
 
-/* ---- subscriptions (group_members.c) --------------------------------------------------------- */
+/* ---- subscriptions (group_members.c) ------------------------------------------------------- */
 
 /* The topics of a consumer protocol subscription, any version: calls found() for each. False: not
    a subscription. */

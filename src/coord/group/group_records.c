@@ -13,7 +13,7 @@ enum {
     REPLAY_BLOCK_BYTES = 1024,
 };
 
-/* ---- writing --------------------------------------------------------------------------------- */
+/* ---- writing ------------------------------------------------------------------------------- */
 
 static void put_group(struct step *s, const struct group_metadata_value *value)
 {
@@ -100,7 +100,7 @@ void record_offset_gone(struct step *s, const struct group_offset *o)
     put_offset(s, o, NULL, 0);
 }
 
-/* ---- reading --------------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------------- */
 
 bool group_record_owner(struct slice key, struct slice *group_id)
 {

@@ -2,7 +2,7 @@
    the arena is full. Who changes a group does it between step_begin and step_end. */
 #include "coord/group/group_private.h"
 
-/* ---- the journal ----------------------------------------------------------------------------- */
+/* ---- the journal --------------------------------------------------------------------------- */
 
 void step_begin(struct step *s, bool journaled)
 {

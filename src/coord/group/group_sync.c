@@ -5,7 +5,7 @@
      -> the group's record -> all tickets are answered (when the record is durable) -> Stable */
 #include "coord/group/group_private.h"
 
-/* ---- SyncGroup ------------------------------------------------------------------------------- */
+/* ---- SyncGroup ----------------------------------------------------------------------------- */
 
 static void sync_answer(struct step *s, u64 ticket, const struct member *m)
 {
@@ -135,7 +135,7 @@ void group_sync(struct step *s)
     }
 }
 
-/* ---- Heartbeat ------------------------------------------------------------------------------- */
+/* ---- Heartbeat ----------------------------------------------------------------------------- */
 
 void group_heartbeat(struct step *s)
 {
@@ -156,7 +156,7 @@ void group_heartbeat(struct step *s)
     }
 }
 
-/* ---- members go ------------------------------------------------------------------------------ */
+/* ---- members go ---------------------------------------------------------------------------- */
 
 /* Whoever waits for it is told that it is no member: a client that is still there joins again. */
 static void member_drop(struct step *s, u32 index)
@@ -237,7 +237,7 @@ void group_leave(struct step *s)
     r->member_kerrs = kerrs;
 }
 
-/* ---- time passes ----------------------------------------------------------------------------- */
+/* ---- time passes --------------------------------------------------------------------------- */
 
 void group_session_timeout(struct step *s, u32 index)
 {

@@ -134,7 +134,7 @@ void world_restart(struct world *w)
     assert_true(w->out.deadline_ms > w->now_ms);
 }
 
-/* ---- words ----------------------------------------------------------------------------------- */
+/* ---- words --------------------------------------------------------------------------------- */
 
 static struct slice next_word(struct slice *text, char end)
 {
@@ -206,7 +206,7 @@ static i64 number_or(const struct words *words, char key, i64 otherwise)
                                                    : otherwise;
 }
 
-/* ---- what is said ---------------------------------------------------------------------------- */
+/* ---- what is said -------------------------------------------------------------------------- */
 
 PRINTF_LIKE(2, 3)
 static void tell(struct world *w, const char *format, ...)
@@ -357,7 +357,7 @@ static void tell_look(struct world *w)
     tell(w, "%s", w->out.dead ? " dead" : "");
 }
 
-/* ---- events ---------------------------------------------------------------------------------- */
+/* ---- events -------------------------------------------------------------------------------- */
 
 static void read_join(const struct words *words, struct group_event *ev,
                       struct group_protocol *protocols)
@@ -533,7 +533,7 @@ void script_run(const struct line *lines, u32 count)
     mem_free(w);
 }
 
-/* ---- two groups ------------------------------------------------------------------------------ */
+/* ---- two groups ---------------------------------------------------------------------------- */
 
 static void assert_same_text(struct slice a, struct slice b)
 {
@@ -575,7 +575,7 @@ void assert_same_group(const struct group *a, const struct group *b)
     }
 }
 
-/* ---- the whole inside ------------------------------------------------------------------------ */
+/* ---- the whole inside ---------------------------------------------------------------------- */
 
 struct text {
     char *bytes;

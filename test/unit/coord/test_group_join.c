@@ -69,7 +69,7 @@ SCRIPT(test_id_pending_leaves,
            {"leave 6 l=b", "5:NONE g2 range me=a lead=a [a=A]; 6:NONE NONE; | CompletingRebalance"},
        })
 
-/* ---- the initial delay ----------------------------------------------------------------------- */
+/* ---- the initial delay --------------------------------------------------------------------- */
 
 SCRIPT(test_delay_is_prolonged_by_each_new_member,
        {
@@ -147,7 +147,7 @@ SCRIPT(test_new_member_waits_at_most_5_minutes,
            {"look", "PreparingRebalance g1 consumer/ a(app)=/ b(app)=/ in 9999"},
        })
 
-/* ---- later rebalances ------------------------------------------------------------------------ */
+/* ---- later rebalances ---------------------------------------------------------------------- */
 
 SCRIPT(test_rebalance_ends_when_all_are_back,
        {
@@ -249,7 +249,7 @@ SCRIPT(test_leader_stays_away, {
                                     "6:NONE g2 range me=b lead=b [b=B]; | CompletingRebalance"},
                                })
 
-/* ---- protocols ------------------------------------------------------------------------------- */
+/* ---- protocols ----------------------------------------------------------------------------- */
 
 SCRIPT(test_protocol_with_most_votes,
        {
@@ -302,9 +302,7 @@ SCRIPT(test_protocol_type_changes_when_empty,
            {"look", "PreparingRebalance g2 connect/ a(app)=/ in 3000"},
        })
 
-/* ---- limits
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- limits -------------------------------------------------------------------------------- */
 
 SCRIPT(test_session_timeout_bounds,
        {
@@ -406,7 +404,7 @@ static void test_bytes_max(void **state)
     mem_free(w);
 }
 
-/* ---- clients that vanish --------------------------------------------------------------------- */
+/* ---- clients that vanish ------------------------------------------------------------------- */
 
 SCRIPT(test_gone_before_it_knew_its_id,
        {

@@ -49,7 +49,7 @@ static u64 chance(struct run *r, u64 bound)
     return rng_below(r->rng, bound);
 }
 
-/* ---- what must hold -------------------------------------------------------------------------- */
+/* ---- what must hold ------------------------------------------------------------------------ */
 
 static void check_members(const struct run *r)
 {
@@ -106,7 +106,7 @@ static void check_replay(const struct run *r)
     group_destroy(g);
 }
 
-/* ---- answers --------------------------------------------------------------------------------- */
+/* ---- answers ------------------------------------------------------------------------------- */
 
 static void take_join(struct client *c, const struct group_reply *a)
 {
@@ -173,9 +173,7 @@ static void take_answers(struct run *r)
     }
 }
 
-/* ---- a step
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- a step -------------------------------------------------------------------------------- */
 
 static void step(struct run *r, struct client *c, struct group_event *ev)
 {
@@ -197,7 +195,7 @@ static void step(struct run *r, struct client *c, struct group_event *ev)
     check_open_tickets(r);
 }
 
-/* ---- what clients do ------------------------------------------------------------------------- */
+/* ---- what clients do ----------------------------------------------------------------------- */
 
 static struct slice text_of(const char *s)
 {

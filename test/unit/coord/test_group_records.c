@@ -47,7 +47,7 @@ static void assert_bytes(struct slice s, const char *hex)
     release(expected);
 }
 
-/* ---- written --------------------------------------------------------------------------------- */
+/* ---- written ------------------------------------------------------------------------------- */
 
 static void test_bytes_as_kafka(void **state)
 {
@@ -114,7 +114,7 @@ static void test_offset_bytes_as_kafka(void **state)
     mem_free(w);
 }
 
-/* ---- read ------------------------------------------------------------------------------------ */
+/* ---- read ---------------------------------------------------------------------------------- */
 
 static err_t replay(struct world *w, const char *key, const char *value)
 {
@@ -378,7 +378,7 @@ SCRIPT(test_restart_forgets_other_protocols,
            {"join 6 f=c v=3 p=rr:,range:C", "| PreparingRebalance"},
        })
 
-/* ---- subscriptions --------------------------------------------------------------------------- */
+/* ---- subscriptions ------------------------------------------------------------------------- */
 
 static void count_topic(void *context, struct slice topic)
 {

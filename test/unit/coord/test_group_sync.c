@@ -1,7 +1,7 @@
 /* SyncGroup, Heartbeat, LeaveGroup, sessions that end. Each test is a script (script.h). */
 #include "script.h"
 
-/* ---- SyncGroup ------------------------------------------------------------------------------- */
+/* ---- SyncGroup ----------------------------------------------------------------------------- */
 
 SCRIPT(test_followers_wait_for_the_leader,
        {
@@ -161,7 +161,7 @@ static void test_assignments_too_large(void **state)
     mem_free(w);
 }
 
-/* ---- Heartbeat ------------------------------------------------------------------------------- */
+/* ---- Heartbeat ----------------------------------------------------------------------------- */
 
 SCRIPT(test_heartbeat, {
                            {"beat 1 m=a g=0", "1:UNKNOWN_MEMBER_ID"},
@@ -197,7 +197,7 @@ SCRIPT(test_pending_member_has_no_heartbeat,
            {"beat 2 m=a g=0", "2:UNKNOWN_MEMBER_ID"},
        })
 
-/* ---- sessions -------------------------------------------------------------------------------- */
+/* ---- sessions ------------------------------------------------------------------------------ */
 
 SCRIPT(test_session_ends_in_stable,
        {
@@ -230,7 +230,7 @@ SCRIPT(test_event_before_a_late_timer, {
                                            {"look", "Stable g1 consumer/range a(app)=A/1 in 10000"},
                                        })
 
-/* ---- LeaveGroup ------------------------------------------------------------------------------ */
+/* ---- LeaveGroup ---------------------------------------------------------------------------- */
 
 SCRIPT(test_leave, {
                        {"leave 1 l=a", "1:NONE UNKNOWN_MEMBER_ID"},
@@ -288,7 +288,7 @@ SCRIPT(test_leave_in_the_initial_delay,
            {"time 3000", "2:NONE g1 range me=b lead=b [b=B]; | CompletingRebalance"},
        })
 
-/* ---- the generation's end -------------------------------------------------------------------- */
+/* ---- the generation's end ------------------------------------------------------------------ */
 
 static void test_generation_wraps(void **state)
 {
