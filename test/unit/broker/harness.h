@@ -36,7 +36,7 @@ void harness_start(struct harness *h);
 /* init and start. */
 void harness_up(struct harness *h);
 void harness_stop(struct harness *h);  /* drains and seals, as SIGTERM does */
-void harness_crash(struct harness *h); /* as kill -9 does: nothing more is written */
+void harness_crash(struct harness *h); /* as kill -9 does, at a moment without I/O under way: no drain, no seal */
 /* Stops what runs, checks for leaks, removes the directory. */
 void harness_fini(struct harness *h);
 
