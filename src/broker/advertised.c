@@ -1,5 +1,6 @@
-/* The address clients are told to come back to: advertised.listeners when set, else the one this client reached us at (so that a
-   broker behind several addresses works without configuration) [kafka-semantics.md 4, Metadata]. */
+/* The address clients are told to come back to: advertised.listeners when set, else the one this
+   client reached us at (so that a broker behind several addresses works without configuration)
+   [kafka-semantics.md 4, Metadata]. */
 #include "broker/conn.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-/* AlterConfigs (API key 33, replaces the whole set) and IncrementalAlterConfigs (44) of topics, of this broker and of the cluster's
-   default [kafka-semantics.md 9; ConfigurationControlManager, KIP-339]. Every resource is checked on its own; those that
-   pass share one metadata slot. */
+/* AlterConfigs (API key 33, replaces the whole set) and IncrementalAlterConfigs (44) of topics, of
+   this broker and of the cluster's default [kafka-semantics.md 9; ConfigurationControlManager,
+   KIP-339]. Every resource is checked on its own; those that pass share one metadata slot. */
 #include "broker/change.h"
 #include "broker/config_rows.h"
 #include "broker/conn.h"
@@ -31,7 +31,7 @@ static void refuse(struct alter_answer *a, i16 kerr, const char *message)
     a->message = message;
 }
 
-/* ---- lists: append and subtract ------------------------------------------------------------------------------ */
+/* ---- lists: append and subtract -------------------------------------------------------------- */
 
 static bool next_item(struct slice *list, struct slice *item)
 {
@@ -71,8 +71,10 @@ static void list_add(struct list_text *t, struct slice item)
     t->len += item.len;
 }
 
-/* Append: what is there, then what is new. Subtract: what is there without what was named. ptr NULL: no memory. */
-static struct slice list_combine(struct request *r, struct slice now, struct slice change, bool append)
+/* Append: what is there, then what is new. Subtract: what is there without what was named. ptr
+   NULL: no memory. */
+static struct slice list_combine(struct request *r, struct slice now, struct slice change,
+                                 bool append)
 {
     struct list_text out = {request_alloc(r, now.len + change.len + 2), 0};
     if (out.bytes == NULL) {
@@ -92,10 +94,11 @@ static struct slice list_combine(struct request *r, struct slice now, struct sli
     return slice_of(out.bytes, out.len);
 }
 
-/* ---- one resource ---------------------------------------------------------------------------------------------- */
+/* ---- one resource ---------------------------------------------------------------------------- */
 
 /* What the resource has now: own dynamic values. */
-static u32 current_configs(struct request *r, const struct alter_answer *a, const struct meta_config **list)
+static u32 current_configs(struct request *r, const struct alter_answer *a,
+                           const struct meta_config **list)
 {
     const struct meta *meta = cluster_meta(r->broker->cluster);
     if (a->resource_type == RESOURCE_TOPIC) {
@@ -123,8 +126,9 @@ static bool resource_ok(struct request *r, struct alter_answer *a)
         }
         return true;
     default:
-        refuse(a, KERR_INVALID_REQUEST,
-               arena_printf(&r->arena, "Resource type %d cannot be altered here.", a->resource_type));
+        refuse(
+            a, KERR_INVALID_REQUEST,
+            arena_printf(&r->arena, "Resource type %d cannot be altered here.", a->resource_type));
         return false;
     }
 }
@@ -142,7 +146,8 @@ static i32 row_of(struct request *r, struct alter_answer *a, struct slice key)
     return row;
 }
 
-static bool value_ok(struct request *r, struct alter_answer *a, struct slice key, struct slice value)
+static bool value_ok(struct request *r, struct alter_answer *a, struct slice key,
+                     struct slice value)
 {
     char *reason = request_alloc(r, REASON_BYTES);
     if (reason == NULL) {
@@ -150,8 +155,11 @@ static bool value_ok(struct request *r, struct alter_answer *a, struct slice key
         return false;
     }
     bool topic = a->resource_type == RESOURCE_TOPIC;
-    i16 kerr = topic ? value.ptr == NULL ? KERR_NONE : topic_config_check(r->broker->config, key, value, reason, REASON_BYTES)
-                     : broker_config_check(key, value, a->resource_name.len == 0, reason, REASON_BYTES);
+    i16 kerr =
+        topic ? value.ptr == NULL
+                    ? KERR_NONE
+                    : topic_config_check(r->broker->config, key, value, reason, REASON_BYTES)
+              : broker_config_check(key, value, a->resource_name.len == 0, reason, REASON_BYTES);
     if (kerr != KERR_NONE) {
         refuse(a, kerr, reason);
     }
@@ -159,7 +167,8 @@ static bool value_ok(struct request *r, struct alter_answer *a, struct slice key
 }
 
 /* The value a list has now, for APPEND and SUBTRACT: own, else what is in force. */
-static struct slice value_in_force(struct request *r, const struct alter_answer *a, struct slice key)
+static struct slice value_in_force(struct request *r, const struct alter_answer *a,
+                                   struct slice key)
 {
     struct config_entry *entries;
     u32 count = 0;
@@ -167,7 +176,8 @@ static struct slice value_in_force(struct request *r, const struct alter_answer 
     u32 own_count = current_configs(r, a, &own);
     const struct meta *meta = cluster_meta(r->broker->cluster);
     err_t e = a->resource_type == RESOURCE_TOPIC
-                  ? config_describe_topic(r->broker->config, meta, own, own_count, &r->arena, &entries, &count)
+                  ? config_describe_topic(r->broker->config, meta, own, own_count, &r->arena,
+                                          &entries, &count)
                   : config_describe_broker(r->broker->config, meta, &r->arena, &entries, &count);
     for (u32 i = 0; e == OK && i < count; i++) {
         if (slice_eq(entries[i].name, key)) {
@@ -178,8 +188,8 @@ static struct slice value_in_force(struct request *r, const struct alter_answer 
 }
 
 /* One operation as the value to be set; ptr NULL with true: the key is removed. */
-static bool operation_value(struct request *r, struct alter_answer *a, struct slice key, enum alter_operation operation,
-                            struct slice given, struct slice *value)
+static bool operation_value(struct request *r, struct alter_answer *a, struct slice key,
+                            enum alter_operation operation, struct slice given, struct slice *value)
 {
     i32 row = row_of(r, a, key);
     if (row < 0) {
@@ -191,7 +201,8 @@ static bool operation_value(struct request *r, struct alter_answer *a, struct sl
     }
     if (operation != ALTER_DELETE && given.ptr == NULL) {
         refuse(a, KERR_INVALID_REQUEST,
-               arena_printf(&r->arena, "Null value not supported for : %.*s", (int)key.len, (const char *)key.ptr));
+               arena_printf(&r->arena, "Null value not supported for : %.*s", (int)key.len,
+                            (const char *)key.ptr));
         return false;
     }
     *value = operation == ALTER_DELETE ? (struct slice){0} : given;
@@ -199,7 +210,8 @@ static bool operation_value(struct request *r, struct alter_answer *a, struct sl
         if (config_rows[row].type != CONFIG_TYPE_LIST) {
             refuse(a, KERR_INVALID_CONFIG,
                    arena_printf(&r->arena, "Can't %s to key %.*s because its type is not LIST.",
-                                operation == ALTER_APPEND ? "APPEND" : "SUBTRACT", (int)key.len, (const char *)key.ptr));
+                                operation == ALTER_APPEND ? "APPEND" : "SUBTRACT", (int)key.len,
+                                (const char *)key.ptr));
             return false;
         }
         *value = list_combine(r, value_in_force(r, a, key), given, operation == ALTER_APPEND);
@@ -226,7 +238,7 @@ static bool has_key(const struct meta_config *sets, u32 count, struct slice key)
     return false;
 }
 
-/* ---- the request as a whole -------------------------------------------------------------------------------------- */
+/* ---- the request as a whole ------------------------------------------------------------------ */
 
 static void alter_outcome(struct change *change, u32 row, i16 kerr)
 {
@@ -263,13 +275,14 @@ static bool is_repeated(const struct alter *alter, u32 row)
 static bool resource_start(struct alter *alter, u32 row)
 {
     if (is_repeated(alter, row)) {
-        refuse(&alter->answers[row], KERR_INVALID_REQUEST, "Each resource must appear at most once.");
+        refuse(&alter->answers[row], KERR_INVALID_REQUEST,
+               "Each resource must appear at most once.");
         return false;
     }
     return resource_ok(alter->r, &alter->answers[row]);
 }
 
-/* ---- incremental -------------------------------------------------------------------------------------------------- */
+/* ---- incremental ----------------------------------------------------------------------------- */
 
 static void incremental_answer(struct change *change)
 {
@@ -277,7 +290,8 @@ static void incremental_answer(struct change *change)
     struct request *r = alter->r;
     struct incremental_alter_configs_response response;
     wire_init(&incremental_alter_configs_response_struct, &response);
-    response.responses.items = wire_new(&incremental_alter_configs_response_resource_struct, &r->arena, alter->count);
+    response.responses.items =
+        wire_new(&incremental_alter_configs_response_resource_struct, &r->arena, alter->count);
     if (response.responses.items == NULL && alter->count > 0) {
         request_fail(r);
         return;
@@ -286,18 +300,21 @@ static void incremental_answer(struct change *change)
     for (u32 i = 0; i < alter->count; i++) {
         const struct alter_answer *a = &alter->answers[i];
         response.responses.items[i].error_code = a->kerr;
-        response.responses.items[i].error_message = a->message == NULL ? (struct slice){0} : slice_cstr(a->message);
+        response.responses.items[i].error_message =
+            a->message == NULL ? (struct slice){0} : slice_cstr(a->message);
         response.responses.items[i].resource_type = a->resource_type;
         response.responses.items[i].resource_name = a->resource_name;
     }
     request_reply(r, &response);
 }
 
-static void incremental_one(struct alter *alter, u32 row, const struct incremental_alter_configs_request_resource *q,
+static void incremental_one(struct alter *alter, u32 row,
+                            const struct incremental_alter_configs_request_resource *q,
                             bool validate_only)
 {
     struct alter_answer *a = &alter->answers[row];
-    struct meta_config *sets = arena_array(&alter->r->arena, MAX(q->configs.count, 1u), sizeof *sets);
+    struct meta_config *sets =
+        arena_array(&alter->r->arena, MAX(q->configs.count, 1u), sizeof *sets);
     if (sets == NULL) {
         refuse(a, KERR_UNKNOWN_SERVER_ERROR, "Out of memory for this request.");
         return;
@@ -309,7 +326,8 @@ static void incremental_one(struct alter *alter, u32 row, const struct increment
             return;
         }
         sets[i].key = c->name;
-        if (!operation_value(alter->r, a, c->name, (enum alter_operation)c->config_operation, c->value, &sets[i].value)) {
+        if (!operation_value(alter->r, a, c->name, (enum alter_operation)c->config_operation,
+                             c->value, &sets[i].value)) {
             return;
         }
     }
@@ -338,7 +356,7 @@ void handle_incremental_alter_configs(struct request *r)
     change_commit(&alter->change);
 }
 
-/* ---- whole sets ---------------------------------------------------------------------------------------------------- */
+/* ---- whole sets ------------------------------------------------------------------------------ */
 
 static void whole_answer(struct change *change)
 {
@@ -346,7 +364,8 @@ static void whole_answer(struct change *change)
     struct request *r = alter->r;
     struct alter_configs_response response;
     wire_init(&alter_configs_response_struct, &response);
-    response.responses.items = wire_new(&alter_configs_response_resource_struct, &r->arena, alter->count);
+    response.responses.items =
+        wire_new(&alter_configs_response_resource_struct, &r->arena, alter->count);
     if (response.responses.items == NULL && alter->count > 0) {
         request_fail(r);
         return;
@@ -355,7 +374,8 @@ static void whole_answer(struct change *change)
     for (u32 i = 0; i < alter->count; i++) {
         const struct alter_answer *a = &alter->answers[i];
         response.responses.items[i].error_code = a->kerr;
-        response.responses.items[i].error_message = a->message == NULL ? (struct slice){0} : slice_cstr(a->message);
+        response.responses.items[i].error_message =
+            a->message == NULL ? (struct slice){0} : slice_cstr(a->message);
         response.responses.items[i].resource_type = a->resource_type;
         response.responses.items[i].resource_name = a->resource_name;
     }
@@ -363,12 +383,14 @@ static void whole_answer(struct change *change)
 }
 
 /* The given values are set, every other one is removed. */
-static void whole_one(struct alter *alter, u32 row, const struct alter_configs_request_resource *q, bool validate_only)
+static void whole_one(struct alter *alter, u32 row, const struct alter_configs_request_resource *q,
+                      bool validate_only)
 {
     struct alter_answer *a = &alter->answers[row];
     const struct meta_config *own;
     u32 own_count = current_configs(alter->r, a, &own);
-    struct meta_config *sets = arena_array(&alter->r->arena, MAX(q->configs.count + own_count, 1u), sizeof *sets);
+    struct meta_config *sets =
+        arena_array(&alter->r->arena, MAX(q->configs.count + own_count, 1u), sizeof *sets);
     if (sets == NULL) {
         refuse(a, KERR_UNKNOWN_SERVER_ERROR, "Out of memory for this request.");
         return;
@@ -381,7 +403,8 @@ static void whole_one(struct alter *alter, u32 row, const struct alter_configs_r
             return;
         }
         sets[count].key = key;
-        if (!operation_value(alter->r, a, key, ALTER_SET, q->configs.items[i].value, &sets[count].value)) {
+        if (!operation_value(alter->r, a, key, ALTER_SET, q->configs.items[i].value,
+                             &sets[count].value)) {
             return;
         }
         count++;

@@ -1,7 +1,9 @@
-/* ApiVersions (API key 18): the APIs of handlers.def with the versions of wire/apis.def [kafka-semantics.md 1; KIP-511, KIP-1242].
+/* ApiVersions (API key 18): the APIs of handlers.def with the versions of wire/apis.def
+   [kafka-semantics.md 1; KIP-511, KIP-1242].
 
-   Two entries differ from the table. Produce is listed from version 0, because librdkafka decides by that whether we speak
-   message format 2, though 0 to 2 are refused. InitProducerId ends at 5. */
+   Two entries differ from the table. Produce is listed from version 0, because librdkafka decides
+   by that whether we speak message format 2, though 0 to 2 are refused. InitProducerId ends at
+   5. */
 #include "broker/conn.h"
 
 static i16 advertised_min(const struct api_row *api)
@@ -35,7 +37,8 @@ static bool software_name_ok(struct slice s)
 
 static i16 check_request(const struct request *r, const struct api_versions_request *q)
 {
-    if (r->version >= 3 && (!software_name_ok(q->client_software_name) || !software_name_ok(q->client_software_version))) {
+    if (r->version >= 3 && (!software_name_ok(q->client_software_name) ||
+                            !software_name_ok(q->client_software_version))) {
         return KERR_INVALID_REQUEST;
     }
     bool has_cluster = q->cluster_id.ptr != NULL;
@@ -80,10 +83,12 @@ void handle_api_versions(struct request *r)
 {
     struct api_versions_response response;
     wire_init(&api_versions_response_struct, &response);
-    /* A version we do not know: its body was not parsed, the answer is in version 0 and lists only ourselves. */
+    /* A version we do not know: its body was not parsed, the answer is in version 0 and lists only
+     * ourselves. */
     bool unknown = r->body == NULL;
     response.error_code = unknown ? KERR_UNSUPPORTED_VERSION : check_request(r, r->body);
-    bool refused = response.error_code != KERR_NONE && !unknown; /* then nothing is listed, as in Kafka */
+    bool refused =
+        response.error_code != KERR_NONE && !unknown; /* then nothing is listed, as in Kafka */
     if (!refused && !fill_keys(r, &response, unknown)) {
         request_fail(r);
         return;

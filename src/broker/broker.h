@@ -1,8 +1,9 @@
 /* The broker: sockets to partitions. Its loop is struct io's; everything here runs on it.
 
-   broker_create makes the parts, broker_start (blocking) opens home, metadata and log, takes over from the predecessor and listens;
-   when it returns OK a Produce would succeed. broker_stop drains: no new connections, parked requests are answered, the log
-   is sealed, then stopped() is called once. The simulator uses exactly these functions with its own io. */
+   broker_create makes the parts, broker_start (blocking) opens home, metadata and log, takes over
+   from the predecessor and listens; when it returns OK a Produce would succeed. broker_stop drains:
+   no new connections, parked requests are answered, the log is sealed, then stopped() is called
+   once. The simulator uses exactly these functions with its own io. */
 #pragma once
 
 #include "broker/config.h"
@@ -12,16 +13,16 @@ struct broker;
 
 struct broker_params {
     struct io *io;
-    struct config *config;       /* outlives the broker, which puts dynamic values into it */
+    struct config *config; /* outlives the broker, which puts dynamic values into it */
     const char *data_directory;
     const char *listen_host;
-    u16 listen_port;             /* 0: any free */
-    u64 memory_bytes;            /* the budget */
-    u64 extent_bytes;            /* 0 = usual; the simulator uses small ones */
-    u32 home_canaries;           /* simulator only */
+    u16 listen_port;   /* 0: any free */
+    u64 memory_bytes;  /* the budget */
+    u64 extent_bytes;  /* 0 = usual; the simulator uses small ones */
+    u32 home_canaries; /* simulator only */
     u32 log_canaries;
-    /* Called once when the broker has stopped (result OK), or must stop because storage failed (ERR_IO): then the process ends
-       with its own exit code and must not be used further. */
+    /* Called once when the broker has stopped (result OK), or must stop because storage failed
+       (ERR_IO): then the process ends with its own exit code and must not be used further. */
     void (*stopped)(void *user, err_t result);
     void *user;
 };
@@ -33,8 +34,8 @@ void broker_stop(struct broker *b);
 void broker_destroy(struct broker *b); /* at any time, also when io is dead */
 
 void broker_address(const struct broker *b, struct io_address *out);
-struct log *broker_log(struct broker *b);         /* for tests, stats, the simulator's checkers */
+struct log *broker_log(struct broker *b); /* for tests, stats, the simulator's checkers */
 struct cluster *broker_cluster(struct broker *b);
-void broker_print_stats(struct broker *b);        /* one diagnostic line of counters */
+void broker_print_stats(struct broker *b); /* one diagnostic line of counters */
 
 #define BROKER_NODE_ID 1

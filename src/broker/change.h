@@ -1,5 +1,6 @@
-/* A request that changes metadata: rows of the answer are checked first, those that pass become commands of one metadata slot, and the
-   answer leaves when that is durable. CreateTopics, DeleteTopics, CreatePartitions and Metadata (automatic creation) use it. */
+/* A request that changes metadata: rows of the answer are checked first, those that pass become
+   commands of one metadata slot, and the answer leaves when that is durable. CreateTopics,
+   DeleteTopics, CreatePartitions and Metadata (automatic creation) use it. */
 #pragma once
 
 #include "broker/request.h"
@@ -11,7 +12,8 @@ struct change {
     u32 *rows; /* the row of the answer that a command belongs to */
     u32 count;
     bool under_way;
-    /* One call per command with its row, then answer(). kerr: the outcome, or KAFKA_STORAGE_ERROR for all. */
+    /* One call per command with its row, then answer(). kerr: the outcome, or KAFKA_STORAGE_ERROR
+       for all. */
     void (*outcome)(struct change *c, u32 row, i16 kerr);
     void (*answer)(struct change *c);
 };

@@ -1,5 +1,5 @@
-/* The values of configuration keys; see config.h. Text is what is stored: a value is parsed and checked when it is set, and numbers are
-   kept beside the text for the code that asks for them. */
+/* The values of configuration keys; see config.h. Text is what is stored: a value is parsed and
+   checked when it is set, and numbers are kept beside the text for the code that asks for them. */
 #include "broker/config.h"
 
 #include "broker/config_rows.h"
@@ -11,8 +11,15 @@
 
 const struct config_row config_rows[CONFIG_KEY_COUNT] = {
 #define OPT(scope, ident, key, type, initial, valid, update, status, synonyms, doc) \
-    [CONFIG_##ident] = {CONFIG_SCOPE_##scope, key,  CONFIG_TYPE_##type, initial, valid, \
-                        CONFIG_UPDATE_##update, CONFIG_##status, synonyms, doc},
+    [CONFIG_##ident] = {CONFIG_SCOPE_##scope,                                       \
+                        key,                                                        \
+                        CONFIG_TYPE_##type,                                         \
+                        initial,                                                    \
+                        valid,                                                      \
+                        CONFIG_UPDATE_##update,                                     \
+                        CONFIG_##status,                                            \
+                        synonyms,                                                   \
+                        doc},
 #include "broker/config.def"
 #undef OPT
 };
@@ -33,7 +40,7 @@ struct config {
     struct config_synonyms synonyms[CONFIG_KEY_COUNT];
 };
 
-/* ---- rows --------------------------------------------------------------------------------------------- */
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 i32 config_row_find(enum config_scope scope, struct slice key)
 {
@@ -72,7 +79,9 @@ const char *config_nearest(enum config_scope scope, struct slice key)
     const char *best = NULL;
     u32 best_distance = (u32)key.len / 3 + 1;
     for (u32 i = 0; i < CONFIG_KEY_COUNT; i++) {
-        u32 distance = config_rows[i].scope == scope ? edit_distance(key, slice_cstr(config_rows[i].key)) : UINT32_MAX;
+        u32 distance = config_rows[i].scope == scope
+                           ? edit_distance(key, slice_cstr(config_rows[i].key))
+                           : UINT32_MAX;
         if (distance <= best_distance) {
             best_distance = distance;
             best = config_rows[i].key;
@@ -81,7 +90,7 @@ const char *config_nearest(enum config_scope scope, struct slice key)
     return best;
 }
 
-/* ---- checking values ------------------------------------------------------------------------------------ */
+/* ---- checking values ------------------------------------------------------------------------- */
 
 static bool parse_i64(struct slice text, i64 *out)
 {
@@ -91,7 +100,8 @@ static bool parse_i64(struct slice text, i64 *out)
     }
     memcpy(buf, text.ptr, text.len);
     buf[text.len] = 0;
-    bool digits = (buf[0] >= '0' && buf[0] <= '9') || ((buf[0] == '-' || buf[0] == '+') && buf[1] >= '0' && buf[1] <= '9');
+    bool digits = (buf[0] >= '0' && buf[0] <= '9') ||
+                  ((buf[0] == '-' || buf[0] == '+') && buf[1] >= '0' && buf[1] <= '9');
     char *end;
     errno = 0;
     *out = strtoll(buf, &end, 10);
@@ -201,7 +211,8 @@ static bool integer_bounds(enum config_type type, i64 *low, i64 *high)
 }
 
 /* ERR_INVALID with a sentence when the value does not fit the row. */
-static MUST_USE err_t value_check(const struct config_row *row, struct slice value, i64 *number, char *reason, size_t reason_bytes)
+static MUST_USE err_t value_check(const struct config_row *row, struct slice value, i64 *number,
+                                  char *reason, size_t reason_bytes)
 {
     const char *wrong = NULL;
     i64 low, high;
@@ -218,7 +229,8 @@ static MUST_USE err_t value_check(const struct config_row *row, struct slice val
             wrong = "out of bounds";
         }
     } else if (row->type == CONFIG_TYPE_DOUBLE) {
-        wrong = !parse_double(value, &real) || !number_valid(real, row->valid) ? "out of bounds" : NULL;
+        wrong =
+            !parse_double(value, &real) || !number_valid(real, row->valid) ? "out of bounds" : NULL;
     } else if (!text_valid(row, value)) {
         wrong = "not one of the valid values";
     }
@@ -226,22 +238,25 @@ static MUST_USE err_t value_check(const struct config_row *row, struct slice val
         return OK;
     }
     bool bounded = row->valid[0] != 0;
-    snprintf(reason, reason_bytes, "Invalid value %.*s for configuration %s: %s (type %s%s%s)", (int)MIN(value.len, (size_t)64),
-             (const char *)value.ptr, row->key, wrong, config_type_name(row->type), bounded ? ", valid " : "", row->valid);
+    snprintf(reason, reason_bytes, "Invalid value %.*s for configuration %s: %s (type %s%s%s)",
+             (int)MIN(value.len, (size_t)64), (const char *)value.ptr, row->key, wrong,
+             config_type_name(row->type), bounded ? ", valid " : "", row->valid);
     return ERR_INVALID;
 }
 
 const char *config_type_name(enum config_type type)
 {
     static const char *const names[] = {
-        [CONFIG_TYPE_BOOLEAN] = "boolean", [CONFIG_TYPE_STRING] = "string", [CONFIG_TYPE_INT] = "int",
-        [CONFIG_TYPE_SHORT] = "short",     [CONFIG_TYPE_LONG] = "long",     [CONFIG_TYPE_DOUBLE] = "double",
-        [CONFIG_TYPE_LIST] = "list",       [CONFIG_TYPE_CLASS] = "class",   [CONFIG_TYPE_PASSWORD] = "password",
+        [CONFIG_TYPE_BOOLEAN] = "boolean",   [CONFIG_TYPE_STRING] = "string",
+        [CONFIG_TYPE_INT] = "int",           [CONFIG_TYPE_SHORT] = "short",
+        [CONFIG_TYPE_LONG] = "long",         [CONFIG_TYPE_DOUBLE] = "double",
+        [CONFIG_TYPE_LIST] = "list",         [CONFIG_TYPE_CLASS] = "class",
+        [CONFIG_TYPE_PASSWORD] = "password",
     };
     return names[type];
 }
 
-/* ---- values ----------------------------------------------------------------------------------------------- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static void synonyms_find(struct config_synonyms *out, const char *text)
 {
@@ -263,8 +278,8 @@ struct config *config_create(void)
         char reason[256];
         synonyms_find(&c->synonyms[i], config_rows[i].synonyms);
         if (config_rows[i].initial != NULL && config_rows[i].initial[0] != 0) {
-            err_t e = value_check(&config_rows[i], slice_cstr(config_rows[i].initial), &c->values[i].number, reason,
-                                  sizeof reason);
+            err_t e = value_check(&config_rows[i], slice_cstr(config_rows[i].initial),
+                                  &c->values[i].number, reason, sizeof reason);
             assert(e == OK); /* a default that its own row refuses */
         }
     }
@@ -293,7 +308,8 @@ static const char *text_in_force(const struct config *c, enum config_key key)
 }
 
 /* value.ptr NULL: the layer says nothing. */
-static void layer_set(struct config *c, enum config_key key, enum config_layer layer, struct slice value)
+static void layer_set(struct config *c, enum config_key key, enum config_layer layer,
+                      struct slice value)
 {
     struct config_value *v = &c->values[key];
     mem_free(v->texts[layer]);
@@ -302,18 +318,21 @@ static void layer_set(struct config *c, enum config_key key, enum config_layer l
     char ignored[256];
     v->number = 0;
     if (text != NULL && text[0] != 0) {
-        err_t e = value_check(&config_rows[key], slice_cstr(text), &v->number, ignored, sizeof ignored);
+        err_t e =
+            value_check(&config_rows[key], slice_cstr(text), &v->number, ignored, sizeof ignored);
         assert(e == OK);
     }
 }
 
-err_t config_set(struct config *c, struct slice key, struct slice value, char *reason, size_t reason_bytes)
+err_t config_set(struct config *c, struct slice key, struct slice value, char *reason,
+                 size_t reason_bytes)
 {
     i32 row = config_row_find(CONFIG_SCOPE_BROKER, key);
     if (row < 0) {
         const char *nearest = config_nearest(CONFIG_SCOPE_BROKER, key);
-        snprintf(reason, reason_bytes, "unknown configuration key %.*s%s%s%s", (int)MIN(key.len, (size_t)128),
-                 (const char *)key.ptr, nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "",
+        snprintf(reason, reason_bytes, "unknown configuration key %.*s%s%s%s",
+                 (int)MIN(key.len, (size_t)128), (const char *)key.ptr,
+                 nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "",
                  nearest != NULL ? "?" : "");
         return ERR_NOT_FOUND;
     }
@@ -323,10 +342,12 @@ err_t config_set(struct config *c, struct slice key, struct slice value, char *r
     return OK;
 }
 
-/* The dynamic layers are whatever the metadata state says now. A value it holds was checked when it went in. */
+/* The dynamic layers are whatever the metadata state says now. A value it holds was checked when it
+   went in. */
 void config_refresh(struct config *c, const struct meta *meta)
 {
-    static const char *const names[] = {[CONFIG_LAYER_BROKER] = CONFIG_BROKER_NAME, [CONFIG_LAYER_CLUSTER] = ""};
+    static const char *const names[] = {
+        [CONFIG_LAYER_BROKER] = CONFIG_BROKER_NAME, [CONFIG_LAYER_CLUSTER] = ""};
     for (u32 layer = CONFIG_LAYER_BROKER; layer <= CONFIG_LAYER_CLUSTER; layer++) {
         const struct meta_config *list;
         u32 count = meta_configs(meta, CONFIG_RESOURCE_BROKER, slice_cstr(names[layer]), &list);
@@ -366,42 +387,51 @@ struct slice config_str(const struct config *c, enum config_key key)
     return text == NULL ? (struct slice){0} : slice_cstr(text);
 }
 
-/* ---- topics --------------------------------------------------------------------------------------------- */
+/* ---- topics ---------------------------------------------------------------------------------- */
 
-i16 topic_config_check(const struct config *c, struct slice key, struct slice value, char *reason, size_t reason_bytes)
+i16 topic_config_check(const struct config *c, struct slice key, struct slice value, char *reason,
+                       size_t reason_bytes)
 {
     (void)c;
     i32 row = config_row_find(CONFIG_SCOPE_TOPIC, key);
     if (row < 0) {
         const char *nearest = config_nearest(CONFIG_SCOPE_TOPIC, key);
-        snprintf(reason, reason_bytes, "Unknown topic config name: %.*s%s%s%s", (int)MIN(key.len, (size_t)128),
-                 (const char *)key.ptr, nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "",
+        snprintf(reason, reason_bytes, "Unknown topic config name: %.*s%s%s%s",
+                 (int)MIN(key.len, (size_t)128), (const char *)key.ptr,
+                 nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "",
                  nearest != NULL ? "?" : "");
         return KERR_INVALID_CONFIG;
     }
     i64 number;
-    return value_check(&config_rows[row], value, &number, reason, reason_bytes) == OK ? KERR_NONE : KERR_INVALID_CONFIG;
+    return value_check(&config_rows[row], value, &number, reason, reason_bytes) == OK
+               ? KERR_NONE
+               : KERR_INVALID_CONFIG;
 }
 
-i16 broker_config_check(struct slice key, struct slice value, bool cluster_default, char *reason, size_t reason_bytes)
+i16 broker_config_check(struct slice key, struct slice value, bool cluster_default, char *reason,
+                        size_t reason_bytes)
 {
     i32 row = config_row_find(CONFIG_SCOPE_BROKER, key);
     if (row < 0) {
-        snprintf(reason, reason_bytes, "Unknown broker config name: %.*s", (int)MIN(key.len, (size_t)128),
-                 (const char *)key.ptr);
+        snprintf(reason, reason_bytes, "Unknown broker config name: %.*s",
+                 (int)MIN(key.len, (size_t)128), (const char *)key.ptr);
         return KERR_INVALID_REQUEST;
     }
     if (config_rows[row].update == CONFIG_UPDATE_READ_ONLY) {
-        snprintf(reason, reason_bytes, "Cannot update these configs dynamically: %s", config_rows[row].key);
-        return KERR_INVALID_REQUEST;
-    }
-    if (cluster_default && config_rows[row].update == CONFIG_UPDATE_PER_BROKER) {
-        snprintf(reason, reason_bytes, "Cannot update these configs at default cluster level, broker id must be specified: %s",
+        snprintf(reason, reason_bytes, "Cannot update these configs dynamically: %s",
                  config_rows[row].key);
         return KERR_INVALID_REQUEST;
     }
+    if (cluster_default && config_rows[row].update == CONFIG_UPDATE_PER_BROKER) {
+        snprintf(
+            reason, reason_bytes,
+            "Cannot update these configs at default cluster level, broker id must be specified: %s",
+            config_rows[row].key);
+        return KERR_INVALID_REQUEST;
+    }
     i64 number;
-    return value.ptr == NULL || value_check(&config_rows[row], value, &number, reason, reason_bytes) == OK
+    return value.ptr == NULL ||
+                   value_check(&config_rows[row], value, &number, reason, reason_bytes) == OK
                ? KERR_NONE
                : KERR_INVALID_REQUEST;
 }
@@ -428,7 +458,8 @@ struct topic_value {
 };
 
 /* Own value, else the first broker synonym that is set, else the first with a default. */
-static struct topic_value topic_value(const struct config *c, const struct meta_topic *t, enum config_key key)
+static struct topic_value topic_value(const struct config *c, const struct meta_topic *t,
+                                      enum config_key key)
 {
     const struct config_row *row = &config_rows[key];
     struct topic_value v = {.text = config_str(c, key), .number = c->values[key].number};
@@ -464,7 +495,8 @@ static bool has_word(struct slice list, const char *wanted)
     return false;
 }
 
-void topic_config_resolve(const struct config *c, const struct meta_topic *t, struct topic_config *out)
+void topic_config_resolve(const struct config *c, const struct meta_topic *t,
+                          struct topic_config *out)
 {
     struct slice policy = topic_value(c, t, CONFIG_topic_cleanup_policy).text;
     *out = (struct topic_config){
@@ -472,9 +504,12 @@ void topic_config_resolve(const struct config *c, const struct meta_topic *t, st
         .retention_bytes = topic_value(c, t, CONFIG_topic_retention_bytes).number,
         .max_message_bytes = topic_value(c, t, CONFIG_topic_max_message_bytes).number,
         .segment_bytes = topic_value(c, t, CONFIG_topic_segment_bytes).number,
-        .timestamp_before_max_ms = topic_value(c, t, CONFIG_topic_message_timestamp_before_max_ms).number,
-        .timestamp_after_max_ms = topic_value(c, t, CONFIG_topic_message_timestamp_after_max_ms).number,
-        .log_append_time = slice_eq_cstr(topic_value(c, t, CONFIG_topic_message_timestamp_type).text, "LogAppendTime"),
+        .timestamp_before_max_ms =
+            topic_value(c, t, CONFIG_topic_message_timestamp_before_max_ms).number,
+        .timestamp_after_max_ms =
+            topic_value(c, t, CONFIG_topic_message_timestamp_after_max_ms).number,
+        .log_append_time = slice_eq_cstr(
+            topic_value(c, t, CONFIG_topic_message_timestamp_type).text, "LogAppendTime"),
         .compacted = has_word(policy, "compact"),
         .delete_policy = has_word(policy, "delete"),
     };

@@ -1,5 +1,6 @@
-/* Configs as DescribeConfigs and CreateTopics show them: every key with its value, where the value comes from, and its synonyms, best
-   first, under the broker's names [kafka-semantics.md 9; ConfigHelper, KIP-226]. */
+/* Configs as DescribeConfigs and CreateTopics show them: every key with its value, where the value
+   comes from, and its synonyms, best first, under the broker's names [kafka-semantics.md 9;
+   ConfigHelper, KIP-226]. */
 #include "broker/config_rows.h"
 
 #include <stdio.h>
@@ -26,12 +27,14 @@ static struct slice scaled(struct describing *d, struct slice text, i64 factor)
     if (factor == 1 || text.ptr == NULL) {
         return text;
     }
-    const char *s = arena_printf(d->arena, "%lld", (long long)(strtoll((const char *)text.ptr, NULL, 10) * factor));
+    const char *s = arena_printf(d->arena, "%lld",
+                                 (long long)(strtoll((const char *)text.ptr, NULL, 10) * factor));
     d->failed = d->failed || s == NULL;
     return s == NULL ? (struct slice){0} : slice_cstr(s);
 }
 
-static struct config_synonym *synonym_add(struct config_synonym *list, u32 *count, struct slice name, struct slice value,
+static struct config_synonym *synonym_add(struct config_synonym *list, u32 *count,
+                                          struct slice name, struct slice value,
                                           enum config_source source)
 {
     assert(*count < SYNONYMS_MAX);
@@ -40,7 +43,8 @@ static struct config_synonym *synonym_add(struct config_synonym *list, u32 *coun
 }
 
 /* Every layer that sets a broker key. */
-static void layers_add(struct describing *d, struct config_synonym *list, u32 *count, enum config_key key, i64 factor)
+static void layers_add(struct describing *d, struct config_synonym *list, u32 *count,
+                       enum config_key key, i64 factor)
 {
     static const enum config_source sources[CONFIG_LAYERS] = {
         [CONFIG_LAYER_BROKER] = CONFIG_SOURCE_DYNAMIC_BROKER,
@@ -50,13 +54,15 @@ static void layers_add(struct describing *d, struct config_synonym *list, u32 *c
     for (u32 layer = 0; layer < CONFIG_LAYERS; layer++) {
         struct slice text = config_layer_str(d->c, key, (enum config_layer)layer);
         if (text.ptr != NULL) {
-            synonym_add(list, count, slice_cstr(config_rows[key].key), scaled(d, text, factor), sources[layer]);
+            synonym_add(list, count, slice_cstr(config_rows[key].key), scaled(d, text, factor),
+                        sources[layer]);
         }
     }
 }
 
 /* The values a key could take, best first; the first is the one in force. */
-static void describe_row(struct describing *d, enum config_key key, const struct meta_config *own, u32 own_count)
+static void describe_row(struct describing *d, enum config_key key, const struct meta_config *own,
+                         u32 own_count)
 {
     const struct config_row *row = &config_rows[key];
     struct config_entry *entry = &d->entries[d->count++];
@@ -109,11 +115,13 @@ static void describe_row(struct describing *d, enum config_key key, const struct
 
 static int entry_order(const void *a, const void *b)
 {
-    return slice_cmp(((const struct config_entry *)a)->name, ((const struct config_entry *)b)->name);
+    return slice_cmp(((const struct config_entry *)a)->name,
+                     ((const struct config_entry *)b)->name);
 }
 
-static MUST_USE err_t describe_scope(const struct config *c, enum config_scope scope, const struct meta_config *own,
-                                     u32 own_count, struct arena *arena, struct config_entry **entries, u32 *count)
+static MUST_USE err_t describe_scope(const struct config *c, enum config_scope scope,
+                                     const struct meta_config *own, u32 own_count,
+                                     struct arena *arena, struct config_entry **entries, u32 *count)
 {
     struct describing d = {.c = c, .arena = arena};
     d.entries = arena_array(arena, CONFIG_KEY_COUNT, sizeof *d.entries);
@@ -134,15 +142,17 @@ static MUST_USE err_t describe_scope(const struct config *c, enum config_scope s
     return OK;
 }
 
-err_t config_describe_topic(const struct config *c, const struct meta *meta, const struct meta_config *own, u32 own_count,
-                            struct arena *arena, struct config_entry **entries, u32 *count)
+err_t config_describe_topic(const struct config *c, const struct meta *meta,
+                            const struct meta_config *own, u32 own_count, struct arena *arena,
+                            struct config_entry **entries, u32 *count)
 {
     (void)meta;
     return describe_scope(c, CONFIG_SCOPE_TOPIC, own, own_count, arena, entries, count);
 }
 
 /* Only what is set dynamically for the whole cluster. */
-err_t config_describe_cluster(const struct config *c, struct arena *arena, struct config_entry **entries, u32 *count)
+err_t config_describe_cluster(const struct config *c, struct arena *arena,
+                              struct config_entry **entries, u32 *count)
 {
     struct config_entry *all;
     u32 total;

@@ -1,25 +1,30 @@
-/* The rows of config.def as data: for config.c, the describing code and the printed documentation. */
+/* The rows of config.def as data: for config.c, the describing code and the printed
+   documentation. */
 #pragma once
 
 #include "broker/config.h"
 
 enum config_scope { CONFIG_SCOPE_TOPIC, CONFIG_SCOPE_BROKER };
 enum config_type { /* numbers of DescribeConfigs' ConfigType */
-    CONFIG_TYPE_BOOLEAN = 1,
-    CONFIG_TYPE_STRING = 2,
-    CONFIG_TYPE_INT = 3,
-    CONFIG_TYPE_SHORT = 4,
-    CONFIG_TYPE_LONG = 5,
-    CONFIG_TYPE_DOUBLE = 6,
-    CONFIG_TYPE_LIST = 7,
-    CONFIG_TYPE_CLASS = 8,
-    CONFIG_TYPE_PASSWORD = 9,
+                   CONFIG_TYPE_BOOLEAN = 1,
+                   CONFIG_TYPE_STRING = 2,
+                   CONFIG_TYPE_INT = 3,
+                   CONFIG_TYPE_SHORT = 4,
+                   CONFIG_TYPE_LONG = 5,
+                   CONFIG_TYPE_DOUBLE = 6,
+                   CONFIG_TYPE_LIST = 7,
+                   CONFIG_TYPE_CLASS = 8,
+                   CONFIG_TYPE_PASSWORD = 9,
 };
-enum config_update { CONFIG_UPDATE_READ_ONLY, CONFIG_UPDATE_PER_BROKER, CONFIG_UPDATE_CLUSTER_WIDE };
+enum config_update {
+    CONFIG_UPDATE_READ_ONLY,
+    CONFIG_UPDATE_PER_BROKER,
+    CONFIG_UPDATE_CLUSTER_WIDE
+};
 /* Where a broker key may be set, best first. */
 enum config_layer { CONFIG_LAYER_BROKER, CONFIG_LAYER_CLUSTER, CONFIG_LAYER_STATIC, CONFIG_LAYERS };
 #define CONFIG_RESOURCE_BROKER 4
-#define CONFIG_BROKER_NAME "1" /* resource name of this broker: its id */
+#define CONFIG_BROKER_NAME     "1" /* resource name of this broker: its id */
 
 enum config_status { CONFIG_WORKS, CONFIG_SHOWN, CONFIG_IGNORED };
 
@@ -36,11 +41,11 @@ struct config_row {
 };
 extern const struct config_row config_rows[CONFIG_KEY_COUNT];
 
-#define NONE NULL
+#define NONE        NULL
 #define IGNORED_DOC "Accepted so that existing configurations load; it has no effect in Odradek."
 
 const char *config_type_name(enum config_type type);
-i32 config_row_find(enum config_scope scope, struct slice key); /* -1: unknown */
+i32 config_row_find(enum config_scope scope, struct slice key);        /* -1: unknown */
 const char *config_nearest(enum config_scope scope, struct slice key); /* NULL: nothing like it */
 /* ptr NULL: not set there. */
 struct slice config_layer_str(const struct config *c, enum config_key key, enum config_layer layer);

@@ -1,24 +1,27 @@
 /* Connections: accept, receive, cut frames, dispatch; see conn.h.
 
    Happy path of one readable event
-     conn_event -> conn_receive (recv into the blob) -> conn_parse -> for each whole frame conn_dispatch
-       -> header decoded, row found, version in range, body decoded into the request's arena -> handler
-   Answers: request_reply marks the connection dirty; conns_flush (turn-end hook) sends once per connection.
+     conn_event -> conn_receive (recv into the blob) -> conn_parse -> for each whole frame
+   conn_dispatch
+       -> header decoded, row found, version in range, body decoded into the request's arena ->
+   handler Answers: request_reply marks the connection dirty; conns_flush (turn-end hook) sends once
+   per connection.
 
    How it fails
-     impossible length, unknown API, undecodable body: one diagnostic line, answers already due are sent, then closed
-     no memory for a blob or a request: starved_conns, tried again a little later
-     a frame of which less than FRAME_RATE_BYTES arrive in FRAME_STALL_NS: closed by the sweep
-     memory that does not come for STARVE_MAX_NS while a frame is half received (many such hold each other's memory): the same */
+     impossible length, unknown API, undecodable body: one diagnostic line, answers already due are
+   sent, then closed no memory for a blob or a request: starved_conns, tried again a little later a
+   frame of which less than FRAME_RATE_BYTES arrive in FRAME_STALL_NS: closed by the sweep memory
+   that does not come for STARVE_MAX_NS while a frame is half received (many such hold each other's
+   memory): the same */
 #include "broker/conn.h"
 
 #include <string.h>
 
-#define FRAME_STALL_NS (10ull * 1000 * 1000 * 1000)
+#define FRAME_STALL_NS   (10ull * 1000 * 1000 * 1000)
 #define FRAME_RATE_BYTES (16ull * 1024)
-#define STARVE_MAX_NS (60ull * 1000 * 1000 * 1000)
-#define SWEEP_NS (1000ull * 1000 * 1000)
-#define RETRY_NS (1000ull * 1000)
+#define STARVE_MAX_NS    (60ull * 1000 * 1000 * 1000)
+#define SWEEP_NS         (1000ull * 1000 * 1000)
+#define RETRY_NS         (1000ull * 1000)
 
 static void conn_event(void *user, u32 events);
 static void conn_parse(struct conn *c);
@@ -84,7 +87,7 @@ void conns_close_all(struct broker *b)
 
 void conns_stop_reading(struct broker *b)
 {
-    LIST_EACH(&b->conns, node) {
+    LIST_EACH (&b->conns, node) {
         struct conn *c = CONTAINER_OF(node, struct conn, node);
         c->input_done = true;
         conn_dirty(c);
@@ -94,7 +97,7 @@ void conns_stop_reading(struct broker *b)
 u32 conns_busy(const struct broker *b)
 {
     u32 busy = 0;
-    LIST_EACH(&b->conns, node) {
+    LIST_EACH (&b->conns, node) {
         busy += CONTAINER_OF(node, struct conn, node)->request_count;
     }
     return busy;
@@ -137,7 +140,8 @@ static bool conn_is_full(const struct conn *c)
 /* Tells the border what we want to hear; a change costs a system call, so only on change. */
 static void conn_update_events(struct conn *c)
 {
-    bool deaf = c->input_done || c->input_ended || c->blocked || conn_is_full(c) || list_linked(&c->starved_node);
+    bool deaf = c->input_done || c->input_ended || c->blocked || conn_is_full(c) ||
+                list_linked(&c->starved_node);
     u32 events = (deaf ? 0 : IO_READABLE) | (c->want_send ? IO_WRITABLE : 0);
     if (events != c->events) {
         c->events = events;
@@ -145,7 +149,7 @@ static void conn_update_events(struct conn *c)
     }
 }
 
-/* ---- receive ----------------------------------------------------------------------------------- */
+/* ---- receive --------------------------------------------------------------------------------- */
 
 static size_t pending_bytes(const struct conn *c)
 {
@@ -191,7 +195,8 @@ static void conn_drop_stash(struct conn *c)
     }
 }
 
-/* A frame that has just begun waits outside the receive pool: thousands of such connections hold no blobs. */
+/* A frame that has just begun waits outside the receive pool: thousands of such connections hold no
+ * blobs. */
 static void conn_stash(struct conn *c)
 {
     size_t pending = c->end - c->start;
@@ -207,8 +212,9 @@ static void conn_stash(struct conn *c)
     c->start = c->end = 0;
 }
 
-/* How large a blob for a frame of `need` bytes may be when `have` of them have come. What is announced is believed up to a share of
-   the receive memory; a larger frame grows by doubling: need/8, need/4, need/2, need. */
+/* How large a blob for a frame of `need` bytes may be when `have` of them have come. What is
+   announced is believed up to a share of the receive memory; a larger frame grows by doubling:
+   need/8, need/4, need/2, need. */
 static size_t blob_bytes(const struct broker *b, size_t have, size_t need)
 {
     size_t believed = (size_t)MIN(b->memory.receive.cap / 64, MIB);
@@ -320,10 +326,11 @@ static void conn_event(void *user, u32 events)
     conn_dirty(c); /* send, drop the empty blob, update events: once, at the end of the turn */
 }
 
-/* ---- frames -------------------------------------------------------------------------------------- */
+/* ---- frames ---------------------------------------------------------------------------------- */
 
-static const char http_page[] = "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
-                                "This port speaks the Kafka protocol, not HTTP.\n";
+static const char http_page[] =
+    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
+    "This port speaks the Kafka protocol, not HTTP.\n";
 
 /* The length makes no sense. Say what it probably was. */
 static void conn_bad_length(struct conn *c, const u8 *at, size_t have)
@@ -332,13 +339,15 @@ static void conn_bad_length(struct conn *c, const u8 *at, size_t have)
     io_sock_peer(c->sock, &peer);
     if (have >= 3 && at[0] == 0x16 && at[1] == 0x03) {
         diag(MSG_tls_on_plain, D_STR("peer", peer.host), D_UINT("port", peer.port));
-    } else if (memcmp(at, "GET ", 4) == 0 || memcmp(at, "POST", 4) == 0 || memcmp(at, "HEAD", 4) == 0) {
+    } else if (memcmp(at, "GET ", 4) == 0 || memcmp(at, "POST", 4) == 0 ||
+               memcmp(at, "HEAD", 4) == 0) {
         diag(MSG_http_on_kafka, D_STR("peer", peer.host), D_UINT("port", peer.port));
         struct io_vec v = {(void *)(uintptr_t)http_page, sizeof http_page - 1};
         (void)io_send(c->broker->io, c->sock, &v, 1);
     } else {
         diag(MSG_bad_frame, D_STR("peer", peer.host), D_UINT("port", peer.port),
-             D_INT("length", (i32)load_be32(at)), D_INT("length_max", c->broker->request_bytes_max));
+             D_INT("length", (i32)load_be32(at)),
+             D_INT("length_max", c->broker->request_bytes_max));
     }
     c->input_done = true;
 }
@@ -347,21 +356,24 @@ void conn_bad_request(struct conn *c, const struct request *r, const char *why)
 {
     struct io_address peer;
     io_sock_peer(c->sock, &peer);
-    diag(MSG_bad_request, D_STR("peer", peer.host), D_UINT("port", peer.port), D_INT("api_key", r->api_key),
-         D_INT("api_version", r->version), D_SLICE("client_id", r->client_id), D_STR("why", why));
+    diag(MSG_bad_request, D_STR("peer", peer.host), D_UINT("port", peer.port),
+         D_INT("api_key", r->api_key), D_INT("api_version", r->version),
+         D_SLICE("client_id", r->client_id), D_STR("why", why));
 }
 
-/* No memory to decode a request. Memory that other requests hold will come back, so it waits; but not for ever, and not for
-   more than it can ever get. */
+/* No memory to decode a request. Memory that other requests hold will come back, so it waits; but
+   not for ever, and not for more than it can ever get. */
 static bool is_worth_waiting(const struct request *r)
 {
     const struct conn *c = r->conn;
     const struct broker *b = r->broker;
     bool waited_long = c->starved_ns != 0 && io_now_ns(b->io) - c->starved_ns > STARVE_MAX_NS;
-    return r->arena.exhausted && r->arena.total_bytes < b->memory.requests.cap / 2 && b->request_pool.count > 1 && !waited_long;
+    return r->arena.exhausted && r->arena.total_bytes < b->memory.requests.cap / 2 &&
+           b->request_pool.count > 1 && !waited_long;
 }
 
-/* Starts the request in `frame` (without its length). false: no slot or no memory for it now, try later. */
+/* Starts the request in `frame` (without its length). false: no slot or no memory for it now, try
+   later. */
 static MUST_USE bool conn_dispatch(struct conn *c, struct slice frame)
 {
     struct broker *b = c->broker;
@@ -422,10 +434,11 @@ static void conn_parse(struct conn *c)
     }
 }
 
-/* ---- turn end, starvation, sweep ------------------------------------------------------------------- */
+/* ---- turn end, starvation, sweep ------------------------------------------------------------- */
 
-/* What is received and not parsed: nothing is held for an idle connection, little for a frame that has just begun, and
-   whole frames that waited behind a full list have their turn. true: the connection has nothing to do any more. */
+/* What is received and not parsed: nothing is held for an idle connection, little for a frame that
+   has just begun, and whole frames that waited behind a full list have their turn. true: the
+   connection has nothing to do any more. */
 static MUST_USE bool conn_settle(struct conn *c)
 {
     size_t bytes;
@@ -488,7 +501,8 @@ void conns_resume(struct io_timer *t)
     while ((node = list_pop_front(&work)) != NULL) {
         struct conn *c = CONTAINER_OF(node, struct conn, starved_node);
         conn_parse(c);
-        bool waits_for_blob = c->blob == NULL && !c->input_done && !c->input_ended && !c->blocked && !conn_is_full(c);
+        bool waits_for_blob =
+            c->blob == NULL && !c->input_done && !c->input_ended && !c->blocked && !conn_is_full(c);
         if (waits_for_blob && !list_linked(&c->starved_node)) {
             conn_receive(c);
             conn_parse(c);
@@ -507,16 +521,18 @@ static void sweep_start(struct broker *b)
 /* Is a frame half received that does not move fast enough, and not by our doing? */
 static bool conn_has_stalled(const struct conn *c, u64 now)
 {
-    return c->starved_ns != 0 ? now - c->starved_ns > STARVE_MAX_NS : now - c->mark_ns > FRAME_STALL_NS;
+    return c->starved_ns != 0 ? now - c->starved_ns > STARVE_MAX_NS
+                              : now - c->mark_ns > FRAME_STALL_NS;
 }
 
-/* Closes connections whose half-sent frame does not move, and makes stalled readers give back their read buffers. */
+/* Closes connections whose half-sent frame does not move, and makes stalled readers give back their
+ * read buffers. */
 void conns_sweep(struct io_timer *t)
 {
     struct broker *b = CONTAINER_OF(t, struct broker, sweep_timer);
     u64 now = io_now_ns(b->io);
     bool again = false;
-    LIST_EACH(&b->conns, node) {
+    LIST_EACH (&b->conns, node) {
         struct conn *c = CONTAINER_OF(node, struct conn, node);
         size_t bytes;
         if (c->want_send) {

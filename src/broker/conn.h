@@ -1,20 +1,25 @@
-/* One connection: bytes in, frames out to handlers, answers back in order. Only conn.c, reply.c and request.c look inside.
+/* One connection: bytes in, frames out to handlers, answers back in order. Only conn.c, reply.c and
+   request.c look inside.
 
-   Receiving. A connection holds a receive blob only while unparsed or referenced bytes are in it; the few bytes of a frame that has
-   just begun wait in a stash of their own size, and a blob grows with the bytes that came, not with those that were announced. No
-   blob to be had, no request slot, too many unanswered requests or unsent answers: the socket is not read. That is the back-pressure.
+   Receiving. A connection holds a receive blob only while unparsed or referenced bytes are in it;
+   the few bytes of a frame that has just begun wait in a stash of their own size, and a blob grows
+   with the bytes that came, not with those that were announced. No blob to be had, no request slot,
+   too many unanswered requests or unsent answers: the socket is not read. That is the
+   back-pressure.
 
-   How it ends: conn_close frees the connection and its requests at once; a parked handler is told by request->cancelled. */
+   How it ends: conn_close frees the connection and its requests at once; a parked handler is told
+   by request->cancelled. */
 #pragma once
 
 #include "broker/request.h"
 
 enum {
-    CONN_REQUESTS_MAX = 128,            /* unanswered, per connection */
-    CONN_RECEIVE_BYTES = 128 * 1024,    /* usual receive blob */
-    CONN_SEND_TURN_BYTES = 4 << 20,     /* what one connection may send per turn */
-    CONN_STASH_BYTES = 4096,            /* so few bytes of a frame wait outside the receive pool */
-    CONN_UNSENT_BYTES_MAX = 256 * 1024, /* of encoded answers; above, no further request is started */
+    CONN_REQUESTS_MAX = 128,         /* unanswered, per connection */
+    CONN_RECEIVE_BYTES = 128 * 1024, /* usual receive blob */
+    CONN_SEND_TURN_BYTES = 4 << 20,  /* what one connection may send per turn */
+    CONN_STASH_BYTES = 4096,         /* so few bytes of a frame wait outside the receive pool */
+    CONN_UNSENT_BYTES_MAX =
+        256 * 1024, /* of encoded answers; above, no further request is started */
 };
 
 struct conn {
@@ -26,37 +31,42 @@ struct conn {
     struct blob *blob;
     size_t start; /* unparsed bytes: blob->data[start .. end) */
     size_t end;
-    u8 *stash;            /* then there is no blob, and the beginning of a frame is here */
+    u8 *stash; /* then there is no blob, and the beginning of a frame is here */
     u32 stash_bytes;
     struct list requests; /* in order of arrival */
     u32 request_count;
-    u64 unsent_bytes;     /* encoded answers that have not left */
-    u32 events;           /* what we asked the border to report */
-    u64 progress_ns;      /* when bytes last left, or could have */
+    u64 unsent_bytes; /* encoded answers that have not left */
+    u32 events;       /* what we asked the border to report */
+    u64 progress_ns;  /* when bytes last left, or could have */
     u64 received_bytes;
-    u64 mark_ns;          /* since then a frame is on its way, less than FRAME_RATE_BYTES of it received */
-    u64 mark_bytes;       /* received_bytes at that time */
-    u64 starved_ns;       /* since then it waits for memory; 0: it does not */
-    u64 decode_bytes;     /* memory that a request wanted when there was none; 0: not known */
-    bool input_done;      /* a request that closes, or bytes that make no sense: nothing more is parsed */
-    bool input_ended;     /* end of stream: what was received is still answered */
-    bool blocked;         /* a request that must be answered before the next is started */
-    bool want_send;       /* the socket refused bytes: wait for WRITABLE */
+    u64 mark_ns; /* since then a frame is on its way, less than FRAME_RATE_BYTES of it received */
+    u64 mark_bytes;   /* received_bytes at that time */
+    u64 starved_ns;   /* since then it waits for memory; 0: it does not */
+    u64 decode_bytes; /* memory that a request wanted when there was none; 0: not known */
+    bool
+        input_done; /* a request that closes, or bytes that make no sense: nothing more is parsed */
+    bool input_ended; /* end of stream: what was received is still answered */
+    bool blocked;     /* a request that must be answered before the next is started */
+    bool want_send;   /* the socket refused bytes: wait for WRITABLE */
 };
 
 void conn_close(struct conn *c);
-void conn_dirty(struct conn *c);  /* has an answer to send: flushed at the end of the turn */
-void conn_resume(struct conn *c); /* parse again in the next turn: something it waited for is there */
-void conn_watch_stall(struct conn *c); /* the sweep looks at it from now on */
+void conn_dirty(struct conn *c); /* has an answer to send: flushed at the end of the turn */
+void conn_resume(
+    struct conn *c); /* parse again in the next turn: something it waited for is there */
+void conn_watch_stall(struct conn *c);     /* the sweep looks at it from now on */
 void conn_request_gone(struct request *r); /* unlink and free an answered request */
-void conn_bad_request(struct conn *c, const struct request *r, const char *why); /* the diagnostic line */
+void conn_bad_request(struct conn *c, const struct request *r,
+                      const char *why); /* the diagnostic line */
 
-/* request.c: decodes header and body and finds the handler; NULL: *why says what was wrong, and r->arena.exhausted whether it
-   was memory. An ApiVersions of a version we do not know gets the handler all the same (it answers in version 0). */
+/* request.c: decodes header and body and finds the handler; NULL: *why says what was wrong, and
+   r->arena.exhausted whether it was memory. An ApiVersions of a version we do not know gets the
+   handler all the same (it answers in version 0). */
 handler_fn request_decode(struct request *r, struct slice frame, const char **why);
 void request_free(struct request *r);
 
 /* reply.c: sends what is ready. false: the connection broke. */
 MUST_USE bool conn_send(struct conn *c);
-/* A stalled reader gives its cold read buffer back; the bytes are read again when the socket drains. */
+/* A stalled reader gives its cold read buffer back; the bytes are read again when the socket
+ * drains. */
 void conn_give_back_loads(struct conn *c);

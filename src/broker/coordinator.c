@@ -1,4 +1,5 @@
-/* See coordinator.h. Memory: groups charge what they hold to a share of the budget; a new group above it is refused. */
+/* See coordinator.h. Memory: groups charge what they hold to a share of the budget; a new group
+   above it is refused. */
 #include "broker/coordinator.h"
 
 #include "broker/conn.h"
@@ -6,7 +7,8 @@
 #include <string.h>
 
 enum { STEP_BLOCK_BYTES = 1024, LOAD_READ_BYTES = 1 << 20 };
-#define APPEND_ROOM_BYTES (256 * KIB) /* what a step may append beyond the bytes of its event and group */
+#define APPEND_ROOM_BYTES \
+    (256 * KIB) /* what a step may append beyond the bytes of its event and group */
 
 struct owned_group {
     struct list_node node; /* coordinator->groups */
@@ -59,7 +61,7 @@ static void group_timer_fired(struct io_timer *t);
 static void replay_step(struct coordinator *c);
 static void replay_again(struct io_timer *t);
 
-/* ---- life --------------------------------------------------------------------------------------------- */
+/* ---- life ------------------------------------------------------------------------------------ */
 
 struct coordinator *coordinator_create(struct broker *b)
 {
@@ -75,7 +77,8 @@ struct coordinator *coordinator_create(struct broker *b)
     c->limits = (struct group_limits){
         .session_timeout_min_ms = (i32)config_i64(config, CONFIG_group_min_session_timeout_ms),
         .session_timeout_max_ms = (i32)config_i64(config, CONFIG_group_max_session_timeout_ms),
-        .initial_rebalance_delay_ms = (i32)config_i64(config, CONFIG_group_initial_rebalance_delay_ms),
+        .initial_rebalance_delay_ms =
+            (i32)config_i64(config, CONFIG_group_initial_rebalance_delay_ms),
         .size_max = (u32)config_i64(config, CONFIG_group_max_size),
         .metadata_units_max = (u32)config_i64(config, CONFIG_offset_metadata_max_bytes),
         .offsets_retention_ms = config_i64(config, CONFIG_offsets_retention_minutes) * 60000,
@@ -143,7 +146,7 @@ void coordinator_destroy(struct coordinator *c)
     mem_free(c);
 }
 
-/* ---- where a group's records go ---------------------------------------------------------------------- */
+/* ---- where a group's records go -------------------------------------------------------------- */
 
 const struct meta_topic *coordinator_topic(const struct coordinator *c)
 {
@@ -160,21 +163,31 @@ void coordinator_topic_command(const struct coordinator *c, struct meta_command 
     io_random(c->broker->io, &command->create_topic.id, sizeof command->create_topic.id);
     command->create_topic.name = SLICE_LIT(OFFSETS_TOPIC);
     command->create_topic.internal = true;
-    command->create_topic.replication_factor = (i16)config_i64(c->broker->config, CONFIG_offsets_topic_replication_factor);
-    command->create_topic.partition_count = (u32)config_i64(c->broker->config, CONFIG_offsets_topic_num_partitions);
+    command->create_topic.replication_factor =
+        (i16)config_i64(c->broker->config, CONFIG_offsets_topic_replication_factor);
+    command->create_topic.partition_count =
+        (u32)config_i64(c->broker->config, CONFIG_offsets_topic_num_partitions);
     command->create_topic.configs = compact;
     command->create_topic.config_count = ARRAY_LEN(compact);
 }
 
-/* One UTF-16 unit or two per code point; bytes that are no UTF-8 count as U+FFFD, as Java decodes them. */
+/* One UTF-16 unit or two per code point; bytes that are no UTF-8 count as U+FFFD, as Java decodes
+   them. */
 u32 coordinator_partition_of(struct slice id, u32 count)
 {
     u32 hash = 0;
     for (size_t i = 0; i < id.len;) {
         u8 lead = id.ptr[i];
-        u32 more = lead < 0x80 ? 0 : lead >= 0xc2 && lead < 0xe0 ? 1 : lead >= 0xe0 && lead < 0xf0 ? 2 : lead >= 0xf0 && lead < 0xf5 ? 3 : 4;
+        u32 more = lead < 0x80                   ? 0
+                   : lead >= 0xc2 && lead < 0xe0 ? 1
+                   : lead >= 0xe0 && lead < 0xf0 ? 2
+                   : lead >= 0xf0 && lead < 0xf5 ? 3
+                                                 : 4;
         bool good = more < 4 && i + more < id.len;
-        u32 code = more == 0 ? lead : more == 1 ? lead & 0x1fu : more == 2 ? lead & 0x0fu : lead & 0x07u;
+        u32 code = more == 0   ? lead
+                   : more == 1 ? lead & 0x1fu
+                   : more == 2 ? lead & 0x0fu
+                               : lead & 0x07u;
         for (u32 k = 1; good && k <= more; k++) {
             good = (id.ptr[i + k] & 0xc0) == 0x80;
             code = code << 6 | (id.ptr[i + k] & 0x3fu);
@@ -197,11 +210,13 @@ static void records_append(struct owned_group *o, const struct group_out *out, i
     struct coordinator *c = o->coordinator;
     const struct meta_topic *topic = coordinator_topic(c);
     assert(topic != NULL);
-    struct partition *p = cluster_partition(c->broker->cluster, topic, (i32)coordinator_partition_of(o->id, topic->partition_count));
+    struct partition *p = cluster_partition(
+        c->broker->cluster, topic, (i32)coordinator_partition_of(o->id, topic->partition_count));
     batch_builder_reset(&c->builder);
     err_t e = OK;
     for (u32 i = 0; i < out->record_count && e == OK; i++) {
-        e = batch_builder_add(&c->builder, wall_ms, out->records[i].key, out->records[i].value, NULL, 0);
+        e = batch_builder_add(&c->builder, wall_ms, out->records[i].key, out->records[i].value,
+                              NULL, 0);
     }
     struct slice bytes;
     struct batch_view view;
@@ -215,7 +230,7 @@ static void records_append(struct owned_group *o, const struct group_out *out, i
     o->has_records = true;
 }
 
-/* ---- steps ----------------------------------------------------------------------------------------------- */
+/* ---- steps ----------------------------------------------------------------------------------- */
 
 static void replies_send(struct coordinator *c, const struct group_out *out)
 {
@@ -258,8 +273,10 @@ static void owned_charge(struct owned_group *o)
 {
     u64 bytes = group_bytes(o->group) + sizeof *o;
     if (bytes > o->charged) {
-        /* A group that exists is let grow by what its own limits allow; the share is what keeps new ones out. */
-        o->charged += quota_charge(&o->coordinator->quota, bytes - o->charged) ? bytes - o->charged : 0;
+        /* A group that exists is let grow by what its own limits allow; the share is what keeps new
+           ones out. */
+        o->charged +=
+            quota_charge(&o->coordinator->quota, bytes - o->charged) ? bytes - o->charged : 0;
     } else if (bytes < o->charged) {
         quota_release(&o->coordinator->quota, o->charged - bytes);
         o->charged = bytes;
@@ -334,10 +351,10 @@ static void group_timer_fired(struct io_timer *t)
     }
 }
 
-/* ---- calls ------------------------------------------------------------------------------------------------ */
+/* ---- calls ----------------------------------------------------------------------------------- */
 
-i16 coordinator_call(struct coordinator *c, struct coordinator_call *call, struct slice id, struct group_event *event,
-                     bool may_create)
+i16 coordinator_call(struct coordinator *c, struct coordinator_call *call, struct slice id,
+                     struct group_event *event, bool may_create)
 {
     if (id.len == 0) {
         return KERR_INVALID_GROUP_ID;
@@ -346,7 +363,8 @@ i16 coordinator_call(struct coordinator *c, struct coordinator_call *call, struc
         return KERR_COORDINATOR_LOAD_IN_PROGRESS;
     }
     if (coordinator_topic(c) == NULL) {
-        return may_create ? KERR_COORDINATOR_NOT_AVAILABLE : KERR_GROUP_ID_NOT_FOUND; /* FindCoordinator makes it */
+        return may_create ? KERR_COORDINATOR_NOT_AVAILABLE
+                          : KERR_GROUP_ID_NOT_FOUND; /* FindCoordinator makes it */
     }
     struct owned_group *o = map_slice_get(&c->by_id, id);
     if (o == NULL && !may_create) {
@@ -385,11 +403,13 @@ void coordinator_cancel(struct coordinator_call *call)
         return;
     }
     map64_remove(&c->tickets, call->ticket);
-    /* The group may have died with its reply still held: look it up instead of trusting the pointer. */
-    LIST_EACH(&c->groups, node) {
+    /* The group may have died with its reply still held: look it up instead of trusting the
+       pointer. */
+    LIST_EACH (&c->groups, node) {
         struct owned_group *o = CONTAINER_OF(node, struct owned_group, node);
         if (o == call->group) {
-            struct group_event event = {.kind = GROUP_CLIENT_GONE, .generation = -1, .ticket = call->ticket};
+            struct group_event event = {
+                .kind = GROUP_CLIENT_GONE, .generation = -1, .ticket = call->ticket};
             (void)!owned_step(o, &event); /* it needs no memory to forget */
             break;
         }
@@ -399,7 +419,9 @@ void coordinator_cancel(struct coordinator_call *call)
 
 const struct group *coordinator_group(struct coordinator *c, struct slice id, i16 *kerr)
 {
-    *kerr = id.len == 0 ? KERR_INVALID_GROUP_ID : !c->loaded ? KERR_COORDINATOR_LOAD_IN_PROGRESS : KERR_NONE;
+    *kerr = id.len == 0  ? KERR_INVALID_GROUP_ID
+            : !c->loaded ? KERR_COORDINATOR_LOAD_IN_PROGRESS
+                         : KERR_NONE;
     const struct owned_group *o = *kerr == KERR_NONE ? map_slice_get(&c->by_id, id) : NULL;
     return o == NULL ? NULL : o->group;
 }
@@ -426,17 +448,18 @@ bool coordinator_pending_slot(const struct coordinator *c, struct slice id, u64 
 
 void coordinator_topic_deleted(struct coordinator *c, struct slice topic, struct uuid id)
 {
-    LIST_EACH(&c->groups, node) {
+    LIST_EACH (&c->groups, node) {
         struct owned_group *o = CONTAINER_OF(node, struct owned_group, node);
-        struct group_event event = {
-            .kind = GROUP_TOPIC_DELETED, .generation = -1, .topic_deleted = {.topic = topic, .topic_id = id}};
+        struct group_event event = {.kind = GROUP_TOPIC_DELETED,
+                                    .generation = -1,
+                                    .topic_deleted = {.topic = topic, .topic_id = id}};
         if (can_append(c, o) == KERR_NONE) {
             (void)!owned_step(o, &event); /* out of memory: the offsets stay until they expire */
         }
     }
 }
 
-/* ---- replay ------------------------------------------------------------------------------------------------ */
+/* ---- replay ---------------------------------------------------------------------------------- */
 
 bool coordinator_is_loaded(const struct coordinator *c)
 {
@@ -456,7 +479,8 @@ static void replay_record(struct coordinator *c, const struct record *record)
         }
         o = owned_create(c, id);
         if (o == NULL) {
-            diag(MSG_group_not_loaded, D_SLICE("group", id), D_STR("why", "the memory share of groups is full"));
+            diag(MSG_group_not_loaded, D_SLICE("group", id),
+                 D_STR("why", "the memory share of groups is full"));
             return;
         }
     }
@@ -472,7 +496,8 @@ static void replay_batches(struct coordinator *c, struct slice run)
     while (batch_view_next(&run, &batch) == OK) {
         struct record_iter it;
         if (batch_is_control(&batch) ||
-            record_iter_init(&it, &batch, &c->broker->scratch, c->broker->params.memory_bytes / 8) != OK) {
+            record_iter_init(&it, &batch, &c->broker->scratch,
+                             c->broker->params.memory_bytes / 8) != OK) {
             continue;
         }
         struct record record;
@@ -508,7 +533,7 @@ static void replay_again(struct io_timer *t)
 static void replay_finish(struct coordinator *c)
 {
     c->loaded = true;
-    LIST_EACH(&c->groups, node) {
+    LIST_EACH (&c->groups, node) {
         struct owned_group *o = CONTAINER_OF(node, struct owned_group, node);
         struct group_out out = {.deadline_ms = INT64_MAX};
         group_loaded(o->group, now_ms(c), io_wall_ms(c->broker->io), &out);
@@ -520,7 +545,8 @@ static void replay_finish(struct coordinator *c)
     }
 }
 
-/* The next range: hot ones at once, one cold load at a time, then the next read, then the next partition. */
+/* The next range: hot ones at once, one cold load at a time, then the next read, then the next
+ * partition. */
 static void replay_step(struct coordinator *c)
 {
     struct replay *r = &c->replay;
@@ -548,7 +574,8 @@ static void replay_step(struct coordinator *c)
         r->read.bytes_max = LOAD_READ_BYTES;
         r->read.one_batch = true;
         r->range = 0;
-        err_t e = r->read.offset < info.high_watermark ? partition_read(p, &r->read) : ERR_NOT_FOUND;
+        err_t e =
+            r->read.offset < info.high_watermark ? partition_read(p, &r->read) : ERR_NOT_FOUND;
         if (e != OK || r->read.range_count == 0) {
             r->read.range_count = 0;
             r->offset = 0;

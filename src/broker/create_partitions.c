@@ -1,4 +1,5 @@
-/* CreatePartitions (API key 37): raises the number of partitions of topics [ReplicationControlManager]. `count` is the new total. */
+/* CreatePartitions (API key 37): raises the number of partitions of topics
+   [ReplicationControlManager]. `count` is the new total. */
 #include "broker/change.h"
 #include "broker/conn.h"
 #include "broker/repeats.h"
@@ -13,7 +14,8 @@ struct create_partitions {
     u8 *repeats; /* of the topics' names */
 };
 
-static void refuse(struct create_partitions_response_topic_result *row, i16 kerr, const char *message)
+static void refuse(struct create_partitions_response_topic_result *row, i16 kerr,
+                   const char *message)
 {
     row->error_code = kerr;
     row->error_message = slice_cstr(message);
@@ -26,20 +28,23 @@ static bool assignments_ok(const struct create_partitions_request_topic *q, u32 
         return true;
     }
     if (q->assignments.count != added) {
-        refuse(row, KERR_INVALID_REPLICA_ASSIGNMENT, "Every added partition needs one replica list, and no other.");
+        refuse(row, KERR_INVALID_REPLICA_ASSIGNMENT,
+               "Every added partition needs one replica list, and no other.");
         return false;
     }
     for (u32 i = 0; i < q->assignments.count; i++) {
         const struct i32_array *ids = &q->assignments.items[i].broker_ids;
         if (ids->count != 1 || ids->items[0] != BROKER_NODE_ID) {
-            refuse(row, KERR_INVALID_REPLICA_ASSIGNMENT, "The replica list must name the one broker there is.");
+            refuse(row, KERR_INVALID_REPLICA_ASSIGNMENT,
+                   "The replica list must name the one broker there is.");
             return false;
         }
     }
     return true;
 }
 
-static void raise_one(struct create_partitions *c, const struct create_partitions_request *q, u32 index)
+static void raise_one(struct create_partitions *c, const struct create_partitions_request *q,
+                      u32 index)
 {
     struct request *r = c->r;
     const struct create_partitions_request_topic *in = &q->topics.items[index];
@@ -57,14 +62,15 @@ static void raise_one(struct create_partitions *c, const struct create_partition
     }
     if (in->count == (i32)t->partition_count) {
         row->error_code = KERR_INVALID_PARTITIONS;
-        row->error_message = slice_cstr(arena_printf(&r->arena, "Topic already has %u partition(s).", t->partition_count));
+        row->error_message = slice_cstr(
+            arena_printf(&r->arena, "Topic already has %u partition(s).", t->partition_count));
         return;
     }
     if (in->count < (i32)t->partition_count) {
         row->error_code = KERR_INVALID_PARTITIONS;
-        row->error_message = slice_cstr(
-            arena_printf(&r->arena, "The topic currently has %u partition(s); %d would not be an increase.",
-                         t->partition_count, in->count));
+        row->error_message = slice_cstr(arena_printf(
+            &r->arena, "The topic currently has %u partition(s); %d would not be an increase.",
+            t->partition_count, in->count));
         return;
     }
     if (in->count > PARTITIONS_MAX) {
@@ -81,7 +87,8 @@ static void raise_one(struct create_partitions *c, const struct create_partition
 
 static void raise_outcome(struct change *change, u32 row, i16 kerr)
 {
-    CONTAINER_OF(change, struct create_partitions, change)->response.results.items[row].error_code = kerr;
+    CONTAINER_OF(change, struct create_partitions, change)->response.results.items[row].error_code =
+        kerr;
 }
 
 static void raise_answer(struct change *change)
@@ -101,7 +108,8 @@ void handle_create_partitions(struct request *r)
     }
     c->r = r;
     wire_init(&create_partitions_response_struct, &c->response);
-    c->response.results.items = wire_new(&create_partitions_response_topic_result_struct, &r->arena, count);
+    c->response.results.items =
+        wire_new(&create_partitions_response_topic_result_struct, &r->arena, count);
     c->response.results.count = count;
     c->repeats = REPEATS_OF_NAMES(&r->arena, q->topics, name);
     if (!change_init(&c->change, r, count) || r->arena.exhausted) {

@@ -1,5 +1,6 @@
-/* CreateTopics (API key 19): every check of kafka-semantics.md 9, then one metadata slot for all that passed. The answer leaves when
-   the topics are durable, and a Produce to them succeeds from then on. [ReplicationControlManager] */
+/* CreateTopics (API key 19): every check of kafka-semantics.md 9, then one metadata slot for all
+   that passed. The answer leaves when the topics are durable, and a Produce to them succeeds from
+   then on. [ReplicationControlManager] */
 #include "broker/change.h"
 #include "broker/conn.h"
 #include "broker/repeats.h"
@@ -22,16 +23,21 @@ static void refuse(struct topic_draft *d, i16 kerr, const char *message)
     d->message = message;
 }
 
-/* Replica lists given by hand: partitions 0..n-1 once each, lists of one size, without repeats, of brokers that exist:
-   which leaves {1}. */
-static void check_assignments(struct request *r, const struct create_topics_request_creatable_topic *t, struct topic_draft *d)
+/* Replica lists given by hand: partitions 0..n-1 once each, lists of one size, without repeats, of
+   brokers that exist: which leaves {1}. */
+static void check_assignments(struct request *r,
+                              const struct create_topics_request_creatable_topic *t,
+                              struct topic_draft *d)
 {
     if (t->num_partitions != -1) {
-        refuse(d, KERR_INVALID_REQUEST, "A manual partition assignment was specified, but numPartitions was not set to -1.");
+        refuse(d, KERR_INVALID_REQUEST,
+               "A manual partition assignment was specified, but numPartitions was not set to -1.");
         return;
     }
     if (t->replication_factor != -1) {
-        refuse(d, KERR_INVALID_REQUEST, "A manual partition assignment was specified, but replication factor was not set to -1.");
+        refuse(d, KERR_INVALID_REQUEST,
+               "A manual partition assignment was specified, but replication factor was not set to "
+               "-1.");
         return;
     }
     u32 count = t->assignments.count;
@@ -42,25 +48,31 @@ static void check_assignments(struct request *r, const struct create_topics_requ
     }
     u32 factor = t->assignments.items[0].broker_ids.count;
     for (u32 i = 0; i < count; i++) {
-        const struct create_topics_request_creatable_replica_assignment *a = &t->assignments.items[i];
-        if (a->partition_index < 0 || (u32)a->partition_index >= count || seen_index[a->partition_index]) {
+        const struct create_topics_request_creatable_replica_assignment *a =
+            &t->assignments.items[i];
+        if (a->partition_index < 0 || (u32)a->partition_index >= count ||
+            seen_index[a->partition_index]) {
             refuse(d, KERR_INVALID_REPLICA_ASSIGNMENT,
                    "partitions should be a consecutive 0-based integer sequence, each named once.");
             return;
         }
         seen_index[a->partition_index] = true;
         if (a->broker_ids.count == 0 || a->broker_ids.count != factor) {
-            refuse(d, KERR_INVALID_REPLICA_ASSIGNMENT, "Every partition needs a replica list, all of the same size.");
+            refuse(d, KERR_INVALID_REPLICA_ASSIGNMENT,
+                   "Every partition needs a replica list, all of the same size.");
             return;
         }
         for (u32 k = 0; k < factor; k++) {
             if (k > 0) {
-                refuse(d, KERR_INVALID_REPLICA_ASSIGNMENT, "The manual partition assignment names more brokers than there are.");
+                refuse(d, KERR_INVALID_REPLICA_ASSIGNMENT,
+                       "The manual partition assignment names more brokers than there are.");
                 return;
             }
             if (a->broker_ids.items[k] != BROKER_NODE_ID) {
                 refuse(d, KERR_INVALID_REPLICA_ASSIGNMENT,
-                       arena_printf(&r->arena, "The manual partition assignment names broker %d, but there is no such broker.",
+                       arena_printf(&r->arena,
+                                    "The manual partition assignment names broker %d, but there is "
+                                    "no such broker.",
                                     a->broker_ids.items[k]));
                 return;
             }
@@ -70,13 +82,15 @@ static void check_assignments(struct request *r, const struct create_topics_requ
     d->replication_factor = (i16)factor;
 }
 
-static void check_counts(struct request *r, const struct create_topics_request_creatable_topic *t, struct topic_draft *d)
+static void check_counts(struct request *r, const struct create_topics_request_creatable_topic *t,
+                         struct topic_draft *d)
 {
     const struct config *config = r->broker->config;
     if (t->num_partitions == -1) {
         d->partition_count = (u32)config_i64(config, CONFIG_num_partitions);
     } else if (t->num_partitions <= 0) {
-        refuse(d, KERR_INVALID_PARTITIONS, "Number of partitions was set to an invalid non-positive value.");
+        refuse(d, KERR_INVALID_PARTITIONS,
+               "Number of partitions was set to an invalid non-positive value.");
         return;
     } else {
         d->partition_count = (u32)t->num_partitions;
@@ -84,13 +98,15 @@ static void check_counts(struct request *r, const struct create_topics_request_c
     if (t->replication_factor == -1) {
         d->replication_factor = (i16)config_i64(config, CONFIG_default_replication_factor);
     } else if (t->replication_factor <= 0) {
-        refuse(d, KERR_INVALID_REPLICATION_FACTOR, "Replication factor must be larger than 0, or -1 to use the default.");
+        refuse(d, KERR_INVALID_REPLICATION_FACTOR,
+               "Replication factor must be larger than 0, or -1 to use the default.");
     } else {
         d->replication_factor = t->replication_factor;
     }
 }
 
-static void check_configs(struct request *r, const struct create_topics_request_creatable_topic *t, struct topic_draft *d)
+static void check_configs(struct request *r, const struct create_topics_request_creatable_topic *t,
+                          struct topic_draft *d)
 {
     struct meta_config *configs = arena_array(&r->arena, t->configs.count, sizeof *configs);
     char *reason = arena_alloc(&r->arena, 512);
@@ -104,8 +120,8 @@ static void check_configs(struct request *r, const struct create_topics_request_
         struct slice value = t->configs.items[i].value;
         if (value.ptr == NULL) {
             refuse(d, KERR_INVALID_CONFIG,
-                   arena_printf(&r->arena, "Null value not supported for topic configs: %.*s", (int)name.len,
-                                (const char *)name.ptr));
+                   arena_printf(&r->arena, "Null value not supported for topic configs: %.*s",
+                                (int)name.len, (const char *)name.ptr));
             return;
         }
         i16 kerr = topic_config_check(r->broker->config, name, value, reason, 512);
@@ -135,10 +151,12 @@ static void draft(struct create_topics *c, u32 index)
         return;
     }
     if (slice_eq_cstr(t->name, "__cluster_metadata")) {
-        refuse(d, KERR_INVALID_REQUEST, "Creation of internal topic __cluster_metadata is prohibited.");
+        refuse(d, KERR_INVALID_REQUEST,
+               "Creation of internal topic __cluster_metadata is prohibited.");
         return;
     }
-    topic_draft_check(r, d); /* the name comes first: an existing topic is told as such whatever else is wrong */
+    topic_draft_check(
+        r, d); /* the name comes first: an existing topic is told as such whatever else is wrong */
     if (d->kerr == KERR_NONE && t->assignments.count > 0) {
         check_assignments(r, t, d);
     } else if (d->kerr == KERR_NONE) {
@@ -152,17 +170,19 @@ static void draft(struct create_topics *c, u32 index)
     }
 }
 
-/* ---- the answer ------------------------------------------------------------------------------------------ */
+/* ---- the answer ------------------------------------------------------------------------------ */
 
-static bool fill_configs(struct request *r, const struct topic_draft *d, struct create_topics_response_creatable_topic_result *row)
+static bool fill_configs(struct request *r, const struct topic_draft *d,
+                         struct create_topics_response_creatable_topic_result *row)
 {
     struct config_entry *entries;
     u32 count;
-    if (config_describe_topic(r->broker->config, cluster_meta(r->broker->cluster), d->configs, d->config_count, &r->arena,
-                              &entries, &count) != OK) {
+    if (config_describe_topic(r->broker->config, cluster_meta(r->broker->cluster), d->configs,
+                              d->config_count, &r->arena, &entries, &count) != OK) {
         return false;
     }
-    row->configs.items = wire_new(&create_topics_response_creatable_topic_configs_struct, &r->arena, count);
+    row->configs.items =
+        wire_new(&create_topics_response_creatable_topic_configs_struct, &r->arena, count);
     if (row->configs.items == NULL) {
         return false;
     }
@@ -235,7 +255,8 @@ void handle_create_topics(struct request *r)
     c->q = q;
     wire_init(&create_topics_response_struct, &c->response);
     c->drafts = arena_array(&r->arena, count, sizeof *c->drafts);
-    c->response.topics.items = wire_new(&create_topics_response_creatable_topic_result_struct, &r->arena, count);
+    c->response.topics.items =
+        wire_new(&create_topics_response_creatable_topic_result_struct, &r->arena, count);
     c->response.topics.count = count;
     c->repeats = REPEATS_OF_NAMES(&r->arena, q->topics, name);
     if (!change_init(&c->change, r, count) || r->arena.exhausted) {

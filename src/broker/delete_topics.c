@@ -1,4 +1,5 @@
-/* DeleteTopics (API key 20) by name, or from version 6 by name or id, exactly one of them [ReplicationControlManager]. */
+/* DeleteTopics (API key 20) by name, or from version 6 by name or id, exactly one of them
+   [ReplicationControlManager]. */
 #include "broker/change.h"
 #include "broker/conn.h"
 #include "broker/topics.h"
@@ -12,7 +13,8 @@ struct delete_topics {
     bool *named; /* by index of the topic: a row before named it */
 };
 
-static void refuse(struct delete_topics_response_deletable_topic_result *row, i16 kerr, const char *message)
+static void refuse(struct delete_topics_response_deletable_topic_result *row, i16 kerr,
+                   const char *message)
 {
     row->error_code = kerr;
     row->error_message = slice_cstr(message);
@@ -26,18 +28,22 @@ static void delete_one(struct delete_topics *d, u32 index, struct slice name, st
     row->name = name;
     row->topic_id = id;
     if (by_id == (name.ptr != NULL)) {
-        refuse(row, KERR_INVALID_REQUEST, by_id ? "You may not specify both topic name and topic id."
-                                                : "Neither topic name nor id were specified.");
+        refuse(row, KERR_INVALID_REQUEST,
+               by_id ? "You may not specify both topic name and topic id."
+                     : "Neither topic name nor id were specified.");
         return;
     }
     i16 kerr;
     const struct meta_topic *t = request_topic(r, name, id, by_id, &kerr);
     if (t == NULL) {
-        refuse(row, kerr, by_id ? "This server does not host this topic ID." : "This server does not host this topic-partition.");
+        refuse(row, kerr,
+               by_id ? "This server does not host this topic ID."
+                     : "This server does not host this topic-partition.");
         return;
     }
     if (config_i64(r->broker->config, CONFIG_delete_topic_enable) == 0) {
-        refuse(row, KERR_TOPIC_DELETION_DISABLED, "Topic deletion is disabled (delete.topic.enable=false).");
+        refuse(row, KERR_TOPIC_DELETION_DISABLED,
+               "Topic deletion is disabled (delete.topic.enable=false).");
         return;
     }
     if (d->named[t->index]) {
@@ -50,7 +56,8 @@ static void delete_one(struct delete_topics *d, u32 index, struct slice name, st
     change_add(&d->change, META_DELETE_TOPIC, index)->delete_topic.id = t->id;
 }
 
-/* Refused after all: the topic went away meanwhile. Who named it hears of the name, who gave its id of the id. */
+/* Refused after all: the topic went away meanwhile. Who named it hears of the name, who gave its id
+   of the id. */
 static void delete_outcome(struct change *change, u32 row, i16 kerr)
 {
     struct delete_topics *d = CONTAINER_OF(change, struct delete_topics, change);
@@ -78,7 +85,8 @@ void handle_delete_topics(struct request *r)
     }
     d->r = r;
     wire_init(&delete_topics_response_struct, &d->response);
-    d->response.responses.items = wire_new(&delete_topics_response_deletable_topic_result_struct, &r->arena, count);
+    d->response.responses.items =
+        wire_new(&delete_topics_response_deletable_topic_result_struct, &r->arena, count);
     d->response.responses.count = count;
     d->named = arena_alloc(&r->arena, meta_topic_count(cluster_meta(r->broker->cluster)));
     if (!change_init(&d->change, r, count) || r->arena.exhausted) {

@@ -1,4 +1,5 @@
-/* DescribeCluster (API key 60) and ListPartitionReassignments (46): a cluster of one, with nothing on the move. */
+/* DescribeCluster (API key 60) and ListPartitionReassignments (46): a cluster of one, with nothing
+   on the move. */
 #include "broker/conn.h"
 
 enum { ENDPOINT_BROKERS = 1, ENDPOINT_CONTROLLERS = 2 };
@@ -12,14 +13,17 @@ void handle_describe_cluster(struct request *r)
     response.endpoint_type = r->version >= 1 ? q->endpoint_type : ENDPOINT_BROKERS;
     if (r->version >= 1 && q->endpoint_type != ENDPOINT_BROKERS) {
         bool controllers = q->endpoint_type == ENDPOINT_CONTROLLERS;
-        response.error_code = controllers ? KERR_MISMATCHED_ENDPOINT_TYPE : KERR_UNSUPPORTED_ENDPOINT_TYPE;
-        response.error_message = slice_cstr(controllers ? "The request was sent to an endpoint of type BROKER, but an "
-                                                          "endpoint of type CONTROLLER is wanted."
-                                                        : "Unsupported endpoint type.");
+        response.error_code =
+            controllers ? KERR_MISMATCHED_ENDPOINT_TYPE : KERR_UNSUPPORTED_ENDPOINT_TYPE;
+        response.error_message =
+            slice_cstr(controllers ? "The request was sent to an endpoint of type BROKER, but an "
+                                     "endpoint of type CONTROLLER is wanted."
+                                   : "Unsupported endpoint type.");
         request_reply(r, &response);
         return;
     }
-    struct describe_cluster_response_broker *broker = wire_new(&describe_cluster_response_broker_struct, &r->arena, 1);
+    struct describe_cluster_response_broker *broker =
+        wire_new(&describe_cluster_response_broker_struct, &r->arena, 1);
     char *id = arena_alloc(&r->arena, 23);
     if (broker == NULL || id == NULL) {
         request_fail(r);

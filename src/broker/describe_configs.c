@@ -1,4 +1,5 @@
-/* DescribeConfigs (API key 32) of topics and this broker: every key, or those asked for [kafka-semantics.md 9]. */
+/* DescribeConfigs (API key 32) of topics and this broker: every key, or those asked for
+   [kafka-semantics.md 9]. */
 #include "broker/config_rows.h"
 #include "broker/conn.h"
 #include "broker/topics.h"
@@ -50,10 +51,13 @@ static bool fill_synonyms(struct describe_configs *d, const struct config_entry 
     return true;
 }
 
-static void fill_entries(struct describe_configs *d, const struct describe_configs_request_resource *q,
-                         const struct config_entry *entries, u32 count, struct describe_configs_response_result *out)
+static void fill_entries(struct describe_configs *d,
+                         const struct describe_configs_request_resource *q,
+                         const struct config_entry *entries, u32 count,
+                         struct describe_configs_response_result *out)
 {
-    out->configs.items = wire_new(&describe_configs_response_resource_result_struct, &d->r->arena, count);
+    out->configs.items =
+        wire_new(&describe_configs_response_resource_result_struct, &d->r->arena, count);
     if (out->configs.items == NULL) {
         d->failed = true;
         return;
@@ -63,7 +67,8 @@ static void fill_entries(struct describe_configs *d, const struct describe_confi
         if (!is_asked(q, entry->name)) {
             continue;
         }
-        struct describe_configs_response_resource_result *row = &out->configs.items[out->configs.count++];
+        struct describe_configs_response_resource_result *row =
+            &out->configs.items[out->configs.count++];
         row->name = entry->name;
         row->value = entry->value;
         row->read_only = entry->read_only;
@@ -79,7 +84,8 @@ static void fill_entries(struct describe_configs *d, const struct describe_confi
     }
 }
 
-static void describe_topic(struct describe_configs *d, const struct describe_configs_request_resource *q,
+static void describe_topic(struct describe_configs *d,
+                           const struct describe_configs_request_resource *q,
                            struct describe_configs_response_result *out)
 {
     struct request *r = d->r;
@@ -88,22 +94,24 @@ static void describe_topic(struct describe_configs *d, const struct describe_con
         return;
     }
     i16 kerr;
-    const struct meta_topic *t = request_topic(r, q->resource_name, (struct uuid){{0}}, false, &kerr);
+    const struct meta_topic *t =
+        request_topic(r, q->resource_name, (struct uuid){{0}}, false, &kerr);
     if (t == NULL) {
         refuse(out, kerr, NULL);
         return;
     }
     struct config_entry *entries;
     u32 count;
-    if (config_describe_topic(r->broker->config, cluster_meta(r->broker->cluster), t->configs, t->config_count, &r->arena,
-                              &entries, &count) != OK) {
+    if (config_describe_topic(r->broker->config, cluster_meta(r->broker->cluster), t->configs,
+                              t->config_count, &r->arena, &entries, &count) != OK) {
         d->failed = true;
         return;
     }
     fill_entries(d, q, entries, count, out);
 }
 
-static void describe_broker(struct describe_configs *d, const struct describe_configs_request_resource *q,
+static void describe_broker(struct describe_configs *d,
+                            const struct describe_configs_request_resource *q,
                             struct describe_configs_response_result *out)
 {
     struct request *r = d->r;
@@ -120,11 +128,14 @@ static void describe_broker(struct describe_configs *d, const struct describe_co
     const char *self = arena_printf(&r->arena, "%d", BROKER_NODE_ID);
     if (self == NULL || !slice_eq_cstr(q->resource_name, self)) {
         refuse(out, KERR_INVALID_REQUEST,
-               arena_printf(&r->arena, "Unexpected broker id, expected %d or empty string, but received %.*s", BROKER_NODE_ID,
-                            (int)MIN(q->resource_name.len, (size_t)64), (const char *)q->resource_name.ptr));
+               arena_printf(&r->arena,
+                            "Unexpected broker id, expected %d or empty string, but received %.*s",
+                            BROKER_NODE_ID, (int)MIN(q->resource_name.len, (size_t)64),
+                            (const char *)q->resource_name.ptr));
         return;
     }
-    if (config_describe_broker(r->broker->config, cluster_meta(r->broker->cluster), &r->arena, &entries, &count) != OK) {
+    if (config_describe_broker(r->broker->config, cluster_meta(r->broker->cluster), &r->arena,
+                               &entries, &count) != OK) {
         d->failed = true;
         return;
     }

@@ -4,12 +4,14 @@
 
 enum { NOT_FOUND_FROM = 6, TYPES_FROM = 5 };
 
-/* ---- describe ------------------------------------------------------------------------------------------- */
+/* ---- describe -------------------------------------------------------------------------------- */
 
-static void describe_members(struct request *r, const struct group *g, struct describe_groups_response_described_group *out)
+static void describe_members(struct request *r, const struct group *g,
+                             struct describe_groups_response_described_group *out)
 {
     u32 count = group_member_count(g);
-    out->members.items = wire_new(&describe_groups_response_described_group_member_struct, &r->arena, count);
+    out->members.items =
+        wire_new(&describe_groups_response_described_group_member_struct, &r->arena, count);
     out->members.count = out->members.items == NULL ? 0 : count;
     for (u32 i = 0; i < out->members.count; i++) {
         struct group_member_view view;
@@ -28,13 +30,15 @@ void handle_describe_groups(struct request *r)
     const struct describe_groups_request *q = r->body;
     struct describe_groups_response response;
     wire_init(&describe_groups_response_struct, &response);
-    response.groups.items = wire_new(&describe_groups_response_described_group_struct, &r->arena, q->groups.count);
+    response.groups.items =
+        wire_new(&describe_groups_response_described_group_struct, &r->arena, q->groups.count);
     response.groups.count = response.groups.items == NULL ? 0 : q->groups.count;
     for (u32 i = 0; i < response.groups.count; i++) {
         struct describe_groups_response_described_group *out = &response.groups.items[i];
         out->group_id = q->groups.items[i];
         out->group_state = WIRE_EMPTY;
-        const struct group *g = coordinator_group(r->broker->coordinator, out->group_id, &out->error_code);
+        const struct group *g =
+            coordinator_group(r->broker->coordinator, out->group_id, &out->error_code);
         if (g != NULL) {
             out->group_state = slice_cstr(group_state_name(group_state_of(g)));
             out->protocol_type = group_protocol_type(g);
@@ -44,7 +48,8 @@ void handle_describe_groups(struct request *r)
             out->group_state = slice_cstr(group_state_name(GROUP_DEAD));
             if (r->version >= NOT_FOUND_FROM) {
                 out->error_code = KERR_GROUP_ID_NOT_FOUND;
-                out->error_message = slice_cstr(arena_printf(&r->arena, "Group %.*s not found.", (int)out->group_id.len,
+                out->error_message = slice_cstr(arena_printf(&r->arena, "Group %.*s not found.",
+                                                             (int)out->group_id.len,
                                                              (const char *)out->group_id.ptr));
             }
         }
@@ -56,7 +61,7 @@ void handle_describe_groups(struct request *r)
     request_reply(r, &response);
 }
 
-/* ---- list ------------------------------------------------------------------------------------------------- */
+/* ---- list ------------------------------------------------------------------------------------ */
 
 static bool same_word(struct slice a, const char *b)
 {
@@ -82,7 +87,8 @@ static bool passes(const struct string_array *filter, const char *word)
 
 static bool is_listed(const struct list_groups_request *q, const struct group *g)
 {
-    return passes(&q->states_filter, group_state_name(group_state_of(g))) && passes(&q->types_filter, "classic");
+    return passes(&q->states_filter, group_state_name(group_state_of(g))) &&
+           passes(&q->types_filter, "classic");
 }
 
 void handle_list_groups(struct request *r)
@@ -108,7 +114,8 @@ void handle_list_groups(struct request *r)
         if (!is_listed(q, g)) {
             continue;
         }
-        struct list_groups_response_listed_group *row = &response.groups.items[response.groups.count++];
+        struct list_groups_response_listed_group *row =
+            &response.groups.items[response.groups.count++];
         row->group_id = group_id(g);
         row->protocol_type = group_protocol_type(g);
         row->group_state = slice_cstr(group_state_name(group_state_of(g)));
@@ -117,7 +124,7 @@ void handle_list_groups(struct request *r)
     request_reply(r, &response);
 }
 
-/* ---- delete ----------------------------------------------------------------------------------------------- */
+/* ---- delete ---------------------------------------------------------------------------------- */
 
 struct delete_groups {
     struct request *r;
@@ -126,7 +133,7 @@ struct delete_groups {
         struct coordinator_call call;
         struct delete_groups *all;
         u32 row;
-    } *calls;
+    } * calls;
     u32 count;
     u32 left;
 };
@@ -164,7 +171,8 @@ void handle_delete_groups(struct request *r)
     d->r = r;
     d->count = q->groups_names.count;
     wire_init(&delete_groups_response_struct, &d->response);
-    d->response.results.items = wire_new(&delete_groups_response_deletable_group_result_struct, &r->arena, d->count);
+    d->response.results.items =
+        wire_new(&delete_groups_response_deletable_group_result_struct, &r->arena, d->count);
     d->response.results.count = d->count;
     d->calls = arena_array(&r->arena, d->count, sizeof *d->calls);
     if (r->arena.exhausted) {
@@ -180,7 +188,8 @@ void handle_delete_groups(struct request *r)
         d->calls[i].row = i;
         d->calls[i].call.done = delete_replied;
         struct group_event event = {.kind = GROUP_DELETE, .version = r->version, .generation = -1};
-        i16 kerr = coordinator_call(r->broker->coordinator, &d->calls[i].call, q->groups_names.items[i], &event, false);
+        i16 kerr = coordinator_call(r->broker->coordinator, &d->calls[i].call,
+                                    q->groups_names.items[i], &event, false);
         if (kerr != KERR_NONE) {
             delete_one_done(d, i, kerr);
         }

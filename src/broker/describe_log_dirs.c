@@ -1,4 +1,5 @@
-/* DescribeLogDirs (API key 35): the one data directory, with the bytes of every partition and the space left [kafka-semantics.md 9]. */
+/* DescribeLogDirs (API key 35): the one data directory, with the bytes of every partition and the
+   space left [kafka-semantics.md 9]. */
 #include "broker/conn.h"
 
 struct dirs {
@@ -11,7 +12,8 @@ static void add_topic(struct dirs *d, const struct meta_topic *t, const struct i
 {
     struct request *r = d->r;
     u32 count = only == NULL ? t->partition_count : only->count;
-    struct describe_log_dirs_response_partition *rows = wire_new(&describe_log_dirs_response_partition_struct, &r->arena, count);
+    struct describe_log_dirs_response_partition *rows =
+        wire_new(&describe_log_dirs_response_partition_struct, &r->arena, count);
     if (rows == NULL && count > 0) {
         d->failed = true;
         return;
@@ -39,7 +41,8 @@ void handle_describe_log_dirs(struct request *r)
     struct describe_log_dirs_response response;
     wire_init(&describe_log_dirs_response_struct, &response);
     u32 topics = q->topics.is_null ? meta_topic_count(meta) : q->topics.count;
-    struct describe_log_dirs_response_result *dir = wire_new(&describe_log_dirs_response_result_struct, &r->arena, 1);
+    struct describe_log_dirs_response_result *dir =
+        wire_new(&describe_log_dirs_response_result_struct, &r->arena, 1);
     if (dir == NULL) {
         request_fail(r);
         return;
@@ -53,16 +56,18 @@ void handle_describe_log_dirs(struct request *r)
     }
     for (u32 i = 0; i < topics && !d.failed; i++) {
         i16 kerr;
-        const struct meta_topic *t = q->topics.is_null
-                                         ? meta_topic_at(meta, i)
-                                         : request_topic(r, q->topics.items[i].topic, (struct uuid){{0}}, false, &kerr);
+        const struct meta_topic *t =
+            q->topics.is_null
+                ? meta_topic_at(meta, i)
+                : request_topic(r, q->topics.items[i].topic, (struct uuid){{0}}, false, &kerr);
         if (t != NULL) {
             add_topic(&d, t, q->topics.is_null ? NULL : &q->topics.items[i].partitions);
         }
     }
     u64 free_bytes;
     u64 total_bytes;
-    if (io_space(r->broker->io, r->broker->params.data_directory, &free_bytes, &total_bytes) == OK) {
+    if (io_space(r->broker->io, r->broker->params.data_directory, &free_bytes, &total_bytes) ==
+        OK) {
         dir->total_bytes = (i64)total_bytes;
         dir->usable_bytes = (i64)free_bytes;
     }

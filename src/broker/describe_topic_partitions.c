@@ -1,5 +1,5 @@
-/* DescribeTopicPartitions (API key 75): topics in order of name, page by page. The cursor names the first partition of the next page
-   [kafka-semantics.md 9]. Java's Admin.describeTopics uses it. */
+/* DescribeTopicPartitions (API key 75): topics in order of name, page by page. The cursor names the
+   first partition of the next page [kafka-semantics.md 9]. Java's Admin.describeTopics uses it. */
 #include "broker/conn.h"
 #include "broker/topics.h"
 
@@ -64,7 +64,8 @@ static bool add_topic(struct page *p, struct slice name, u32 from)
         set_cursor(p, name, from);
         return false;
     }
-    struct describe_topic_partitions_response_topic *row = &p->response.topics.items[p->response.topics.count++];
+    struct describe_topic_partitions_response_topic *row =
+        &p->response.topics.items[p->response.topics.count++];
     row->name = name;
     i16 kerr;
     const struct meta_topic *t = request_topic(p->r, name, (struct uuid){{0}}, false, &kerr);
@@ -129,7 +130,8 @@ static bool cursor_ok(const struct describe_topic_partitions_request *q)
 static void answer_refused(struct page *p)
 {
     u32 count = p->q->topics.count;
-    p->response.topics.items = wire_new(&describe_topic_partitions_response_topic_struct, &p->r->arena, count);
+    p->response.topics.items =
+        wire_new(&describe_topic_partitions_response_topic_struct, &p->r->arena, count);
     if (p->response.topics.items == NULL && count > 0) {
         request_fail(p->r);
         return;
@@ -153,7 +155,8 @@ void handle_describe_topic_partitions(struct request *r)
     p.left = (u32)MIN(MAX(p.q->response_partition_limit, 1), PAGE_PARTITIONS_MAX);
     u32 count;
     struct slice *names = wanted_names(&p, &count);
-    p.response.topics.items = wire_new(&describe_topic_partitions_response_topic_struct, &r->arena, count);
+    p.response.topics.items =
+        wire_new(&describe_topic_partitions_response_topic_struct, &r->arena, count);
     if (names == NULL || (p.response.topics.items == NULL && count > 0)) {
         request_fail(r);
         return;

@@ -1,4 +1,5 @@
-/* Prints the reference documentation from the rows of config.def, apis.def, errors.def, metrics.def and messages.def. */
+/* Prints the reference documentation from the rows of config.def, apis.def, errors.def, metrics.def
+   and messages.def. */
 #include "broker/docs.h"
 
 #include "broker/config_rows.h"
@@ -20,13 +21,16 @@ static void print_cell(const char *text)
 
 static const char *status_name(enum config_status status)
 {
-    return status == CONFIG_WORKS ? "works" : status == CONFIG_SHOWN ? "stored and shown" : "ignored";
+    return status == CONFIG_WORKS   ? "works"
+           : status == CONFIG_SHOWN ? "stored and shown"
+                                    : "ignored";
 }
 
 static void print_config_table(enum config_scope scope, bool ignored)
 {
     static const char *const updates[] = {"read-only", "per-broker", "cluster-wide"};
-    printf("| key | type | default | valid | update | status | meaning |\n|---|---|---|---|---|---|---|\n");
+    printf("| key | type | default | valid | update | status | meaning "
+           "|\n|---|---|---|---|---|---|---|\n");
     for (u32 i = 0; i < CONFIG_KEY_COUNT; i++) {
         const struct config_row *row = &config_rows[i];
         if (row->scope != scope || (row->status == CONFIG_IGNORED) != ignored) {
@@ -44,9 +48,11 @@ static void print_config_table(enum config_scope scope, bool ignored)
 
 static void print_config(void)
 {
-    printf("# Configuration\n\nPrinted by `odradek docs config` from `src/broker/config.def`. Broker keys are set with\n"
+    printf("# Configuration\n\nPrinted by `odradek docs config` from `src/broker/config.def`. "
+           "Broker keys are set with\n"
            "`odradek serve --set KEY=VALUE`, topic keys when a topic is created.\n\n"
-           "Status: *works*; *stored and shown* (accepted, checked and described, not acted upon); *ignored* (accepted so\n"
+           "Status: *works*; *stored and shown* (accepted, checked and described, not acted upon); "
+           "*ignored* (accepted so\n"
            "that existing configurations load).\n\n## Topic keys\n\n");
     print_config_table(CONFIG_SCOPE_TOPIC, false);
     printf("\n## Broker keys\n\n");
@@ -57,22 +63,26 @@ static void print_config(void)
 
 static void print_apis(void)
 {
-    printf("# APIs\n\nPrinted by `odradek docs apis` from `src/wire/apis.def` and `src/broker/handlers.def`: what ApiVersions\n"
-           "advertises. (Produce is advertised from version 0, as librdkafka needs, though 0 to 2 are refused.)\n\n"
+    printf("# APIs\n\nPrinted by `odradek docs apis` from `src/wire/apis.def` and "
+           "`src/broker/handlers.def`: what ApiVersions\n"
+           "advertises. (Produce is advertised from version 0, as librdkafka needs, though 0 to 2 "
+           "are refused.)\n\n"
            "| key | API | versions | what it does |\n|---|---|---|---|\n");
     for (u32 i = 0; i < api_row_count; i++) {
         const struct api_row *api = &api_rows[i];
         if (broker_serves(api->key)) {
             i16 max = api->key == API_init_producer_id ? INIT_PRODUCER_ID_VERSION_MAX : api->max;
-            printf("| %d | %s | %d-%d | %s |\n", api->key, api->kafka_name, api->min, max, api->doc);
+            printf("| %d | %s | %d-%d | %s |\n", api->key, api->kafka_name, api->min, max,
+                   api->doc);
         }
     }
 }
 
 static void print_errors(void)
 {
-    printf("# Errors on the wire\n\nPrinted by `odradek docs errors` from `src/wire/errors.def`.\n\n"
-           "| code | name | clients try again | meaning |\n|---|---|---|---|\n");
+    printf(
+        "# Errors on the wire\n\nPrinted by `odradek docs errors` from `src/wire/errors.def`.\n\n"
+        "| code | name | clients try again | meaning |\n|---|---|---|---|\n");
     for (u32 i = 0; i < kerr_row_count; i++) {
         printf("| %d | %s | %s | ", kerr_rows[i].code, kerr_rows[i].name,
                kerr_rows[i].flags & KERR_FLAG_RETRIABLE ? "yes" : "");
@@ -83,11 +93,14 @@ static void print_errors(void)
 
 static void print_metrics(void)
 {
-    printf("# Metrics\n\nPrinted by `odradek docs metrics` from `src/base/metrics.def`. The broker prints them in one\n"
-           "diagnostic when it stops and on SIGUSR1.\n\n| metric | kind | unit | meaning |\n|---|---|---|---|\n");
+    printf("# Metrics\n\nPrinted by `odradek docs metrics` from `src/base/metrics.def`. The broker "
+           "prints them in one\n"
+           "diagnostic when it stops and on SIGUSR1.\n\n| metric | kind | unit | meaning "
+           "|\n|---|---|---|---|\n");
     for (u32 i = 0; i < METRIC_COUNT; i++) {
         printf("| `odradek_%s` | %s | %s | %s |\n", metric_rows[i].name,
-               metric_rows[i].kind == METRIC_COUNTER ? "counter" : "gauge", metric_rows[i].unit, metric_rows[i].doc);
+               metric_rows[i].kind == METRIC_COUNTER ? "counter" : "gauge", metric_rows[i].unit,
+               metric_rows[i].doc);
     }
 }
 
@@ -102,7 +115,8 @@ static void print_messages(void)
 #include "base/messages.def"
 #undef MSG
     };
-    printf("# Diagnostics\n\nPrinted by `odradek docs messages` from `src/base/messages.def`: everything the broker can say on\n"
+    printf("# Diagnostics\n\nPrinted by `odradek docs messages` from `src/base/messages.def`: "
+           "everything the broker can say on\n"
            "standard error.\n\n| code | level | text |\n|---|---|---|\n");
     for (u32 i = 0; i < ARRAY_LEN(rows); i++) {
         printf("| ODK-%04d | %s | ", rows[i].code, rows[i].level);
@@ -117,7 +131,8 @@ int docs_print(const char *reference)
         const char *name;
         void (*print)(void);
     } references[] = {
-        {"config", print_config}, {"apis", print_apis}, {"errors", print_errors}, {"metrics", print_metrics}, {"messages", print_messages},
+        {"config", print_config},   {"apis", print_apis},         {"errors", print_errors},
+        {"metrics", print_metrics}, {"messages", print_messages},
     };
     for (u32 i = 0; i < ARRAY_LEN(references); i++) {
         if (strcmp(reference, references[i].name) == 0) {

@@ -1,4 +1,5 @@
-/* References printed from the tables, as Markdown: `odradek docs NAME` and the files docs/NAME.md. */
+/* References printed from the tables, as Markdown: `odradek docs NAME` and the files
+   docs/NAME.md. */
 #pragma once
 
 /* config, apis, errors, metrics or messages; -1: no such reference. */

@@ -1,11 +1,13 @@
-/* ElectLeaders (API key 43): every partition has the one leader it can have, so no election is ever needed [KIP-460]. */
+/* ElectLeaders (API key 43): every partition has the one leader it can have, so no election is ever
+   needed [KIP-460]. */
 #include "broker/conn.h"
 
 static void answer_topic(struct request *r, const struct elect_leaders_request_topic_partitions *q,
                          struct elect_leaders_response_replica_election_result *out)
 {
     out->topic = q->topic;
-    out->partition_result.items = wire_new(&elect_leaders_response_partition_result_struct, &r->arena, q->partitions.count);
+    out->partition_result.items =
+        wire_new(&elect_leaders_response_partition_result_struct, &r->arena, q->partitions.count);
     out->partition_result.count = out->partition_result.items == NULL ? 0 : q->partitions.count;
     i16 kerr;
     const struct meta_topic *t = request_topic(r, q->topic, (struct uuid){{0}}, false, &kerr);

@@ -1,10 +1,11 @@
-/* Fetch (API key 1): long poll over partitions, answers made of log ranges [kafka-semantics.md 4; KIP-74, 227, 320, 516].
+/* Fetch (API key 1): long poll over partitions, answers made of log ranges [kafka-semantics.md 4;
+   KIP-74, 227, 320, 516].
 
    Happy path
      context (session or not) -> probe every wanted partition: how many bytes could be sent now?
-     enough, an error, or no wishes to wait: build the answer from ranges; nothing is read or copied here (reply.c sends)
-     else park: one watch per partition and a timer. When watermarks moved, the waiter hook probes only those partitions
-     again, once per turn, and answers when there is enough.
+     enough, an error, or no wishes to wait: build the answer from ranges; nothing is read or copied
+   here (reply.c sends) else park: one watch per partition and a timer. When watermarks moved, the
+   waiter hook probes only those partitions again, once per turn, and answers when there is enough.
 
    How it ends otherwise
      max wait is over: the answer has what there is, perhaps nothing
@@ -42,7 +43,7 @@ struct fetch {
     bool read_committed;
 };
 
-/* ---- one partition --------------------------------------------------------------------------------- */
+/* ---- one partition --------------------------------------------------------------------------- */
 
 /* Where an item points now. kerr is its error, or NONE with the partition. */
 struct fetch_target {
@@ -97,14 +98,16 @@ static u64 fetch_limit(const struct fetch *f, const struct partition_info *info)
     return f->read_committed ? info->last_stable_offset : info->high_watermark;
 }
 
-/* Reads ranges for an item; the error of the partition if there is one. Nothing for offsets between limit and end. */
-static i16 fetch_read(struct fetch *f, const struct fetch_item *item, const struct fetch_target *t, u64 offset,
-                      u32 bytes_max, bool one_batch, struct partition_read *read)
+/* Reads ranges for an item; the error of the partition if there is one. Nothing for offsets between
+   limit and end. */
+static i16 fetch_read(struct fetch *f, const struct fetch_item *item, const struct fetch_target *t,
+                      u64 offset, u32 bytes_max, bool one_batch, struct partition_read *read)
 {
     read->range_count = 0;
     read->bytes = 0;
     read->next_offset = offset;
-    if (item->offset < 0 || (u64)item->offset < t->info.log_start_offset || (u64)item->offset > t->info.log_end_offset) {
+    if (item->offset < 0 || (u64)item->offset < t->info.log_start_offset ||
+        (u64)item->offset > t->info.log_end_offset) {
         return KERR_OFFSET_OUT_OF_RANGE;
     }
     if (t->diverging || offset >= fetch_limit(f, &t->info)) {
@@ -132,7 +135,8 @@ static u32 item_max_bytes(const struct fetch *f, const struct fetch_item *item)
 }
 
 /* Bytes that could be sent for an item now; *urgent: something that must be told at once. */
-static u32 fetch_probe(struct fetch *f, const struct fetch_item *item, struct partition **partition, bool *urgent)
+static u32 fetch_probe(struct fetch *f, const struct fetch_item *item, struct partition **partition,
+                       bool *urgent)
 {
     struct fetch_target t;
     fetch_find(f, item, &t);
@@ -142,14 +146,15 @@ static u32 fetch_probe(struct fetch *f, const struct fetch_item *item, struct pa
         return 0;
     }
     struct partition_read read;
-    if (fetch_read(f, item, &t, (u64)item->offset, item_max_bytes(f, item), true, &read) != KERR_NONE) {
+    if (fetch_read(f, item, &t, (u64)item->offset, item_max_bytes(f, item), true, &read) !=
+        KERR_NONE) {
         *urgent = true;
         return 0;
     }
     return read.bytes;
 }
 
-/* ---- the answer --------------------------------------------------------------------------------------- */
+/* ---- the answer ------------------------------------------------------------------------------ */
 
 struct answer {
     struct fetch_response response;
@@ -182,10 +187,11 @@ static bool hole_reserve(struct fetch *f, struct answer *a, struct reply_hole *h
     return true;
 }
 
-/* Ranges of one partition, more than one read if runs are small, as many as the answer may still have. false: the arena
-   is full. */
-static bool item_ranges(struct fetch *f, const struct fetch_item *item, const struct fetch_target *t, struct answer *a,
-                        struct reply_hole *hole, u64 *bytes, i16 *kerr)
+/* Ranges of one partition, more than one read if runs are small, as many as the answer may still
+   have. false: the arena is full. */
+static bool item_ranges(struct fetch *f, const struct fetch_item *item,
+                        const struct fetch_target *t, struct answer *a, struct reply_hole *hole,
+                        u64 *bytes, i16 *kerr)
 {
     u32 max = MIN(item_max_bytes(f, item), a->bytes_left);
     u64 offset = (u64)item->offset;
@@ -194,7 +200,8 @@ static bool item_ranges(struct fetch *f, const struct fetch_item *item, const st
     a->range_cap = 0;
     for (;;) {
         struct partition_read read;
-        *kerr = fetch_read(f, item, t, offset, max - (u32)MIN((u64)max, *bytes), !a->any_bytes && *bytes == 0, &read);
+        *kerr = fetch_read(f, item, t, offset, max - (u32)MIN((u64)max, *bytes),
+                           !a->any_bytes && *bytes == 0, &read);
         if (*kerr != KERR_NONE && *bytes > 0) {
             *kerr = KERR_NONE; /* what is good before the bad batch is sent first */
             return true;
@@ -219,8 +226,9 @@ static bool item_ranges(struct fetch *f, const struct fetch_item *item, const st
     }
 }
 
-/* How many ranges an answer may have: each costs memory until it is sent, however small it is, and a consumer that is far
-   behind in small batches must get an answer with little memory too, not none. */
+/* How many ranges an answer may have: each costs memory until it is sent, however small it is, and
+   a consumer that is far behind in small batches must get an answer with little memory too, not
+   none. */
 static u32 answer_ranges_max(const struct fetch *f)
 {
     enum { RANGE_COST_BYTES = 2 * sizeof(struct log_range) + sizeof(struct reply_part) };
@@ -228,7 +236,8 @@ static u32 answer_ranges_max(const struct fetch *f)
     return (u32)MIN(MAX(affordable, (u64)PARTITION_READ_RANGES_MAX), (u64)ANSWER_RANGES_MAX);
 }
 
-static void fill_partition(struct fetch *f, const struct fetch_item *item, const struct fetch_target *t, i16 kerr,
+static void fill_partition(struct fetch *f, const struct fetch_item *item,
+                           const struct fetch_target *t, i16 kerr,
                            struct fetch_response_partition_data *out)
 {
     out->partition_index = item->partition;
@@ -249,18 +258,22 @@ static void fill_partition(struct fetch *f, const struct fetch_item *item, const
     }
 }
 
-/* The next partition row, in the topic's group if the item before had the same topic. NULL: the arena is full. */
-static struct fetch_response_partition_data *answer_row(struct fetch *f, struct answer *a, const struct fetch_item *item)
+/* The next partition row, in the topic's group if the item before had the same topic. NULL: the
+   arena is full. */
+static struct fetch_response_partition_data *answer_row(struct fetch *f, struct answer *a,
+                                                        const struct fetch_item *item)
 {
     struct arena *arena = &f->r->arena;
     struct fetch_response_fetchable_topic_array *topics = &a->response.responses;
-    struct fetch_response_fetchable_topic *last = topics->count > 0 ? &topics->items[topics->count - 1] : NULL;
+    struct fetch_response_fetchable_topic *last =
+        topics->count > 0 ? &topics->items[topics->count - 1] : NULL;
     bool same = last != NULL && (item->topic.ptr != NULL ? slice_eq(last->topic, item->topic)
                                                          : uuid_eq(last->topic_id, item->topic_id));
     if (!same) {
         if (topics->count == a->topic_cap) {
             u32 cap = MAX(4u, a->topic_cap * 2);
-            struct fetch_response_fetchable_topic *grown = wire_new(&fetch_response_fetchable_topic_struct, arena, cap);
+            struct fetch_response_fetchable_topic *grown =
+                wire_new(&fetch_response_fetchable_topic_struct, arena, cap);
             if (grown == NULL) {
                 return NULL;
             }
@@ -277,14 +290,15 @@ static struct fetch_response_partition_data *answer_row(struct fetch *f, struct 
     }
     if (last->partitions.count == a->partition_cap) {
         u32 cap = MAX(4u, a->partition_cap * 2);
-        struct fetch_response_partition_data *grown = wire_new(&fetch_response_partition_data_struct, arena, cap);
+        struct fetch_response_partition_data *grown =
+            wire_new(&fetch_response_partition_data_struct, arena, cap);
         if (grown == NULL) {
             return NULL;
         }
         if (last->partitions.count > 0) {
             if (last->partitions.count > 0) {
-            memcpy(grown, last->partitions.items, last->partitions.count * sizeof *grown);
-        }
+                memcpy(grown, last->partitions.items, last->partitions.count * sizeof *grown);
+            }
         }
         last->partitions.items = grown;
         a->partition_cap = cap;
@@ -302,8 +316,8 @@ static bool answer_hole(struct fetch *f, struct answer *a, const struct reply_ho
         }
         if (a->hole_count > 0) {
             if (a->hole_count > 0) {
-            memcpy(grown, a->holes, a->hole_count * sizeof *grown);
-        }
+                memcpy(grown, a->holes, a->hole_count * sizeof *grown);
+            }
         }
         a->holes = grown;
         a->hole_cap = cap;
@@ -312,7 +326,8 @@ static bool answer_hole(struct fetch *f, struct answer *a, const struct reply_ho
     return true;
 }
 
-/* One item into the answer, unless an incremental answer has no news of it. false: the arena is full. */
+/* One item into the answer, unless an incremental answer has no news of it. false: the arena is
+   full. */
 static bool answer_item(struct fetch *f, struct answer *a, struct fetch_item *item)
 {
     struct fetch_target t;
@@ -401,7 +416,7 @@ static void fetch_answer(struct fetch *f)
     if (f->context.kerr == KERR_NONE) {
         /* Items that were served move to the end while we walk: stop at the one that was last. */
         struct list_node *last = list_last(f->context.items);
-        LIST_EACH(f->context.items, node) {
+        LIST_EACH (f->context.items, node) {
             complete = answer_item(f, &a, CONTAINER_OF(node, struct fetch_item, node));
             if (!complete || node == last) {
                 break;
@@ -417,7 +432,7 @@ static void fetch_answer(struct fetch *f)
     request_reply_holes(f->r, &a.response, a.holes);
 }
 
-/* ---- parking ------------------------------------------------------------------------------------------- */
+/* ---- parking --------------------------------------------------------------------------------- */
 
 static void fetch_mark_ready(struct fetch *f)
 {
@@ -489,7 +504,7 @@ void fetch_waiters_expire(struct broker *b)
 static u32 count_items(const struct fetch *f)
 {
     u32 count = 0;
-    LIST_EACH(f->context.items, node) {
+    LIST_EACH (f->context.items, node) {
         count++;
     }
     return count;
@@ -507,7 +522,7 @@ static bool fetch_first_look(struct fetch *f, i32 max_wait_ms)
     if (f->watches == NULL) {
         return true;
     }
-    LIST_EACH(f->context.items, node) {
+    LIST_EACH (f->context.items, node) {
         struct fetch_item *item = CONTAINER_OF(node, struct fetch_item, node);
         struct partition *p;
         u32 bytes = fetch_probe(f, item, &p, &urgent);

@@ -1,9 +1,11 @@
-/* The cache of fetch sessions; see fetch_session.h. Rules of ids and epochs: kafka-semantics.md 4, KIP-227. */
+/* The cache of fetch sessions; see fetch_session.h. Rules of ids and epochs: kafka-semantics.md 4,
+   KIP-227. */
 #include "broker/fetch_session.h"
 
 #include <string.h>
 
-#define SESSION_IDLE_NS (120ull * 1000 * 1000 * 1000) /* Kafka's min.incremental.fetch.session.eviction.ms */
+#define SESSION_IDLE_NS \
+    (120ull * 1000 * 1000 * 1000) /* Kafka's min.incremental.fetch.session.eviction.ms */
 
 struct fetch_sessions {
     struct broker *broker;
@@ -12,7 +14,8 @@ struct fetch_sessions {
     struct quota quota;
 };
 
-/* Key of an item in a session: topic id or name, then the partition. The bytes stand behind the item. */
+/* Key of an item in a session: topic id or name, then the partition. The bytes stand behind the
+   item. */
 struct session_item {
     struct fetch_item item;
     u32 bytes;
@@ -30,7 +33,7 @@ struct fetch_sessions *fetch_sessions_create(struct broker *b)
     return s;
 }
 
-/* ---- items --------------------------------------------------------------------------------------- */
+/* ---- items ----------------------------------------------------------------------------------- */
 
 static u32 key_write(u8 *key, struct slice topic, struct uuid topic_id, i32 partition, bool by_id)
 {
@@ -40,7 +43,8 @@ static u32 key_write(u8 *key, struct slice topic, struct uuid topic_id, i32 part
     return (u32)t.len + 4;
 }
 
-static void session_drop_item(struct fetch_sessions *s, struct fetch_session *session, struct session_item *si)
+static void session_drop_item(struct fetch_sessions *s, struct fetch_session *session,
+                              struct session_item *si)
 {
     map_slice_remove(&session->items_by_key, slice_of(si->key, si->key_bytes));
     list_remove(&si->item.node);
@@ -50,8 +54,8 @@ static void session_drop_item(struct fetch_sessions *s, struct fetch_session *se
 }
 
 /* The item of a partition, made when new. NULL: the cap is reached. */
-static struct fetch_item *session_item(struct fetch_sessions *s, struct fetch_session *session, struct slice topic,
-                                       struct uuid topic_id, i32 partition)
+static struct fetch_item *session_item(struct fetch_sessions *s, struct fetch_session *session,
+                                       struct slice topic, struct uuid topic_id, i32 partition)
 {
     u8 key[UINT16_MAX + 4];
     if (topic.len > UINT16_MAX) {
@@ -89,12 +93,13 @@ static void item_want(struct fetch_item *item, const struct fetch_request_partit
     item->last_fetched_epoch = q->last_fetched_epoch;
 }
 
-/* ---- sessions --------------------------------------------------------------------------------------- */
+/* ---- sessions -------------------------------------------------------------------------------- */
 
 static void session_destroy(struct fetch_sessions *s, struct fetch_session *session)
 {
     while (!list_empty(&session->items)) {
-        struct fetch_item *item = CONTAINER_OF(list_first(&session->items), struct fetch_item, node);
+        struct fetch_item *item =
+            CONTAINER_OF(list_first(&session->items), struct fetch_item, node);
         session_drop_item(s, session, CONTAINER_OF(item, struct session_item, item));
     }
     map_slice_fini(&session->items_by_key);
@@ -117,7 +122,7 @@ void fetch_sessions_destroy(struct fetch_sessions *s)
 static void sessions_evict_idle(struct fetch_sessions *s)
 {
     u64 now = io_now_ns(s->broker->io);
-    LIST_EACH(&s->lru, node) {
+    LIST_EACH (&s->lru, node) {
         struct fetch_session *session = CONTAINER_OF(node, struct fetch_session, node);
         if (now - session->used_ns < SESSION_IDLE_NS) {
             return;
@@ -155,7 +160,7 @@ static void session_touch(struct fetch_sessions *s, struct fetch_session *sessio
     list_push_back(&s->lru, &session->node);
 }
 
-/* ---- contexts ------------------------------------------------------------------------------------------ */
+/* ---- contexts -------------------------------------------------------------------------------- */
 
 static bool own_items(struct request *r, const struct fetch_request *q, struct fetch_context *out)
 {
@@ -180,12 +185,14 @@ static bool own_items(struct request *r, const struct fetch_request *q, struct f
 }
 
 /* Adds and changes what the request lists. false: the cap is reached. */
-static bool session_update(struct fetch_sessions *s, struct fetch_session *session, const struct fetch_request *q)
+static bool session_update(struct fetch_sessions *s, struct fetch_session *session,
+                           const struct fetch_request *q)
 {
     for (u32 i = 0; i < q->topics.count; i++) {
         const struct fetch_request_topic *t = &q->topics.items[i];
         for (u32 k = 0; k < t->partitions.count; k++) {
-            struct fetch_item *item = session_item(s, session, t->topic, t->topic_id, t->partitions.items[k].partition);
+            struct fetch_item *item =
+                session_item(s, session, t->topic, t->topic_id, t->partitions.items[k].partition);
             if (item == NULL) {
                 return false;
             }
@@ -195,7 +202,8 @@ static bool session_update(struct fetch_sessions *s, struct fetch_session *sessi
     return true;
 }
 
-static void session_forget(struct fetch_sessions *s, struct fetch_session *session, const struct fetch_request *q)
+static void session_forget(struct fetch_sessions *s, struct fetch_session *session,
+                           const struct fetch_request *q)
 {
     for (u32 i = 0; i < q->forgotten_topics_data.count; i++) {
         const struct fetch_request_forgotten_topic *t = &q->forgotten_topics_data.items[i];
@@ -213,7 +221,8 @@ static void session_forget(struct fetch_sessions *s, struct fetch_session *sessi
     }
 }
 
-static bool context_full(struct request *r, const struct fetch_request *q, struct fetch_context *out)
+static bool context_full(struct request *r, const struct fetch_request *q,
+                         struct fetch_context *out)
 {
     struct fetch_sessions *s = r->broker->fetch_sessions;
     struct fetch_session *old = map64_get(&s->by_id, (u64)q->session_id);
@@ -246,7 +255,8 @@ bool fetch_context_open(struct request *r, const struct fetch_request *q, struct
         return context_full(r, q, out);
     }
     struct fetch_sessions *s = r->broker->fetch_sessions;
-    struct fetch_session *session = q->session_id == 0 ? NULL : map64_get(&s->by_id, (u64)q->session_id);
+    struct fetch_session *session =
+        q->session_id == 0 ? NULL : map64_get(&s->by_id, (u64)q->session_id);
     if (session == NULL || session->in_use) {
         out->kerr = KERR_FETCH_SESSION_ID_NOT_FOUND;
         return true;

@@ -1,5 +1,6 @@
-/* Fetch sessions (KIP-227): what a consumer wants, kept between its fetches, so that a request lists only changes and an
-   answer only news. Capped by bytes: above the cap a full fetch is answered with session id 0, which is always legal. */
+/* Fetch sessions (KIP-227): what a consumer wants, kept between its fetches, so that a request
+   lists only changes and an answer only news. Capped by bytes: above the cap a full fetch is
+   answered with session id 0, which is always legal. */
 #pragma once
 
 #include "broker/request.h"
@@ -21,13 +22,13 @@ struct fetch_item {
 struct fetch_session {
     struct list_node node; /* least recently used first */
     i32 id;
-    i32 epoch;             /* expected next */
+    i32 epoch; /* expected next */
     bool by_id;
-    bool in_use;           /* a fetch of it is parked: not evicted */
+    bool in_use; /* a fetch of it is parked: not evicted */
     struct list items;
     struct map_slice items_by_key;
     u64 used_ns;
-    u64 bytes;             /* charged */
+    u64 bytes; /* charged */
 };
 
 /* What a request means. kerr: NONE, or the error for the whole answer. */
@@ -40,5 +41,6 @@ struct fetch_context {
     i32 answer_session_id;
 };
 /* false: the arena is full. */
-MUST_USE bool fetch_context_open(struct request *r, const struct fetch_request *q, struct fetch_context *out);
+MUST_USE bool fetch_context_open(struct request *r, const struct fetch_request *q,
+                                 struct fetch_context *out);
 void fetch_context_close(struct fetch_context *c); /* the session may be evicted again */

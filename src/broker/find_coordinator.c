@@ -1,5 +1,6 @@
-/* FindCoordinator (API key 10): groups are coordinated here. The topic that holds their offsets is made when it is first asked for,
-   so that the answer is good at once. Transactions and share groups come with their coordinators [kafka-semantics.md 4]. */
+/* FindCoordinator (API key 10): groups are coordinated here. The topic that holds their offsets is
+   made when it is first asked for, so that the answer is good at once. Transactions and share
+   groups come with their coordinators [kafka-semantics.md 4]. */
 #include "broker/change.h"
 #include "broker/conn.h"
 #include "broker/coordinator.h"
@@ -31,7 +32,8 @@ static void answer_batch(struct find_coordinator *f, struct find_coordinator_res
 {
     struct request *r = f->r;
     u32 count = f->q->coordinator_keys.count;
-    response->coordinators.items = wire_new(&find_coordinator_response_coordinator_struct, &r->arena, count);
+    response->coordinators.items =
+        wire_new(&find_coordinator_response_coordinator_struct, &r->arena, count);
     response->coordinators.count = count;
     if (response->coordinators.items == NULL && count > 0) {
         request_fail(r);
@@ -82,7 +84,8 @@ static void topic_made(struct change *change, u32 row, i16 kerr)
 {
     (void)row;
     bool there = kerr == KERR_NONE || kerr == KERR_TOPIC_ALREADY_EXISTS;
-    CONTAINER_OF(change, struct find_coordinator, change)->topic_error = there ? KERR_NONE : KERR_COORDINATOR_NOT_AVAILABLE;
+    CONTAINER_OF(change, struct find_coordinator, change)->topic_error =
+        there ? KERR_NONE : KERR_COORDINATOR_NOT_AVAILABLE;
 }
 
 void handle_find_coordinator(struct request *r)

@@ -15,8 +15,10 @@ static void cancelled(struct request *r)
     coordinator_cancel(&g->call);
 }
 
-void group_request_start(struct request *r, struct slice group_id, struct group_event *event, bool may_create,
-                         void (*answer)(struct request *r, i16 kerr, const struct group_reply *reply))
+void group_request_start(struct request *r, struct slice group_id, struct group_event *event,
+                         bool may_create,
+                         void (*answer)(struct request *r, i16 kerr,
+                                        const struct group_reply *reply))
 {
     struct group_request *g = request_alloc(r, sizeof *g);
     if (g == NULL) {

@@ -32,7 +32,8 @@ void handle_heartbeat(struct request *r)
     group_request_start(r, q->group_id, &event, false, heartbeat_answer);
 }
 
-/* From version 3 on every leaver has its own row; before, the one leaver's error is the answer's. */
+/* From version 3 on every leaver has its own row; before, the one leaver's error is the
+   answer's. */
 static void leave_answer(struct request *r, i16 kerr, const struct group_reply *reply)
 {
     const struct leave_group_request *q = r->body;
@@ -57,8 +58,10 @@ static void leave_answer(struct request *r, i16 kerr, const struct group_reply *
         for (u32 i = 0; i < count; i++) {
             response.members.items[i].member_id = q->members.items[i].member_id;
             response.members.items[i].group_instance_id = q->members.items[i].group_instance_id;
-            response.members.items[i].error_code =
-                unknown_group ? KERR_UNKNOWN_MEMBER_ID : i < reply->member_count ? reply->member_kerrs[i] : KERR_NONE;
+            response.members.items[i].error_code = unknown_group ? KERR_UNKNOWN_MEMBER_ID
+                                                   : i < reply->member_count
+                                                       ? reply->member_kerrs[i]
+                                                       : KERR_NONE;
         }
     }
     request_reply(r, &response);
@@ -77,7 +80,8 @@ void handle_leave_group(struct request *r)
         leavers[0] = (struct group_leaver){.member_id = q->member_id};
     }
     for (u32 i = 0; r->version >= LEAVE_LIST_FROM && i < count; i++) {
-        leavers[i] = (struct group_leaver){q->members.items[i].member_id, q->members.items[i].group_instance_id};
+        leavers[i] = (struct group_leaver){q->members.items[i].member_id,
+                                           q->members.items[i].group_instance_id};
     }
     struct group_event event = {
         .kind = GROUP_LEAVE,

@@ -1,5 +1,6 @@
-/* InitProducerId (API key 22) for idempotent producers: a fresh id with epoch 0, from a block that is durable in the metadata
-   log, so that no id is ever given twice. Transactional ids come with transactions and are refused until then. */
+/* InitProducerId (API key 22) for idempotent producers: a fresh id with epoch 0, from a block that
+   is durable in the metadata log, so that no id is ever given twice. Transactional ids come with
+   transactions and are refused until then. */
 #include "broker/conn.h"
 
 struct init_producer_id {
@@ -50,7 +51,8 @@ void handle_init_producer_id(struct request *r)
 {
     const struct init_producer_id_request *q = r->body;
     if (q->transactional_id.ptr != NULL) {
-        answer(r, q->transactional_id.len == 0 ? KERR_INVALID_REQUEST : KERR_UNSUPPORTED_VERSION, -1);
+        answer(r, q->transactional_id.len == 0 ? KERR_INVALID_REQUEST : KERR_UNSUPPORTED_VERSION,
+               -1);
         return;
     }
     if ((q->producer_id < 0) != (q->producer_epoch < 0)) {

@@ -1,4 +1,5 @@
-/* JoinGroup (API key 11): makes a client a member and waits until the group has come together [kafka-semantics.md 6]. */
+/* JoinGroup (API key 11): makes a client a member and waits until the group has come together
+   [kafka-semantics.md 6]. */
 #include "broker/conn.h"
 #include "broker/groups.h"
 
@@ -22,7 +23,8 @@ static void join_answer(struct request *r, i16 kerr, const struct group_reply *r
     response.leader = reply->leader_id;
     response.skip_assignment = r->version >= 9 && reply->skip_assignment;
     response.member_id = reply->member_id;
-    response.members.items = wire_new(&join_group_response_member_struct, &r->arena, reply->member_count);
+    response.members.items =
+        wire_new(&join_group_response_member_struct, &r->arena, reply->member_count);
     response.members.count = reply->member_count;
     if (response.members.items == NULL && reply->member_count > 0) {
         request_fail(r);
@@ -43,16 +45,18 @@ static struct slice fresh_member_id(struct request *r, struct slice prefix)
     io_random(r->broker->io, u, sizeof u);
     u[6] = (u8)((u[6] & 0x0f) | 0x40);
     u[8] = (u8)((u[8] & 0x3f) | 0x80);
-    const char *id = arena_printf(&r->arena, "%.*s-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
-                                  (int)prefix.len, (const char *)prefix.ptr, u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7],
-                                  u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
+    const char *id = arena_printf(
+        &r->arena, "%.*s-%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+        (int)prefix.len, (const char *)prefix.ptr, u[0], u[1], u[2], u[3], u[4], u[5], u[6], u[7],
+        u[8], u[9], u[10], u[11], u[12], u[13], u[14], u[15]);
     return id == NULL ? (struct slice){0} : slice_cstr(id);
 }
 
 void handle_join_group(struct request *r)
 {
     const struct join_group_request *q = r->body;
-    struct group_protocol *protocols = arena_array(&r->arena, q->protocols.count, sizeof *protocols);
+    struct group_protocol *protocols =
+        arena_array(&r->arena, q->protocols.count, sizeof *protocols);
     struct io_address peer;
     io_sock_peer(r->conn->sock, &peer);
     bool is_static = q->group_instance_id.ptr != NULL;
@@ -63,7 +67,8 @@ void handle_join_group(struct request *r)
         return;
     }
     for (u32 i = 0; i < q->protocols.count; i++) {
-        protocols[i] = (struct group_protocol){q->protocols.items[i].name, q->protocols.items[i].metadata};
+        protocols[i] =
+            (struct group_protocol){q->protocols.items[i].name, q->protocols.items[i].metadata};
     }
     struct group_event event = {
         .kind = GROUP_JOIN,
@@ -80,7 +85,8 @@ void handle_join_group(struct request *r)
                 .protocols = protocols,
                 .protocol_count = q->protocols.count,
                 .session_timeout_ms = q->session_timeout_ms,
-                .rebalance_timeout_ms = r->version >= 1 ? q->rebalance_timeout_ms : q->session_timeout_ms,
+                .rebalance_timeout_ms =
+                    r->version >= 1 ? q->rebalance_timeout_ms : q->session_timeout_ms,
             },
     };
     group_request_start(r, q->group_id, &event, true, join_answer);

@@ -1,8 +1,15 @@
-/* ListConfigResources (API key 74): what has, or could have, configs of its own. Version 0 lists client-metrics subscriptions only,
-   of which there are none; from 1 on types may be named, and none means all (KIP-1142). */
+/* ListConfigResources (API key 74): what has, or could have, configs of its own. Version 0 lists
+   client-metrics subscriptions only, of which there are none; from 1 on types may be named, and
+   none means all (KIP-1142). */
 #include "broker/conn.h"
 
-enum { RESOURCE_TOPIC = 2, RESOURCE_BROKER = 4, RESOURCE_LOGGER = 8, RESOURCE_CLIENT_METRICS = 16, RESOURCE_GROUP = 32 };
+enum {
+    RESOURCE_TOPIC = 2,
+    RESOURCE_BROKER = 4,
+    RESOURCE_LOGGER = 8,
+    RESOURCE_CLIENT_METRICS = 16,
+    RESOURCE_GROUP = 32
+};
 
 static bool wants(const struct request *r, const struct list_config_resources_request *q, i8 type)
 {
@@ -19,8 +26,8 @@ static bool wants(const struct request *r, const struct list_config_resources_re
 
 static bool type_known(i8 type)
 {
-    return type == RESOURCE_TOPIC || type == RESOURCE_BROKER || type == RESOURCE_LOGGER || type == RESOURCE_CLIENT_METRICS ||
-           type == RESOURCE_GROUP;
+    return type == RESOURCE_TOPIC || type == RESOURCE_BROKER || type == RESOURCE_LOGGER ||
+           type == RESOURCE_CLIENT_METRICS || type == RESOURCE_GROUP;
 }
 
 void handle_list_config_resources(struct request *r)
@@ -37,7 +44,8 @@ void handle_list_config_resources(struct request *r)
         }
     }
     u32 topics = wants(r, q, RESOURCE_TOPIC) ? meta_topic_count(meta) : 0;
-    response.config_resources.items = wire_new(&list_config_resources_response_resource_struct, &r->arena, topics + 2);
+    response.config_resources.items =
+        wire_new(&list_config_resources_response_resource_struct, &r->arena, topics + 2);
     char *id = (char *)(uintptr_t)arena_printf(&r->arena, "%d", BROKER_NODE_ID);
     if (response.config_resources.items == NULL || id == NULL) {
         request_fail(r);

@@ -1,17 +1,17 @@
-/* ListOffsets (API key 2): first, last, largest-timestamp offsets, and look-up by time to the record
-   [kafka-semantics.md 4; ListOffsetsRequest, UnifiedLog].
+/* ListOffsets (API key 2): first, last, largest-timestamp offsets, and look-up by time to the
+   record [kafka-semantics.md 4; ListOffsetsRequest, UnifiedLog].
 
-   Partitions are answered one after the other. A look-up by time needs the records of one run: hot ones are walked at once,
-   cold ones are loaded first and the request is parked meanwhile. */
+   Partitions are answered one after the other. A look-up by time needs the records of one run: hot
+   ones are walked at once, cold ones are loaded first and the request is parked meanwhile. */
 #include "broker/conn.h"
 #include "broker/repeats.h"
 
 enum list_offsets_special {
     LIST_LATEST = -1,
     LIST_EARLIEST = -2,
-    LIST_MAX_TIMESTAMP = -3,         /* v7 */
-    LIST_EARLIEST_LOCAL = -4,        /* v8 */
-    LIST_LATEST_TIERED = -5,         /* v9 */
+    LIST_MAX_TIMESTAMP = -3,          /* v7 */
+    LIST_EARLIEST_LOCAL = -4,         /* v8 */
+    LIST_LATEST_TIERED = -5,          /* v9 */
     LIST_EARLIEST_PENDING_UPLOAD = -6 /* v11 */
 };
 
@@ -33,7 +33,8 @@ struct list_offsets {
 
 static void list_step(struct list_offsets *l);
 
-static void row_answer(struct list_offsets_response_partition *row, i64 timestamp, i64 offset, i32 epoch)
+static void row_answer(struct list_offsets_response_partition *row, i64 timestamp, i64 offset,
+                       i32 epoch)
 {
     row->timestamp = timestamp;
     row->offset = offset;
@@ -41,7 +42,8 @@ static void row_answer(struct list_offsets_response_partition *row, i64 timestam
 }
 
 /* Finds the wanted record among those of a run. False: none of them. */
-static bool run_search(struct list_offsets *l, struct slice run, i64 target, struct list_offsets_response_partition *row)
+static bool run_search(struct list_offsets *l, struct slice run, i64 target,
+                       struct list_offsets_response_partition *row)
 {
     bool largest = target == LIST_MAX_TIMESTAMP;
     bool found = false;
@@ -58,8 +60,9 @@ static bool run_search(struct list_offsets *l, struct slice run, i64 target, str
         }
         struct record record;
         while (record_iter_next(&it, &record)) {
-            bool wanted = largest ? record.timestamp > best
-                                  : record.timestamp >= target && (u64)record.offset >= l->search_from;
+            bool wanted = largest
+                              ? record.timestamp > best
+                              : record.timestamp >= target && (u64)record.offset >= l->search_from;
             if (wanted) {
                 best = record.timestamp;
                 row_answer(row, record.timestamp, record.offset, batch.leader_epoch);
@@ -90,7 +93,8 @@ static void load_done(struct log_load *load, err_t result)
         row->error_code = KERR_KAFKA_STORAGE_ERROR;
     }
     if (result == OK && !found && target != LIST_MAX_TIMESTAMP) {
-        l->search_from = l->run_next; /* the run promised by its largest timestamp, but below search_from */
+        l->search_from =
+            l->run_next; /* the run promised by its largest timestamp, but below search_from */
     } else {
         if (l->r->version < LEADER_EPOCH_FROM) {
             row->leader_epoch = -1;
@@ -102,13 +106,15 @@ static void load_done(struct log_load *load, err_t result)
 }
 
 /* true: the row is done; false: a load is under way. */
-static bool search_by_time(struct list_offsets *l, i64 target, struct list_offsets_response_partition *row)
+static bool search_by_time(struct list_offsets *l, i64 target,
+                           struct list_offsets_response_partition *row)
 {
     for (;;) {
         struct log_range range;
-        err_t e = target == LIST_MAX_TIMESTAMP
-                      ? partition_find_max_timestamp(l->p, &range)
-                      : partition_find_timestamp(l->p, target, l->search_from, &range, &l->run_next);
+        err_t e =
+            target == LIST_MAX_TIMESTAMP
+                ? partition_find_max_timestamp(l->p, &range)
+                : partition_find_timestamp(l->p, target, l->search_from, &range, &l->run_next);
         if (e != OK) {
             l->search_from = 0;
             return true; /* none: offset -1, timestamp -1, no error */
@@ -121,7 +127,8 @@ static bool search_by_time(struct list_offsets *l, i64 target, struct list_offse
             log_load(l->r->broker->log, &l->load);
             return false;
         }
-        if (run_search(l, slice_of(hot, range.bytes), target, row) || target == LIST_MAX_TIMESTAMP) {
+        if (run_search(l, slice_of(hot, range.bytes), target, row) ||
+            target == LIST_MAX_TIMESTAMP) {
             l->search_from = 0;
             return true;
         }
@@ -146,8 +153,8 @@ static i16 special_min_version(i64 timestamp)
 }
 
 /* true: the row is done. */
-static bool list_partition(struct list_offsets *l, const struct list_offsets_request_topic *t, u32 index,
-                           struct list_offsets_response_partition *row)
+static bool list_partition(struct list_offsets *l, const struct list_offsets_request_topic *t,
+                           u32 index, struct list_offsets_response_partition *row)
 {
     struct request *r = l->r;
     const struct list_offsets_request_partition *q = &t->partitions.items[index];
@@ -180,7 +187,8 @@ static bool list_partition(struct list_offsets *l, const struct list_offsets_req
         return true;
     case LIST_EARLIEST:
     case LIST_EARLIEST_LOCAL:
-        row_answer(row, -1, (i64)info.log_start_offset, partition_epoch_at(l->p, info.log_start_offset));
+        row_answer(row, -1, (i64)info.log_start_offset,
+                   partition_epoch_at(l->p, info.log_start_offset));
         return true;
     case LIST_LATEST_TIERED:
     case LIST_EARLIEST_PENDING_UPLOAD:
@@ -245,8 +253,8 @@ void handle_list_offsets(struct request *r)
     for (u32 i = 0; i < q->topics.count; i++) {
         topics[i].name = q->topics.items[i].name;
         topics[i].partitions.count = q->topics.items[i].partitions.count;
-        topics[i].partitions.items =
-            wire_new(&list_offsets_response_partition_struct, &r->arena, topics[i].partitions.count);
+        topics[i].partitions.items = wire_new(&list_offsets_response_partition_struct, &r->arena,
+                                              topics[i].partitions.count);
         if (topics[i].partitions.items == NULL && topics[i].partitions.count > 0) {
             request_fail(r);
             return;

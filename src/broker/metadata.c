@@ -1,10 +1,12 @@
-/* Metadata (API key 3): brokers, topics, partitions; makes topics that are asked for and missing, if configured
-   [kafka-semantics.md 4; KafkaApis].
+/* Metadata (API key 3): brokers, topics, partitions; makes topics that are asked for and missing,
+   if configured [kafka-semantics.md 4; KafkaApis].
 
-   Automatic creation happens before the answer: a topic in the answer works (clients such as segmentio's kafka-go do
-   not try again after LEADER_NOT_AVAILABLE). The request is parked until the metadata slot is durable.
+   Automatic creation happens before the answer: a topic in the answer works (clients such as
+   segmentio's kafka-go do not try again after LEADER_NOT_AVAILABLE). The request is parked until
+   the metadata slot is durable.
 
-   Version 0 has no way to say "none": an empty list means all. From 1 on null means all and empty means none. */
+   Version 0 has no way to say "none": an empty list means all. From 1 on null means all and empty
+   means none. */
 #include "broker/change.h"
 #include "broker/conn.h"
 #include "broker/coordinator.h"
@@ -25,7 +27,8 @@ static bool wants_all(const struct request *r, const struct metadata_request *q)
     return r->version == 0 ? q->topics.count == 0 : q->topics.is_null;
 }
 
-static bool fill_partitions(struct request *r, const struct meta_topic *t, struct metadata_response_topic *out)
+static bool fill_partitions(struct request *r, const struct meta_topic *t,
+                            struct metadata_response_topic *out)
 {
     struct metadata_response_partition *rows =
         wire_new(&metadata_response_partition_struct, &r->arena, t->partition_count);
@@ -45,7 +48,8 @@ static bool fill_partitions(struct request *r, const struct meta_topic *t, struc
     return true;
 }
 
-static bool fill_topic(struct request *r, const struct meta_topic *t, struct metadata_response_topic *out)
+static bool fill_topic(struct request *r, const struct meta_topic *t,
+                       struct metadata_response_topic *out)
 {
     out->name = t->name;
     out->topic_id = t->id;
@@ -54,8 +58,8 @@ static bool fill_topic(struct request *r, const struct meta_topic *t, struct met
 }
 
 /* A topic that was named and is not there. */
-static void fill_missing(const struct metadata *m, const struct metadata_request_topic *q, bool by_id,
-                         struct metadata_response_topic *out)
+static void fill_missing(const struct metadata *m, const struct metadata_request_topic *q,
+                         bool by_id, struct metadata_response_topic *out)
 {
     out->name = q->name;
     out->topic_id = q->topic_id;
@@ -68,7 +72,8 @@ static void fill_missing(const struct metadata *m, const struct metadata_request
         out->error_code = KERR_INVALID_TOPIC_EXCEPTION;
         return;
     }
-    out->error_code = m->create_error != KERR_NONE ? m->create_error : KERR_UNKNOWN_TOPIC_OR_PARTITION;
+    out->error_code =
+        m->create_error != KERR_NONE ? m->create_error : KERR_UNKNOWN_TOPIC_OR_PARTITION;
 }
 
 static bool is_by_id(const struct metadata_request_topic *q)
@@ -82,7 +87,8 @@ static bool fill_topics(struct metadata *m, struct metadata_response *response)
     const struct meta *meta = cluster_meta(r->broker->cluster);
     bool all = wants_all(r, m->q);
     u32 count = all ? meta_topic_count(meta) : m->q->topics.count;
-    struct metadata_response_topic *rows = wire_new(&metadata_response_topic_struct, &r->arena, count);
+    struct metadata_response_topic *rows =
+        wire_new(&metadata_response_topic_struct, &r->arena, count);
     if (rows == NULL && count > 0) {
         return false;
     }
@@ -110,7 +116,8 @@ static bool fill_topics(struct metadata *m, struct metadata_response *response)
 
 static bool fill_broker(struct request *r, struct metadata_response *response)
 {
-    struct metadata_response_broker *broker = wire_new(&metadata_response_broker_struct, &r->arena, 1);
+    struct metadata_response_broker *broker =
+        wire_new(&metadata_response_broker_struct, &r->arena, 1);
     char *id = arena_alloc(&r->arena, 23);
     if (broker == NULL || id == NULL) {
         return false;
@@ -137,7 +144,7 @@ static void metadata_answer(struct change *change)
     request_reply(m->r, &response);
 }
 
-/* ---- automatic creation -------------------------------------------------------------------------------- */
+/* ---- automatic creation ---------------------------------------------------------------------- */
 
 /* One that somebody else made meanwhile is as good. */
 static void create_outcome(struct change *change, u32 row, i16 kerr)
@@ -164,14 +171,16 @@ static bool collect_missing(struct metadata *m)
         struct topic_draft draft = {
             .name = q->name,
             .partition_count = (u32)config_i64(r->broker->config, CONFIG_num_partitions),
-            .replication_factor = (i16)config_i64(r->broker->config, CONFIG_default_replication_factor),
+            .replication_factor =
+                (i16)config_i64(r->broker->config, CONFIG_default_replication_factor),
         };
         topic_draft_check(r, &draft);
         if (draft.kerr != KERR_NONE || repeats[i] == REPEAT_LATER) {
             continue;
         }
         if (slice_eq_cstr(q->name, OFFSETS_TOPIC)) {
-            coordinator_topic_command(r->broker->coordinator, change_add(&m->change, META_CREATE_TOPIC, i));
+            coordinator_topic_command(r->broker->coordinator,
+                                      change_add(&m->change, META_CREATE_TOPIC, i));
             continue;
         }
         struct meta_command *c = change_add(&m->change, META_CREATE_TOPIC, i);
@@ -195,7 +204,8 @@ static i16 request_problem(const struct request *r, const struct metadata_reques
     return KERR_NONE;
 }
 
-/* Ids before version 12, or neither name nor id: every topic of the request is refused, as Kafka does. */
+/* Ids before version 12, or neither name nor id: every topic of the request is refused, as Kafka
+   does. */
 static void answer_refused(struct request *r, const struct metadata_request *q, i16 kerr)
 {
     struct metadata_response response;
@@ -209,7 +219,8 @@ static void answer_refused(struct request *r, const struct metadata_request *q, 
     for (u32 i = 0; i < q->topics.count; i++) {
         struct slice name = q->topics.items[i].name;
         response.topics.items[i].error_code = kerr;
-        response.topics.items[i].name = name.ptr == NULL && r->version < BY_ID_FROM ? WIRE_EMPTY : name;
+        response.topics.items[i].name =
+            name.ptr == NULL && r->version < BY_ID_FROM ? WIRE_EMPTY : name;
         response.topics.items[i].topic_id = q->topics.items[i].topic_id;
     }
     request_reply(r, &response);

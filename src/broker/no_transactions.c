@@ -3,8 +3,9 @@
 
 void handle_list_transactions(struct request *r)
 {
-    static const char *const states[] = {"Empty",          "Ongoing",       "PrepareCommit", "PrepareAbort",
-                                         "CompleteCommit", "CompleteAbort", "Dead",          "PrepareEpochFence"};
+    static const char *const states[] = {"Empty",        "Ongoing",          "PrepareCommit",
+                                         "PrepareAbort", "CompleteCommit",   "CompleteAbort",
+                                         "Dead",         "PrepareEpochFence"};
     const struct list_transactions_request *q = r->body;
     struct list_transactions_response response;
     wire_init(&list_transactions_response_struct, &response);
@@ -32,7 +33,8 @@ void handle_describe_transactions(struct request *r)
     struct describe_transactions_response response;
     wire_init(&describe_transactions_response_struct, &response);
     u32 count = q->transactional_ids.count;
-    response.transaction_states.items = wire_new(&describe_transactions_response_transaction_state_struct, &r->arena, count);
+    response.transaction_states.items =
+        wire_new(&describe_transactions_response_transaction_state_struct, &r->arena, count);
     response.transaction_states.count = count;
     if (response.transaction_states.items == NULL && count > 0) {
         request_fail(r);
@@ -40,8 +42,9 @@ void handle_describe_transactions(struct request *r)
     }
     for (u32 i = 0; i < count; i++) {
         response.transaction_states.items[i].transactional_id = q->transactional_ids.items[i];
-        response.transaction_states.items[i].error_code =
-            q->transactional_ids.items[i].len == 0 ? KERR_INVALID_REQUEST : KERR_TRANSACTIONAL_ID_NOT_FOUND;
+        response.transaction_states.items[i].error_code = q->transactional_ids.items[i].len == 0
+                                                              ? KERR_INVALID_REQUEST
+                                                              : KERR_TRANSACTIONAL_ID_NOT_FOUND;
     }
     request_reply(r, &response);
 }

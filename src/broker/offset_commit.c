@@ -1,4 +1,5 @@
-/* OffsetCommit (API key 8) and OffsetDelete (47): a group's positions [kafka-semantics.md 6; OffsetMetadataManager]. */
+/* OffsetCommit (API key 8) and OffsetDelete (47): a group's positions [kafka-semantics.md 6;
+   OffsetMetadataManager]. */
 #include "broker/conn.h"
 #include "broker/groups.h"
 
@@ -14,12 +15,13 @@ static struct group_offset *offset_rows(struct request *r, u32 count)
     return arena_array(&r->arena, MAX(count, 1u), sizeof(struct group_offset));
 }
 
-/* ---- commit -------------------------------------------------------------------------------------------- */
+/* ---- commit ---------------------------------------------------------------------------------- */
 
 static i16 commit_group_error(const struct request *r, i16 kerr)
 {
     if (kerr == KERR_GROUP_ID_NOT_FOUND) {
-        return r->version >= GROUP_NOT_FOUND_FROM ? KERR_GROUP_ID_NOT_FOUND : KERR_ILLEGAL_GENERATION;
+        return r->version >= GROUP_NOT_FOUND_FROM ? KERR_GROUP_ID_NOT_FOUND
+                                                  : KERR_ILLEGAL_GENERATION;
     }
     return kerr;
 }
@@ -31,7 +33,8 @@ static void commit_answer(struct request *r, i16 kerr, const struct group_reply 
     const struct offsets_under_way *under_way = r->kept;
     struct offset_commit_response response;
     wire_init(&offset_commit_response_struct, &response);
-    response.topics.items = wire_new(&offset_commit_response_topic_struct, &r->arena, q->topics.count);
+    response.topics.items =
+        wire_new(&offset_commit_response_topic_struct, &r->arena, q->topics.count);
     response.topics.count = q->topics.count;
     if (response.topics.items == NULL && q->topics.count > 0) {
         request_fail(r);
@@ -43,7 +46,8 @@ static void commit_answer(struct request *r, i16 kerr, const struct group_reply 
         struct offset_commit_response_topic *out = &response.topics.items[i];
         out->name = in->name;
         out->topic_id = in->topic_id;
-        out->partitions.items = wire_new(&offset_commit_response_partition_struct, &r->arena, in->partitions.count);
+        out->partitions.items =
+            wire_new(&offset_commit_response_partition_struct, &r->arena, in->partitions.count);
         out->partitions.count = in->partitions.count;
         if (out->partitions.items == NULL && in->partitions.count > 0) {
             request_fail(r);
@@ -52,7 +56,8 @@ static void commit_answer(struct request *r, i16 kerr, const struct group_reply 
         for (u32 k = 0; k < in->partitions.count; k++) {
             i16 own = under_way->offsets[next++].kerr;
             out->partitions.items[k].partition_index = in->partitions.items[k].partition_index;
-            out->partitions.items[k].error_code = own != KERR_NONE ? own : commit_group_error(r, kerr);
+            out->partitions.items[k].error_code =
+                own != KERR_NONE ? own : commit_group_error(r, kerr);
         }
     }
     request_reply(r, &response);
@@ -74,10 +79,12 @@ void handle_offset_commit(struct request *r)
     for (u32 i = 0; i < q->topics.count; i++) {
         const struct offset_commit_request_topic *in = &q->topics.items[i];
         i16 topic_error;
-        const struct meta_topic *t = request_topic(r, in->name, in->topic_id, r->version >= BY_ID_FROM, &topic_error);
+        const struct meta_topic *t =
+            request_topic(r, in->name, in->topic_id, r->version >= BY_ID_FROM, &topic_error);
         for (u32 k = 0; k < in->partitions.count; k++) {
             const struct offset_commit_request_partition *p = &in->partitions.items[k];
-            bool known = t != NULL && p->partition_index >= 0 && (u32)p->partition_index < t->partition_count;
+            bool known = t != NULL && p->partition_index >= 0 &&
+                         (u32)p->partition_index < t->partition_count;
             offsets[under_way->count++] = (struct group_offset){
                 .topic = t != NULL ? t->name : in->name,
                 .topic_id = t != NULL ? t->id : in->topic_id,
@@ -85,7 +92,9 @@ void handle_offset_commit(struct request *r)
                 .offset = p->committed_offset,
                 .leader_epoch = p->committed_leader_epoch,
                 .metadata = not_null(p->committed_metadata),
-                .kerr = known ? KERR_NONE : t == NULL ? topic_error : KERR_UNKNOWN_TOPIC_OR_PARTITION,
+                .kerr = known       ? KERR_NONE
+                        : t == NULL ? topic_error
+                                    : KERR_UNKNOWN_TOPIC_OR_PARTITION,
             };
         }
     }
@@ -103,7 +112,7 @@ void handle_offset_commit(struct request *r)
     group_request_start(r, q->group_id, &event, simple, commit_answer);
 }
 
-/* ---- delete -------------------------------------------------------------------------------------------- */
+/* ---- delete ---------------------------------------------------------------------------------- */
 
 static void delete_answer(struct request *r, i16 kerr, const struct group_reply *reply)
 {
@@ -121,7 +130,8 @@ static void delete_answer(struct request *r, i16 kerr, const struct group_reply 
         const struct offset_delete_request_topic *in = &q->topics.items[i];
         struct offset_delete_response_topic *out = &response.topics.items[i];
         out->name = in->name;
-        out->partitions.items = wire_new(&offset_delete_response_partition_struct, &r->arena, in->partitions.count);
+        out->partitions.items =
+            wire_new(&offset_delete_response_partition_struct, &r->arena, in->partitions.count);
         out->partitions.count = r->arena.exhausted ? 0 : in->partitions.count;
         for (u32 k = 0; k < out->partitions.count; k++) {
             out->partitions.items[k].partition_index = in->partitions.items[k].partition_index;

@@ -1,50 +1,57 @@
-/* OffsetFetch (API key 9): the positions a group has committed [kafka-semantics.md 6]. An answer leaves only when everything
-   committed for the group so far is durable: what a client is told is never taken back. */
+/* OffsetFetch (API key 9): the positions a group has committed [kafka-semantics.md 6]. An answer
+   leaves only when everything committed for the group so far is durable: what a client is told is
+   never taken back. */
 #include "broker/conn.h"
 #include "broker/groups.h"
 
 enum { BATCHED_FROM = 8, BY_ID_FROM = 10, TOP_ERROR_FROM = 2 };
 
-
 /* What is stored for a partition, or the answer to "nothing". */
-static void row_fill(const struct group *g, struct slice topic, struct uuid id, i32 partition, i64 *offset, i32 *epoch,
-                     struct slice *metadata)
+static void row_fill(const struct group *g, struct slice topic, struct uuid id, i32 partition,
+                     i64 *offset, i32 *epoch, struct slice *metadata)
 {
-    const struct group_offset *found = g == NULL ? NULL : group_offset_find(g, topic, id, partition);
+    const struct group_offset *found =
+        g == NULL ? NULL : group_offset_find(g, topic, id, partition);
     *offset = found == NULL ? -1 : found->offset;
     *epoch = found == NULL ? -1 : found->leader_epoch;
     *metadata = found == NULL ? WIRE_EMPTY : not_null(found->metadata);
 }
 
-/* ---- up to version 7: one group ---------------------------------------------------------------------------- */
+/* ---- up to version 7: one group -------------------------------------------------------------- */
 
-static void fill_listed(struct request *r, const struct group *g, const struct offset_fetch_request *q, i16 kerr,
+static void fill_listed(struct request *r, const struct group *g,
+                        const struct offset_fetch_request *q, i16 kerr,
                         struct offset_fetch_response *response)
 {
-    response->topics.items = wire_new(&offset_fetch_response_topic_struct, &r->arena, q->topics.count);
+    response->topics.items =
+        wire_new(&offset_fetch_response_topic_struct, &r->arena, q->topics.count);
     response->topics.count = response->topics.items == NULL ? 0 : q->topics.count;
     for (u32 i = 0; i < response->topics.count; i++) {
         const struct offset_fetch_request_topic *in = &q->topics.items[i];
         struct offset_fetch_response_topic *out = &response->topics.items[i];
         out->name = in->name;
-        out->partitions.items = wire_new(&offset_fetch_response_partition_struct, &r->arena, in->partition_indexes.count);
+        out->partitions.items = wire_new(&offset_fetch_response_partition_struct, &r->arena,
+                                         in->partition_indexes.count);
         out->partitions.count = out->partitions.items == NULL ? 0 : in->partition_indexes.count;
         for (u32 k = 0; k < out->partitions.count; k++) {
             struct offset_fetch_response_partition *row = &out->partitions.items[k];
             row->partition_index = in->partition_indexes.items[k];
             row->error_code = kerr;
-            row_fill(kerr == KERR_NONE ? g : NULL, in->name, (struct uuid){{0}}, row->partition_index, &row->committed_offset,
-                     &row->committed_leader_epoch, &row->metadata);
+            row_fill(kerr == KERR_NONE ? g : NULL, in->name, (struct uuid){{0}},
+                     row->partition_index, &row->committed_offset, &row->committed_leader_epoch,
+                     &row->metadata);
         }
     }
 }
 
 /* Everything there is, grouped by topic (offsets stand in order of topic and partition). */
-static void fill_all(struct request *r, const struct group *g, struct offset_fetch_response *response)
+static void fill_all(struct request *r, const struct group *g,
+                     struct offset_fetch_response *response)
 {
     u32 total = g == NULL ? 0 : group_offset_count(g);
     response->topics.items = wire_new(&offset_fetch_response_topic_struct, &r->arena, total);
-    struct offset_fetch_response_partition *rows = wire_new(&offset_fetch_response_partition_struct, &r->arena, total);
+    struct offset_fetch_response_partition *rows =
+        wire_new(&offset_fetch_response_partition_struct, &r->arena, total);
     if (r->arena.exhausted) {
         return;
     }
@@ -88,9 +95,10 @@ static void answer_single(struct request *r)
     request_reply(r, &response);
 }
 
-/* ---- from version 8: several groups, from 10 topics by id ------------------------------------------------------ */
+/* ---- from version 8: several groups, from 10 topics by id ------------------------------------ */
 
-static void group_listed(struct request *r, const struct group *g, const struct offset_fetch_request_group *q,
+static void group_listed(struct request *r, const struct group *g,
+                         const struct offset_fetch_request_group *q,
                          struct offset_fetch_response_group *out)
 {
     out->topics.items = wire_new(&offset_fetch_response_topics_struct, &r->arena, q->topics.count);
@@ -103,23 +111,27 @@ static void group_listed(struct request *r, const struct group *g, const struct 
             r->version >= BY_ID_FROM ? request_topic(r, in->name, in->topic_id, true, &kerr) : NULL;
         topic->name = in->name;
         topic->topic_id = in->topic_id;
-        topic->partitions.items = wire_new(&offset_fetch_response_partitions_struct, &r->arena, in->partition_indexes.count);
+        topic->partitions.items = wire_new(&offset_fetch_response_partitions_struct, &r->arena,
+                                           in->partition_indexes.count);
         topic->partitions.count = topic->partitions.items == NULL ? 0 : in->partition_indexes.count;
         for (u32 k = 0; k < topic->partitions.count; k++) {
             struct offset_fetch_response_partitions *row = &topic->partitions.items[k];
             row->partition_index = in->partition_indexes.items[k];
             row->error_code = kerr;
-            row_fill(kerr == KERR_NONE ? g : NULL, t != NULL ? t->name : in->name, in->topic_id, row->partition_index,
-                     &row->committed_offset, &row->committed_leader_epoch, &row->metadata);
+            row_fill(kerr == KERR_NONE ? g : NULL, t != NULL ? t->name : in->name, in->topic_id,
+                     row->partition_index, &row->committed_offset, &row->committed_leader_epoch,
+                     &row->metadata);
         }
     }
 }
 
-static void group_all(struct request *r, const struct group *g, struct offset_fetch_response_group *out)
+static void group_all(struct request *r, const struct group *g,
+                      struct offset_fetch_response_group *out)
 {
     u32 total = g == NULL ? 0 : group_offset_count(g);
     out->topics.items = wire_new(&offset_fetch_response_topics_struct, &r->arena, total);
-    struct offset_fetch_response_partitions *rows = wire_new(&offset_fetch_response_partitions_struct, &r->arena, total);
+    struct offset_fetch_response_partitions *rows =
+        wire_new(&offset_fetch_response_partitions_struct, &r->arena, total);
     if (r->arena.exhausted) {
         return;
     }
@@ -128,11 +140,13 @@ static void group_all(struct request *r, const struct group *g, struct offset_fe
         const struct group_offset *o = group_offset_at(g, i);
         i16 kerr;
         const struct meta_topic *t = request_topic(r, o->topic, (struct uuid){{0}}, false, &kerr);
-        bool gone = r->version >= BY_ID_FROM && (t == NULL || (!uuid_is_zero(o->topic_id) && !uuid_eq(t->id, o->topic_id)));
+        bool gone = r->version >= BY_ID_FROM &&
+                    (t == NULL || (!uuid_is_zero(o->topic_id) && !uuid_eq(t->id, o->topic_id)));
         if (gone) {
             continue; /* of a topic that was deleted: it has no id to be named by */
         }
-        struct offset_fetch_response_topics *last = out->topics.count > 0 ? &out->topics.items[out->topics.count - 1] : NULL;
+        struct offset_fetch_response_topics *last =
+            out->topics.count > 0 ? &out->topics.items[out->topics.count - 1] : NULL;
         if (last == NULL || !slice_eq(last_name, o->topic)) {
             last = &out->topics.items[out->topics.count++];
             last_name = o->topic;
@@ -153,7 +167,8 @@ static void answer_groups(struct request *r)
     const struct offset_fetch_request *q = r->body;
     struct offset_fetch_response response;
     wire_init(&offset_fetch_response_struct, &response);
-    response.groups.items = wire_new(&offset_fetch_response_group_struct, &r->arena, q->groups.count);
+    response.groups.items =
+        wire_new(&offset_fetch_response_group_struct, &r->arena, q->groups.count);
     response.groups.count = response.groups.items == NULL ? 0 : q->groups.count;
     for (u32 i = 0; i < response.groups.count; i++) {
         const struct offset_fetch_request_group *in = &q->groups.items[i];
@@ -175,7 +190,7 @@ static void answer_groups(struct request *r)
     request_reply(r, &response);
 }
 
-/* ---- the barrier --------------------------------------------------------------------------------------------- */
+/* ---- the barrier ----------------------------------------------------------------------------- */
 
 struct offset_fetch {
     struct request *r;

@@ -1,5 +1,5 @@
-/* OffsetForLeaderEpoch (API key 23): where an epoch ends, so that a client can tell whether the log it read is still the
-   log [kafka-semantics.md 4; LeaderEpochFileCache, KIP-320]. */
+/* OffsetForLeaderEpoch (API key 23): where an epoch ends, so that a client can tell whether the log
+   it read is still the log [kafka-semantics.md 4; LeaderEpochFileCache, KIP-320]. */
 #include "broker/conn.h"
 
 static void answer_partition(struct request *r, const struct meta_topic *topic,
@@ -7,7 +7,8 @@ static void answer_partition(struct request *r, const struct meta_topic *topic,
                              struct offset_for_leader_epoch_response_end *row)
 {
     row->partition = q->partition;
-    struct partition *p = topic == NULL ? NULL : cluster_partition(r->broker->cluster, topic, q->partition);
+    struct partition *p =
+        topic == NULL ? NULL : cluster_partition(r->broker->cluster, topic, q->partition);
     if (p == NULL) {
         row->error_code = KERR_UNKNOWN_TOPIC_OR_PARTITION;
         return;
@@ -24,7 +25,8 @@ void handle_offset_for_leader_epoch(struct request *r)
     struct offset_for_leader_epoch_response response;
     wire_init(&offset_for_leader_epoch_response_struct, &response);
     response.topics.count = q->topics.count;
-    response.topics.items = wire_new(&offset_for_leader_epoch_response_topic_result_struct, &r->arena, q->topics.count);
+    response.topics.items =
+        wire_new(&offset_for_leader_epoch_response_topic_result_struct, &r->arena, q->topics.count);
     if (response.topics.items == NULL && q->topics.count > 0) {
         request_fail(r);
         return;
@@ -34,13 +36,15 @@ void handle_offset_for_leader_epoch(struct request *r)
         struct offset_for_leader_epoch_response_topic_result *out = &response.topics.items[i];
         out->topic = t->topic;
         out->partitions.count = t->partitions.count;
-        out->partitions.items = wire_new(&offset_for_leader_epoch_response_end_struct, &r->arena, t->partitions.count);
+        out->partitions.items =
+            wire_new(&offset_for_leader_epoch_response_end_struct, &r->arena, t->partitions.count);
         if (out->partitions.items == NULL && t->partitions.count > 0) {
             request_fail(r);
             return;
         }
         i16 kerr;
-        const struct meta_topic *topic = request_topic(r, t->topic, (struct uuid){{0}}, false, &kerr);
+        const struct meta_topic *topic =
+            request_topic(r, t->topic, (struct uuid){{0}}, false, &kerr);
         for (u32 k = 0; k < t->partitions.count; k++) {
             answer_partition(r, topic, &t->partitions.items[k], &out->partitions.items[k]);
         }

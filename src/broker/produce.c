@@ -1,11 +1,11 @@
 /* Produce (API key 0), from a decoded request to its answer [kafka-semantics.md 3; ProduceRequest].
 
    Happy path
-     produce_collect   one item per partition: topic and partition found, header and CRC verified, records walked
-                       (large compressed batches are left to a worker: then the connection waits, order is kept)
-     produce_append    room in the WAL? every accepted batch is copied into the open slot, offsets are taken
-     log waiter        the slot is durable: the answer leaves
-   The receive buffer is given back as soon as the batches are in the WAL.
+     produce_collect   one item per partition: topic and partition found, header and CRC verified,
+   records walked (large compressed batches are left to a worker: then the connection waits, order
+   is kept) produce_append    room in the WAL? every accepted batch is copied into the open slot,
+   offsets are taken log waiter        the slot is durable: the answer leaves The receive buffer is
+   given back as soon as the batches are in the WAL.
 
    How it fails
      one partition's batch is refused: its row of the answer says why, the others go on
@@ -15,8 +15,9 @@
 #include "broker/conn.h"
 
 enum {
-    WORKER_FROM_BYTES = 64 * 1024, /* compressed batches from this size on are walked off the loop */
-    DECOMPRESSED_FACTOR = 32,      /* times max.message.bytes: what a batch may expand to */
+    WORKER_FROM_BYTES =
+        64 * 1024,            /* compressed batches from this size on are walked off the loop */
+    DECOMPRESSED_FACTOR = 32, /* times max.message.bytes: what a batch may expand to */
     WORKER_RETRY_MS = 5,
 };
 
@@ -80,7 +81,7 @@ struct produce_job {
 static void produce_append(struct produce *p);
 static void produce_work(struct produce *p);
 
-/* ---- answers ---------------------------------------------------------------------------------- */
+/* ---- answers --------------------------------------------------------------------------------- */
 
 static void item_refuse(struct produce *p, struct produce_item *item, i16 kerr, const char *message)
 {
@@ -95,7 +96,8 @@ static void item_refuse(struct produce *p, struct produce_item *item, i16 kerr, 
     }
 }
 
-static void item_refuse_verdict(struct produce *p, struct produce_item *item, const struct batch_verdict *v)
+static void item_refuse_verdict(struct produce *p, struct produce_item *item,
+                                const struct batch_verdict *v)
 {
     item_refuse(p, item, v->kerr, v->message);
     struct produce_response_batch_index_and_error_message *rows =
@@ -124,13 +126,14 @@ static void produce_reply(struct produce *p)
     request_reply(p->r, &p->response);
 }
 
-/* ---- collect ------------------------------------------------------------------------------------ */
+/* ---- collect --------------------------------------------------------------------------------- */
 
-static void item_walked(struct produce *p, struct produce_item *item, err_t e, const struct batch_verdict *v,
-                        const struct batch_summary *sum)
+static void item_walked(struct produce *p, struct produce_item *item, err_t e,
+                        const struct batch_verdict *v, const struct batch_summary *sum)
 {
     if (e != OK) {
-        item_refuse(p, item, KERR_MESSAGE_TOO_LARGE, "The batch needs more memory to decompress than is granted.");
+        item_refuse(p, item, KERR_MESSAGE_TOO_LARGE,
+                    "The batch needs more memory to decompress than is granted.");
         return;
     }
     if (v->kerr != KERR_NONE) {
@@ -138,22 +141,26 @@ static void item_walked(struct produce *p, struct produce_item *item, err_t e, c
         return;
     }
     if (sum->max_timestamp_differs && !item->topic->log_append_time) {
-        u8 *bytes = (u8 *)(uintptr_t)item->view.whole.ptr; /* the receive buffer is ours to change */
+        u8 *bytes =
+            (u8 *)(uintptr_t)item->view.whole.ptr; /* the receive buffer is ours to change */
         batch_set_max_timestamp(bytes, TIMESTAMP_CREATE_TIME, sum->max_timestamp);
         err_t parsed = batch_view_parse(item->view.whole, &item->view);
         assert(parsed == OK);
     }
 }
 
-static void item_verify(struct produce *p, struct produce_item *item, const struct wire_records *records)
+static void item_verify(struct produce *p, struct produce_item *item,
+                        const struct wire_records *records)
 {
     struct broker *b = p->r->broker;
-    if (!batch_verify_header(records->bytes, &item->topic->policy, p->now_ms, &item->view, &item->verdict)) {
+    if (!batch_verify_header(records->bytes, &item->topic->policy, p->now_ms, &item->view,
+                             &item->verdict)) {
         item_refuse_verdict(p, item, &item->verdict);
         return;
     }
     if (batch_is_transactional(&item->view)) {
-        item_refuse(p, item, KERR_INVALID_TXN_STATE, "The partition is not part of a transaction of this producer.");
+        item_refuse(p, item, KERR_INVALID_TXN_STATE,
+                    "The partition is not part of a transaction of this producer.");
         return;
     }
     bool compressed = batch_codec(&item->view) != CODEC_NONE;
@@ -162,8 +169,8 @@ static void item_verify(struct produce *p, struct produce_item *item, const stru
         p->worker_items++;
         return;
     }
-    err_t e = batch_verify_records(&item->view, &item->topic->policy, p->now_ms, &b->scratch, &item->summary,
-                                   &item->verdict);
+    err_t e = batch_verify_records(&item->view, &item->topic->policy, p->now_ms, &b->scratch,
+                                   &item->summary, &item->verdict);
     decompressor_reset(&b->scratch);
     if (e == ERR_NO_MEMORY) {
         item->for_worker = true;
@@ -188,7 +195,8 @@ static bool partitions_ascend(const struct produce_request *request)
     return true;
 }
 
-static void produce_topic_init(struct produce *p, struct produce_topic *topic, const struct meta_topic *t)
+static void produce_topic_init(struct produce *p, struct produce_topic *topic,
+                               const struct meta_topic *t)
 {
     struct topic_config config;
     topic_config_resolve(p->r->broker->config, t, &config);
@@ -196,7 +204,8 @@ static void produce_topic_init(struct produce *p, struct produce_topic *topic, c
     topic->id = t->id;
     topic->log_append_time = config.log_append_time;
     topic->policy = (struct batch_policy){
-        .timestamp_type = config.log_append_time ? TIMESTAMP_LOG_APPEND_TIME : TIMESTAMP_CREATE_TIME,
+        .timestamp_type =
+            config.log_append_time ? TIMESTAMP_LOG_APPEND_TIME : TIMESTAMP_CREATE_TIME,
         .before_max_ms = config.timestamp_before_max_ms,
         .after_max_ms = config.timestamp_after_max_ms,
         .max_message_bytes = config.max_message_bytes,
@@ -220,7 +229,8 @@ static bool produce_collect(struct produce *p, const struct produce_request *req
     p->response.responses.count = topic_count;
     p->items = arena_array(&r->arena, total, sizeof *p->items);
     struct produce_topic *topics = arena_array(&r->arena, topic_count, sizeof *topics);
-    if ((topic_count > 0 && (p->response.responses.items == NULL || topics == NULL)) || (total > 0 && p->items == NULL)) {
+    if ((topic_count > 0 && (p->response.responses.items == NULL || topics == NULL)) ||
+        (total > 0 && p->items == NULL)) {
         return false;
     }
     bool may_repeat = !partitions_ascend(request);
@@ -233,14 +243,16 @@ static bool produce_collect(struct produce *p, const struct produce_request *req
         u32 count = in->partition_data.count;
         out->topic_id = in->topic_id;
         out->name = arena_copy(&r->arena, in->name);
-        out->partition_responses.items = wire_new(&produce_response_partition_struct, &r->arena, count);
+        out->partition_responses.items =
+            wire_new(&produce_response_partition_struct, &r->arena, count);
         out->partition_responses.count = count;
         if (count > 0 && out->partition_responses.items == NULL) {
             complete = false;
             break;
         }
         i16 topic_error;
-        const struct meta_topic *t = request_topic(r, in->name, in->topic_id, r->version >= 13, &topic_error);
+        const struct meta_topic *t =
+            request_topic(r, in->name, in->topic_id, r->version >= 13, &topic_error);
         if (t != NULL) {
             produce_topic_init(p, &topics[i], t);
         }
@@ -266,7 +278,8 @@ static bool produce_collect(struct produce *p, const struct produce_request *req
             if (may_repeat) {
                 u64 key = (u64)(uintptr_t)item->partition;
                 if (map64_get(&seen_partitions, key) != NULL) {
-                    item_refuse(p, item, KERR_INVALID_REQUEST, "The request names this partition twice.");
+                    item_refuse(p, item, KERR_INVALID_REQUEST,
+                                "The request names this partition twice.");
                     continue;
                 }
                 map64_put(&seen_partitions, key, item);
@@ -278,15 +291,15 @@ static bool produce_collect(struct produce *p, const struct produce_request *req
     return complete;
 }
 
-/* ---- compressed batches, off the loop -------------------------------------------------------------- */
+/* ---- compressed batches, off the loop -------------------------------------------------------- */
 
 static void job_run(void *arg)
 {
     struct produce_job *job = arg;
     for (u32 i = 0; i < job->count; i++) {
         struct produce_job_item *item = &job->items[i];
-        item->walked = batch_verify_records(&item->view, &item->policy, job->now_ms, &job->scratch, &item->summary,
-                                            &item->verdict);
+        item->walked = batch_verify_records(&item->view, &item->policy, job->now_ms, &job->scratch,
+                                            &item->summary, &item->verdict);
     }
 }
 
@@ -307,7 +320,8 @@ static void job_done(struct io_op *op, i64 result)
     if (p != NULL) {
         for (u32 i = 0; i < job->count; i++) {
             struct produce_item *item = &p->items[job->items[i].index];
-            item_walked(p, item, job->items[i].walked, &job->items[i].verdict, &job->items[i].summary);
+            item_walked(p, item, job->items[i].walked, &job->items[i].verdict,
+                        &job->items[i].summary);
         }
         p->job = NULL;
     }
@@ -361,7 +375,7 @@ void produce_jobs_drop(struct broker *b)
     }
 }
 
-/* ---- append and wait --------------------------------------------------------------------------------- */
+/* ---- append and wait ------------------------------------------------------------------------- */
 
 static void produce_durable(struct log_waiter *w, err_t result)
 {
@@ -416,7 +430,10 @@ static void produce_find_again(struct produce *p)
         const struct meta_topic *t = meta_topic_by_id(cluster_meta(cluster), item->topic->id);
         item->partition = t == NULL ? NULL : cluster_partition(cluster, t, item->answer->index);
         if (item->partition == NULL) {
-            item_refuse(p, item, p->r->version >= 13 ? KERR_UNKNOWN_TOPIC_ID : KERR_UNKNOWN_TOPIC_OR_PARTITION, NULL);
+            item_refuse(p, item,
+                        p->r->version >= 13 ? KERR_UNKNOWN_TOPIC_ID
+                                            : KERR_UNKNOWN_TOPIC_OR_PARTITION,
+                        NULL);
         }
     }
 }

@@ -1,11 +1,14 @@
-/* DescribeQuorum (API key 55) and UpdateFeatures (57): a quorum of one, and no features that could be changed. */
+/* DescribeQuorum (API key 55) and UpdateFeatures (57): a quorum of one, and no features that could
+   be changed. */
 #include "broker/conn.h"
 
-/* ---- DescribeQuorum --------------------------------------------------------------------------------------- */
+/* ---- DescribeQuorum -------------------------------------------------------------------------- */
 
-static bool fill_voter(struct request *r, struct describe_quorum_response_partition_data *out, u64 end)
+static bool fill_voter(struct request *r, struct describe_quorum_response_partition_data *out,
+                       u64 end)
 {
-    out->current_voters.items = wire_new(&describe_quorum_response_replica_state_struct, &r->arena, 1);
+    out->current_voters.items =
+        wire_new(&describe_quorum_response_replica_state_struct, &r->arena, 1);
     if (out->current_voters.items == NULL) {
         return false;
     }
@@ -23,7 +26,8 @@ static bool fill_topic(struct request *r, const struct describe_quorum_request_t
                        struct describe_quorum_response_topic_data *out)
 {
     out->topic_name = q->topic_name;
-    out->partitions.items = wire_new(&describe_quorum_response_partition_data_struct, &r->arena, q->partitions.count);
+    out->partitions.items =
+        wire_new(&describe_quorum_response_partition_data_struct, &r->arena, q->partitions.count);
     if (out->partitions.items == NULL && q->partitions.count > 0) {
         return false;
     }
@@ -50,7 +54,8 @@ static bool fill_topic(struct request *r, const struct describe_quorum_request_t
 static bool fill_nodes(struct request *r, struct describe_quorum_response *response)
 {
     response->nodes.items = wire_new(&describe_quorum_response_node_struct, &r->arena, 1);
-    struct describe_quorum_response_listener *listener = wire_new(&describe_quorum_response_listener_struct, &r->arena, 1);
+    struct describe_quorum_response_listener *listener =
+        wire_new(&describe_quorum_response_listener_struct, &r->arena, 1);
     if (response->nodes.items == NULL || listener == NULL) {
         return false;
     }
@@ -70,7 +75,8 @@ void handle_describe_quorum(struct request *r)
     const struct describe_quorum_request *q = r->body;
     struct describe_quorum_response response;
     wire_init(&describe_quorum_response_struct, &response);
-    response.topics.items = wire_new(&describe_quorum_response_topic_data_struct, &r->arena, q->topics.count);
+    response.topics.items =
+        wire_new(&describe_quorum_response_topic_data_struct, &r->arena, q->topics.count);
     response.topics.count = q->topics.count;
     bool good = response.topics.items != NULL || q->topics.count == 0;
     for (u32 i = 0; good && i < q->topics.count; i++) {
@@ -83,7 +89,7 @@ void handle_describe_quorum(struct request *r)
     request_reply(r, &response);
 }
 
-/* ---- UpdateFeatures ---------------------------------------------------------------------------------------- */
+/* ---- UpdateFeatures -------------------------------------------------------------------------- */
 
 void handle_update_features(struct request *r)
 {
@@ -99,7 +105,8 @@ void handle_update_features(struct request *r)
         request_reply(r, &response);
         return;
     }
-    response.results.items = wire_new(&update_features_response_updatable_feature_result_struct, &r->arena, count);
+    response.results.items =
+        wire_new(&update_features_response_updatable_feature_result_struct, &r->arena, count);
     response.results.count = count;
     if (response.results.items == NULL && count > 0) {
         request_fail(r);

@@ -1,4 +1,5 @@
-/* See repeats.h. The places of the elements are sorted by what stands there, then by place: equal ones are neighbours, in order. */
+/* See repeats.h. The places of the elements are sorted by what stands there, then by place: equal
+   ones are neighbours, in order. */
 #include "broker/repeats.h"
 
 #include <stdlib.h>
@@ -33,8 +34,9 @@ static bool same_number(const void *a, const void *b)
     return *(const i32 *)a == *(const i32 *)b;
 }
 
-static u8 *repeats_find(struct arena *arena, const void *items, size_t member, size_t stride, u32 count,
-                        int (*order)(const void *, const void *), bool (*same)(const void *, const void *))
+static u8 *repeats_find(struct arena *arena, const void *items, size_t member, size_t stride,
+                        u32 count, int (*order)(const void *, const void *),
+                        bool (*same)(const void *, const void *))
 {
     u8 *marks = arena_alloc(arena, count);
     const u8 **places = arena_array(arena, count, sizeof *places);
@@ -58,7 +60,8 @@ static u8 *repeats_find(struct arena *arena, const void *items, size_t member, s
     return marks;
 }
 
-u8 *repeats_of_names(struct arena *arena, const void *items, size_t member, size_t stride, u32 count)
+u8 *repeats_of_names(struct arena *arena, const void *items, size_t member, size_t stride,
+                     u32 count)
 {
     return repeats_find(arena, items, member, stride, count, name_order, same_name);
 }

@@ -1,8 +1,10 @@
-/* Sending: answers of one connection, in the order of its requests, gathered into one send per turn.
+/* Sending: answers of one connection, in the order of its requests, gathered into one send per
+   turn.
 
-   A part of an answer is encoded bytes or a range of the log. A hot range is sent straight from the WAL's chunk: the
-   pointer is good until the turn ends and nothing is pinned. A cold one is loaded first (log_load), whole batches at a time; a
-   reader that stalls gives the buffer back after a second and has it read again when its socket drains. */
+   A part of an answer is encoded bytes or a range of the log. A hot range is sent straight from the
+   WAL's chunk: the pointer is good until the turn ends and nothing is pinned. A cold one is loaded
+   first (log_load), whole batches at a time; a reader that stalls gives the buffer back after a
+   second and has it read again when its socket drains. */
 #include "broker/conn.h"
 
 enum { SEND_VECS_MAX = 128 };
@@ -48,11 +50,14 @@ void conn_give_back_loads(struct conn *c)
     }
 }
 
-/* What can be sent of a part now: memory and how much. false: nothing yet (a load is under way) or never (*broken). */
-static bool part_bytes(struct request *r, const struct reply_part *part, struct io_vec *out, bool *broken)
+/* What can be sent of a part now: memory and how much. false: nothing yet (a load is under way) or
+   never (*broken). */
+static bool part_bytes(struct request *r, const struct reply_part *part, struct io_vec *out,
+                       bool *broken)
 {
     if (part->data != NULL) {
-        *out = (struct io_vec){(void *)(uintptr_t)(part->data + part->sent), part->bytes - part->sent};
+        *out =
+            (struct io_vec){(void *)(uintptr_t)(part->data + part->sent), part->bytes - part->sent};
         return true;
     }
     bool current = part == &r->parts[r->part_index];
@@ -84,7 +89,7 @@ static u32 gather(struct conn *c, struct io_vec *vecs, size_t bytes_max, bool *b
 {
     u32 count = 0;
     size_t bytes = 0;
-    LIST_EACH(&c->requests, node) {
+    LIST_EACH (&c->requests, node) {
         struct request *r = CONTAINER_OF(node, struct request, node);
         if (r->state != REQUEST_READY) {
             return count;
@@ -111,7 +116,8 @@ static u32 gather(struct conn *c, struct io_vec *vecs, size_t bytes_max, bool *b
     return count;
 }
 
-/* Accounts for sent bytes; frees what is complete. Returns false when a request closes the connection here. */
+/* Accounts for sent bytes; frees what is complete. Returns false when a request closes the
+   connection here. */
 static bool advance(struct conn *c, size_t sent)
 {
     while (!list_empty(&c->requests)) {
@@ -175,7 +181,8 @@ bool conn_send(struct conn *c)
             return false;
         }
         if ((size_t)sent >= budget) {
-            c->want_send = true; /* others first; the socket is writable, so we are called again at once */
+            c->want_send =
+                true; /* others first; the socket is writable, so we are called again at once */
             return true;
         }
         budget -= (size_t)sent;

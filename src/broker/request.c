@@ -1,4 +1,5 @@
-/* A request's way in (decode, find the handler) and its answer's way to the connection's queue; see request.h. */
+/* A request's way in (decode, find the handler) and its answer's way to the connection's queue; see
+   request.h. */
 #include "broker/conn.h"
 
 enum { API_KEY_MAX = 127 };
@@ -13,7 +14,7 @@ bool broker_serves(i16 api_key)
     return api_key >= 0 && api_key <= API_KEY_MAX && handlers[api_key] != NULL;
 }
 
-/* ---- in ---------------------------------------------------------------------------------------- */
+/* ---- in -------------------------------------------------------------------------------------- */
 
 handler_fn request_decode(struct request *r, struct slice frame, const char **why)
 {
@@ -47,7 +48,8 @@ handler_fn request_decode(struct request *r, struct slice frame, const char **wh
     }
     e = wire_decode(r->api->request, r->version, parsed.body, &r->arena, r->body, NULL);
     if (e != OK) {
-        *why = e == ERR_NO_MEMORY ? "no memory for the request" : "the request body cannot be decoded";
+        *why =
+            e == ERR_NO_MEMORY ? "no memory for the request" : "the request body cannot be decoded";
         return NULL;
     }
     return handlers[r->api_key];
@@ -78,7 +80,7 @@ void *request_alloc(struct request *r, size_t bytes)
     return arena_alloc(&r->arena, bytes);
 }
 
-/* ---- out --------------------------------------------------------------------------------------- */
+/* ---- out ------------------------------------------------------------------------------------- */
 
 static void request_ready(struct request *r)
 {
@@ -107,7 +109,8 @@ void request_fail(struct request *r)
 }
 
 /* bytes up to the first hole, its ranges, bytes up to the next, ... */
-static MUST_USE err_t reply_split(struct request *r, const struct response_frame *frame, const struct reply_hole *holes)
+static MUST_USE err_t reply_split(struct request *r, const struct response_frame *frame,
+                                  const struct reply_hole *holes)
 {
     u32 count = 1;
     for (u32 i = 0; i < frame->holes.count; i++) {
@@ -120,8 +123,8 @@ static MUST_USE err_t reply_split(struct request *r, const struct response_frame
     size_t from = 0;
     for (u32 i = 0; i < frame->holes.count; i++) {
         const struct wire_hole *hole = &frame->holes.items[i];
-        r->parts[r->part_count++] =
-            (struct reply_part){.data = frame->bytes.ptr + from, .bytes = (u32)(hole->offset - from)};
+        r->parts[r->part_count++] = (struct reply_part){.data = frame->bytes.ptr + from,
+                                                        .bytes = (u32)(hole->offset - from)};
         from = hole->offset;
         u64 filled = 0;
         for (u32 k = 0; k < holes[hole->id].range_count; k++) {
@@ -132,21 +135,23 @@ static MUST_USE err_t reply_split(struct request *r, const struct response_frame
         assert(filled == hole->bytes);
     }
     if (from < frame->bytes.len) {
-        r->parts[r->part_count++] =
-            (struct reply_part){.data = frame->bytes.ptr + from, .bytes = (u32)(frame->bytes.len - from)};
+        r->parts[r->part_count++] = (struct reply_part){.data = frame->bytes.ptr + from,
+                                                        .bytes = (u32)(frame->bytes.len - from)};
     }
     assert(r->part_count <= count);
     return OK;
 }
 
-static void reply_in_version(struct request *r, i16 version, const void *response, const struct reply_hole *holes)
+static void reply_in_version(struct request *r, i16 version, const void *response,
+                             const struct reply_hole *holes)
 {
     struct response_frame frame;
     err_t e = response_frame_build(r->api, version, r->correlation_id, response, &r->arena, &frame);
     if (e == OK) {
         e = reply_split(r, &frame, holes);
     }
-    /* ERR_INVALID would be a handler that fills a field its version lacks, or one that ran out of memory before. */
+    /* ERR_INVALID would be a handler that fills a field its version lacks, or one that ran out of
+     * memory before. */
     assert(e == OK || e == ERR_NO_MEMORY || e == ERR_LIMIT || r->arena.exhausted);
     if (e != OK || r->arena.exhausted) {
         r->part_count = 0;
@@ -186,12 +191,14 @@ void request_unblock(struct request *r)
     }
 }
 
-/* ---- shared by handlers -------------------------------------------------------------------------- */
+/* ---- shared by handlers ---------------------------------------------------------------------- */
 
-const struct meta_topic *request_topic(struct request *r, struct slice name, struct uuid id, bool by_id, i16 *kerr)
+const struct meta_topic *request_topic(struct request *r, struct slice name, struct uuid id,
+                                       bool by_id, i16 *kerr)
 {
     const struct meta *meta = cluster_meta(r->broker->cluster);
-    const struct meta_topic *t = by_id ? meta_topic_by_id(meta, id) : meta_topic_by_name(meta, name);
+    const struct meta_topic *t =
+        by_id ? meta_topic_by_id(meta, id) : meta_topic_by_name(meta, name);
     *kerr = t != NULL ? KERR_NONE : by_id ? KERR_UNKNOWN_TOPIC_ID : KERR_UNKNOWN_TOPIC_OR_PARTITION;
     return t;
 }

@@ -1,4 +1,5 @@
-/* `odradek serve`, from options to exit code: configuration, io, broker, the Ready line, signals. */
+/* `odradek serve`, from options to exit code: configuration, io, broker, the Ready line,
+   signals. */
 #include "broker/serve.h"
 
 #include "broker/config_rows.h"
@@ -9,8 +10,8 @@
 #include <string.h>
 
 #define DATA_DIRECTORY "./odradek-data"
-#define MEMORY_MAX (1 * GIB)
-#define MEMORY_MIN (16 * MIB)
+#define MEMORY_MAX     (1 * GIB)
+#define MEMORY_MIN     (16 * MIB)
 
 struct serve {
     struct io *io;
@@ -91,11 +92,13 @@ static enum io_files_mode files_mode(const struct config *config)
 
 static u64 memory_bytes(const struct serve_options *o, const struct config *config)
 {
-    u64 asked = o->memory_bytes != 0 ? o->memory_bytes : (u64)config_i64(config, CONFIG_odradek_memory);
+    u64 asked =
+        o->memory_bytes != 0 ? o->memory_bytes : (u64)config_i64(config, CONFIG_odradek_memory);
     return asked != 0 ? asked : MIN(io_machine_memory() / 4, MEMORY_MAX);
 }
 
-static void print_ready(const struct broker *b, const char *version, const char *directory, u64 started_ns)
+static void print_ready(const struct broker *b, const char *version, const char *directory,
+                        u64 started_ns)
 {
     struct io_address at;
     broker_address(b, &at);
@@ -103,15 +106,18 @@ static void print_ready(const struct broker *b, const char *version, const char 
     char address[80];
     snprintf(address, sizeof address, "%s%s%s:%u", v6 ? "[" : "", at.host, v6 ? "]" : "", at.port);
     unsigned long long ms = (unsigned long long)((io_clock_ns() - started_ns + 500000) / 1000000);
-    printf("odradek %s  data %s  durability %s  files %s%s\n", version, directory, "every acknowledgement",
-           io_files_mode_name(b->io), home_is_direct(b->home) ? "" : ", buffered: the file system refuses O_DIRECT");
-    printf("Ready in %llu ms on %s. Try:  odradek pub -b %s demo 'hello'   then   odradek tail -b %s demo\n", ms, address,
-           address, address);
+    printf("odradek %s  data %s  durability %s  files %s%s\n", version, directory,
+           "every acknowledgement", io_files_mode_name(b->io),
+           home_is_direct(b->home) ? "" : ", buffered: the file system refuses O_DIRECT");
+    printf("Ready in %llu ms on %s. Try:  odradek pub -b %s demo 'hello'   then   odradek tail -b "
+           "%s demo\n",
+           ms, address, address, address);
     fflush(stdout);
     diag(MSG_ready, D_STR("address", address), D_UINT("ms", ms));
 }
 
-static int serve_loop(struct serve *s, const struct serve_options *o, const struct broker_params *params, u64 started_ns)
+static int serve_loop(struct serve *s, const struct serve_options *o,
+                      const struct broker_params *params, u64 started_ns)
 {
     s->broker = broker_create(params);
     err_t e = broker_start(s->broker);
@@ -140,8 +146,10 @@ int serve_run(const struct serve_options *o)
     char host[256];
     u16 port;
     if (!parse_listen(listen, host, sizeof host, &port)) {
-        fprintf(stderr, "error: --listen %s is not HOST:PORT\na port is a number from 0 to 65535, 0 picks a free one; "
-                        "an IPv6 host stands in brackets\ntry --listen 127.0.0.1:9092\n",
+        fprintf(stderr,
+                "error: --listen %s is not HOST:PORT\na port is a number from 0 to 65535, 0 picks "
+                "a free one; "
+                "an IPv6 host stands in brackets\ntry --listen 127.0.0.1:9092\n",
                 listen);
         return SERVE_EXIT_USAGE;
     }
@@ -153,7 +161,8 @@ int serve_run(const struct serve_options *o)
     u64 memory = memory_bytes(o, config);
     if (memory < MEMORY_MIN) {
         config_destroy(config);
-        return serve_refuse("the memory budget is too small", "a broker needs at least 16 MiB of buffers\ntry --memory 64MiB");
+        return serve_refuse("the memory budget is too small",
+                            "a broker needs at least 16 MiB of buffers\ntry --memory 64MiB");
     }
     struct serve s = {0};
     struct io_linux_params io_params = {
@@ -163,7 +172,8 @@ int serve_run(const struct serve_options *o)
     if (io_linux_create(&io_params, &s.io) != OK) {
         config_destroy(config);
         return serve_refuse("the operating system refuses what the event loop needs",
-                            "epoll, eventfd and signalfd, and io_uring with odradek.io=uring\ntry --set odradek.io=threads");
+                            "epoll, eventfd and signalfd, and io_uring with odradek.io=uring\ntry "
+                            "--set odradek.io=threads");
     }
     struct broker_params params = {
         .io = s.io,

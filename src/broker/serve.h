@@ -1,4 +1,5 @@
-/* `odradek serve`: one broker in the foreground. The command line is parsed above (cli); this runs it. */
+/* `odradek serve`: one broker in the foreground. The command line is parsed above (cli); this runs
+   it. */
 #pragma once
 
 #include "base/base.h"
@@ -16,7 +17,8 @@ struct serve_options {
     const char *version;
 };
 
-/* Returns the exit code: 0 after a clean stop, 1 when it could not start, 2 usage, 9 when storage failed. */
+/* Returns the exit code: 0 after a clean stop, 1 when it could not start, 2 usage, 9 when storage
+   failed. */
 int serve_run(const struct serve_options *options);
 
 enum { SERVE_EXIT_OK = 0, SERVE_EXIT_FAILED = 1, SERVE_EXIT_USAGE = 2, SERVE_EXIT_STORAGE = 9 };

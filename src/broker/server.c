@@ -1,14 +1,15 @@
 /* The broker as a whole: parts, memory budget, start and stop.
 
-   Start: home -> log -> cluster_start (metadata replay, takeover of the predecessor's WAL) -> listener. Stop: listener closed,
-   parked requests answered or their connections closed, log drained and sealed, stopped(). */
+   Start: home -> log -> cluster_start (metadata replay, takeover of the predecessor's WAL) ->
+   listener. Stop: listener closed, parked requests answered or their connections closed, log
+   drained and sealed, stopped(). */
 #include "broker/conn.h"
 #include "broker/coordinator.h"
 
 #include <stdio.h>
 
 #define DRAIN_POLL_NS (20ull * 1000 * 1000)
-#define DRAIN_MAX_NS (5ull * 1000 * 1000 * 1000)
+#define DRAIN_MAX_NS  (5ull * 1000 * 1000 * 1000)
 
 static void log_fenced(void *user, err_t why);
 static void topic_deleted(void *user, const struct meta_topic *topic);
@@ -36,8 +37,10 @@ struct broker *broker_create(const struct broker_params *params)
     b->memory.hot_bytes = 7 * sixteenth;
     b->memory.cold_bytes = 2 * sixteenth;
     i64 configured = config_i64(b->config, CONFIG_socket_request_max_bytes);
-    /* While a frame grows there are two buffers of it, the old one half as large: see conn.c, blob_bytes. */
-    b->request_bytes_max = (i32)MIN((u64)configured, b->memory.receive.cap / 3 * 2 - 4 * CONN_RECEIVE_BYTES);
+    /* While a frame grows there are two buffers of it, the old one half as large: see conn.c,
+       blob_bytes. */
+    b->request_bytes_max =
+        (i32)MIN((u64)configured, b->memory.receive.cap / 3 * 2 - 4 * CONN_RECEIVE_BYTES);
 
     decompressor_init(&b->scratch, &b->memory.requests);
     blob_pool_init(&b->receive_pool, "receive", &b->memory.receive, CONN_RECEIVE_BYTES, 8);
@@ -113,10 +116,12 @@ err_t broker_start(struct broker *b)
     io_hook_add(b->io, &b->conn_hook, IO_HOOK_CONN);
     b->waiter_hook.run = waiter_hook_run;
     io_hook_add(b->io, &b->waiter_hook, IO_HOOK_WAITERS);
-    err_t e = io_listen(b->io, b->params.listen_host, b->params.listen_port, conn_accepted, b, &b->listener);
+    err_t e = io_listen(b->io, b->params.listen_host, b->params.listen_port, conn_accepted, b,
+                        &b->listener);
     if (e != OK) {
         snprintf(b->reason, sizeof b->reason,
-                 "cannot listen on %s:%u: %s\nthe address is taken by another program or is not one of this machine\n"
+                 "cannot listen on %s:%u: %s\nthe address is taken by another program or is not "
+                 "one of this machine\n"
                  "choose another with --listen HOST:PORT (port 0 picks a free one)",
                  b->params.listen_host, b->params.listen_port, err_name(e));
         return e;
@@ -146,9 +151,10 @@ struct cluster *broker_cluster(struct broker *b)
     return b->cluster;
 }
 
-/* ---- the end ---------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
-/* A durable write failed: nothing of it was acknowledged and nothing more will be (reliability.md R9). */
+/* A durable write failed: nothing of it was acknowledged and nothing more will be (reliability.md
+ * R9). */
 static void log_fenced(void *user, err_t why)
 {
     struct broker *b = user;
@@ -156,7 +162,8 @@ static void log_fenced(void *user, err_t why)
         return;
     }
     b->fenced = true;
-    diag(MSG_home_fenced, D_STR("directory", b->params.data_directory), D_STR("error", err_name(why)));
+    diag(MSG_home_fenced, D_STR("directory", b->params.data_directory),
+         D_STR("error", err_name(why)));
     b->params.stopped(b->params.user, ERR_IO);
 }
 
@@ -170,7 +177,8 @@ static void log_drain_done(void *user, err_t result)
     }
 }
 
-/* Requests in flight get their answers; those still parked when nothing moves any more are closed with their connections. */
+/* Requests in flight get their answers; those still parked when nothing moves any more are closed
+   with their connections. */
 static void drain_step(struct io_timer *t)
 {
     struct broker *b = CONTAINER_OF(t, struct broker, drain_timer);

@@ -9,7 +9,8 @@ struct request;
 /* Shares of the memory budget, sixteenths of it in all. */
 struct memory {
     struct quota root;
-    struct quota log;      /* 11: WAL chunks (hot_bytes, 7), cold reads (cold_bytes, 2), the read index (the rest) */
+    struct quota log; /* 11: WAL chunks (hot_bytes, 7), cold reads (cold_bytes, 2), the read index
+                         (the rest) */
     struct quota receive;  /* 3: receive buffers */
     struct quota requests; /* 2: decoded requests, answers, waiters, fetch sessions */
     u64 hot_bytes;
@@ -40,7 +41,8 @@ struct broker {
     struct pool conn_pool;
     struct io_timer sweep_timer;  /* runs only while a frame is half received or half sent */
     struct io_timer resume_timer; /* next turn: parse again where something was waited for */
-    i32 request_bytes_max;        /* socket.request.max.bytes, at most two thirds of what receive buffers may take */
+    i32 request_bytes_max; /* socket.request.max.bytes, at most two thirds of what receive buffers
+                              may take */
 
     struct decompressor scratch; /* the loop's, for small compressed batches */
     struct list jobs;            /* produce.c: batches on a worker */

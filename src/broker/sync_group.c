@@ -1,4 +1,5 @@
-/* SyncGroup (API key 14): the leader hands in the assignment, everybody gets a share of it once it is durable. */
+/* SyncGroup (API key 14): the leader hands in the assignment, everybody gets a share of it once it
+   is durable. */
 #include "broker/conn.h"
 #include "broker/groups.h"
 
@@ -18,13 +19,15 @@ static void sync_answer(struct request *r, i16 kerr, const struct group_reply *r
 void handle_sync_group(struct request *r)
 {
     const struct sync_group_request *q = r->body;
-    struct group_assignment *assignments = arena_array(&r->arena, q->assignments.count, sizeof *assignments);
+    struct group_assignment *assignments =
+        arena_array(&r->arena, q->assignments.count, sizeof *assignments);
     if (assignments == NULL && q->assignments.count > 0) {
         request_fail(r);
         return;
     }
     for (u32 i = 0; i < q->assignments.count; i++) {
-        assignments[i] = (struct group_assignment){q->assignments.items[i].member_id, q->assignments.items[i].assignment};
+        assignments[i] = (struct group_assignment){q->assignments.items[i].member_id,
+                                                   q->assignments.items[i].assignment};
     }
     struct group_event event = {
         .kind = GROUP_SYNC,

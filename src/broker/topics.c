@@ -8,7 +8,8 @@
 
 static bool name_byte_ok(u8 c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' || c == '-';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
 }
 
 const char *topic_name_problem(struct slice name)
@@ -24,7 +25,8 @@ const char *topic_name_problem(struct slice name)
     }
     for (size_t i = 0; i < name.len; i++) {
         if (!name_byte_ok(name.ptr[i])) {
-            return "Topic name is invalid: it contains one or more characters other than ASCII alphanumerics, '.', "
+            return "Topic name is invalid: it contains one or more characters other than ASCII "
+                   "alphanumerics, '.', "
                    "'_' and '-'";
         }
     }
@@ -48,14 +50,15 @@ void topic_draft_check(struct request *r, struct topic_draft *d)
     int name_len = (int)d->name.len;
     const char *name = (const char *)d->name.ptr;
     if (meta_topic_by_name(meta, d->name) != NULL) {
-        refuse(d, KERR_TOPIC_ALREADY_EXISTS, arena_printf(&r->arena, "Topic '%.*s' already exists.", name_len, name));
+        refuse(d, KERR_TOPIC_ALREADY_EXISTS,
+               arena_printf(&r->arena, "Topic '%.*s' already exists.", name_len, name));
         return;
     }
     const struct meta_topic *clash = meta_topic_collision(meta, d->name);
     if (clash != NULL) {
         refuse(d, KERR_INVALID_TOPIC_EXCEPTION,
-               arena_printf(&r->arena, "Topic '%.*s' collides with existing topic: %.*s", name_len, name,
-                            (int)clash->name.len, (const char *)clash->name.ptr));
+               arena_printf(&r->arena, "Topic '%.*s' collides with existing topic: %.*s", name_len,
+                            name, (int)clash->name.len, (const char *)clash->name.ptr));
         return;
     }
     if (d->partition_count > PARTITIONS_PER_TOPIC_MAX) {

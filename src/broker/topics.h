@@ -1,4 +1,5 @@
-/* What CreateTopics, Metadata (automatic creation), DeleteTopics and the describing APIs share about topics. */
+/* What CreateTopics, Metadata (automatic creation), DeleteTopics and the describing APIs share
+   about topics. */
 #pragma once
 
 #include "broker/request.h"

@@ -1,5 +1,5 @@
-/* DescribeAcls (API key 29), DescribeUserScramCredentials (50) and DescribeClientQuotas (48), as a broker without authorizer, users and
-   quotas answers them [kafka-semantics.md 9]. */
+/* DescribeAcls (API key 29), DescribeUserScramCredentials (50) and DescribeClientQuotas (48), as a
+   broker without authorizer, users and quotas answers them [kafka-semantics.md 9]. */
 #include "broker/conn.h"
 
 void handle_describe_acls(struct request *r)
@@ -26,7 +26,8 @@ void handle_describe_user_scram_credentials(struct request *r)
     const struct describe_user_scram_credentials_request *q = r->body;
     struct describe_user_scram_credentials_response response;
     wire_init(&describe_user_scram_credentials_response_struct, &response);
-    response.results.items = wire_new(&describe_user_scram_credentials_response_result_struct, &r->arena, q->users.count);
+    response.results.items = wire_new(&describe_user_scram_credentials_response_result_struct,
+                                      &r->arena, q->users.count);
     response.results.count = q->users.count;
     if (response.results.items == NULL && q->users.count > 0) {
         request_fail(r);
@@ -38,11 +39,12 @@ void handle_describe_user_scram_credentials(struct request *r)
         bool twice = named_before(q, i);
         row->user = user;
         row->error_code = twice ? KERR_DUPLICATE_RESOURCE : KERR_RESOURCE_NOT_FOUND;
-        row->error_message = slice_cstr(arena_printf(
-            &r->arena,
-            twice ? "Cannot describe SCRAM credentials for the same user twice in a single request: %.*s"
-                  : "Attempt to describe a user credential that does not exist: %.*s",
-            (int)user.len, (const char *)user.ptr));
+        row->error_message = slice_cstr(
+            arena_printf(&r->arena,
+                         twice ? "Cannot describe SCRAM credentials for the same user twice in a "
+                                 "single request: %.*s"
+                               : "Attempt to describe a user credential that does not exist: %.*s",
+                         (int)user.len, (const char *)user.ptr));
     }
     request_reply(r, &response);
 }

@@ -10,8 +10,8 @@
    durable. Topics live until a command deletes them: a meta_topic found in one turn is to be looked
    up again in a later one.
 
-   Ends: cluster_destroy calls nobody; what is queued is never told. As with home_destroy, nothing may
-   be in flight (cluster_drain sees to that) unless the io is dead. */
+   Ends: cluster_destroy calls nobody; what is queued is never told. As with home_destroy, nothing
+   may be in flight (cluster_drain sees to that) unless the io is dead. */
 #pragma once
 
 #include "log/log.h"
@@ -26,8 +26,8 @@ struct cluster_params {
     i32 node_id;
     u32 snapshot_every;                    /* slots between snapshots; 0 = 1024 */
     void (*fenced)(void *user, err_t why); /* a metadata write failed for good; may be NULL */
-    /* A topic is about to go, durably decided; may be NULL. Not called while the log is replayed.
-     */
+    /* A topic is about to go, durably decided; may be NULL. Not called while the log is
+       replayed. */
     void (*topic_deleted)(void *user, const struct meta_topic *topic);
     void *user;
 };
@@ -55,16 +55,16 @@ struct metalog_append { /* zeroed before its first use */
 };
 void metalog_append(struct cluster *c, struct metalog_append *a);
 /* The waiter is gone: done() will not be called; the commands still happen. No-op when nothing is
- * under way. */
+   under way. */
 void metalog_forget(struct metalog_append *a);
 
 /* The partition object of a topic's partition, with the right epoch. NULL when the index is out of
- * range. */
+   range. */
 struct partition *cluster_partition(struct cluster *c, const struct meta_topic *t,
                                     i32 partition_index);
 
 /* One producer id from the block in hand; ERR_AGAIN: a block is being fetched, `w` is called when
- * there is one. */
+   there is one. */
 struct producer_id_waiter {
     struct list_node node;
     void (*ready)(struct producer_id_waiter *w, err_t result);
@@ -73,5 +73,5 @@ MUST_USE err_t cluster_producer_id(struct cluster *c, i64 *id, struct producer_i
 void cluster_producer_id_cancel(struct producer_id_waiter *w); /* no-op when not waiting */
 
 /* Once. Waits for what is queued for the metadata log, then drains the log: done() is log_drain's.
- * The next start seals. */
+   The next start seals. */
 void cluster_drain(struct cluster *c, void (*done)(void *user, err_t result), void *user);
