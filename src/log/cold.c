@@ -17,7 +17,7 @@
 #include "log/log_private.h"
 
 enum load_state { LOAD_IDLE, LOAD_QUEUED, LOAD_READING, LOAD_THERE, LOAD_DONE };
-enum { READ_AHEAD_RUNS = 16 };
+enum { READ_AHEAD_RUNS = 32 };
 
 void cold_init(struct log *l)
 {
@@ -211,10 +211,10 @@ static u32 large_bytes(struct log *l, const struct partition *p, u32 index,
     return (u32)bytes;
 }
 
-/* What to read for a small range: the 64 KiB of its frame that it lies in, counted from the frame's
-   start, so that neighbours on both sides find themselves in it; from the range on if it lies
-   across. */
-static struct log_range window_range(const struct log *l, const struct log_range *range, u64 place)
+/* What to read for a small range if its neighbours are wanted too: the 64 KiB of its frame that it
+   lies in, counted from the frame's start, so that neighbours on both sides find themselves in it;
+   from the range on if it lies across. */
+static struct log_range range_widened(const struct log *l, const struct log_range *range, u64 place)
 {
     u32 frame_bytes = wal_slot_bytes(l, place);
     assert(range->pos + range->bytes <= frame_bytes);
@@ -225,6 +225,14 @@ static struct log_range window_range(const struct log *l, const struct log_range
     }
     w.bytes = MIN((u32)LOG_WINDOW_BYTES, frame_bytes - w.pos);
     return w;
+}
+
+static struct window *small_start(struct log *l, const struct log_range *range, u64 place,
+                                  enum window_kind kind)
+{
+    bool wide = window_is_wide(l);
+    struct log_range what = wide ? range_widened(l, range, place) : *range;
+    return window_start(l, &what, place, kind, wide);
 }
 
 /* The runs after `index`, as far as they are small, cold and not at hand. Only for somebody who has
@@ -250,8 +258,7 @@ static void read_ahead(struct log *l, const struct partition *p, u32 index)
         if (window_find(l, r->place, r->pos, r->bytes) != NULL) {
             continue;
         }
-        range = window_range(l, &range, r->place);
-        if (window_start(l, &range, r->place, WINDOW_AHEAD) == NULL) {
+        if (small_start(l, &range, r->place, WINDOW_AHEAD) == NULL) {
             return;
         }
     }
@@ -266,10 +273,12 @@ static bool load_start(struct log *l, struct log_load *load, bool *there)
     u32 index = p != NULL ? index_find_place(p, place, range->pos) : 0;
     bool small = range->bytes <= LOG_WINDOW_BYTES;
     struct window *w = small ? window_find(l, place, range->pos, range->bytes) : NULL;
-    if (w == NULL) {
-        struct log_range what = small ? window_range(l, range, place) : *range;
-        what.bytes = small ? what.bytes : large_bytes(l, p, index, range);
-        w = window_start(l, &what, place, small ? WINDOW_CACHED : WINDOW_ALONE);
+    if (w == NULL && small) {
+        w = small_start(l, range, place, WINDOW_CACHED);
+    } else if (w == NULL) {
+        struct log_range what = *range;
+        what.bytes = large_bytes(l, p, index, range);
+        w = window_start(l, &what, place, WINDOW_ALONE, false);
     }
     if (w == NULL) {
         return false;

@@ -30,6 +30,7 @@ enum {
     LOG_FULL_SLOT_BYTES = 256 * 1024, /* a full slot is not followed by one smaller than this */
     LOG_PRODUCER_BATCHES = 5,         /* Kafka's window of duplicates */
     LOG_WINDOW_BYTES = 64 * 1024,     /* read at once around a small cold range */
+    LOG_TINY_WINDOW_BYTES = 8 * 1024,
     LOG_LOAD_BYTES_MAX = 1024 * 1024, /* what one load may pin */
     LOG_WAL_INDEX_SHIFT = 44,         /* in run.place: slots below, index of the WAL above */
     LOG_BLOCK_BYTES = 4096,           /* frames are multiples of it */
@@ -189,7 +190,8 @@ struct window {
     u32 refs; /* loads */
     bool cached;
     bool reading;
-    bool used; /* false: read ahead, and nobody came yet */
+    bool wide; /* more than was asked for */
+    u32 uses;  /* loads, ever; 0: read ahead, and nobody came yet */
     err_t result;
     struct list waiters; /* log_load.node, while reading */
     struct home_read read;
@@ -300,6 +302,7 @@ struct log {
 
     /* window.c */
     struct quota cold_quota;
+    struct blob_pool cold_tiny;
     struct blob_pool cold_small;
     struct blob_pool cold_large;
     bool cold_ready; /* the pools are sized */
@@ -307,6 +310,8 @@ struct log {
     struct list windows;
     struct map64 windows_by_place; /* place -> first struct window */
     u32 windows_unused;            /* read ahead and not used yet */
+    i32 wide_votes;                /* for (>= 0) or against reading neighbours */
+    u32 wide_asked;
     u32 windows_reading;
 
     /* cold.c: log_load.node */
@@ -427,6 +432,7 @@ void windows_size(struct log *l);
 /* One that has these bytes, or will. */
 struct window *window_find(const struct log *l, u64 place, u32 pos, u32 bytes);
 struct window *window_start(struct log *l, const struct log_range *range, u64 place,
-                            enum window_kind kind);
+                            enum window_kind kind, bool wide);
+bool window_is_wide(struct log *l);               /* shall the next one be? */
 void window_use(struct log *l, struct window *w); /* takes a reference */
 void window_unref(struct log *l, struct window *w);

@@ -1,9 +1,12 @@
 /* The cache of cold reads: pieces of frames ("windows"), read from the home and kept for whoever
    needs their neighbours. Called by cold.c.
 
-   A small range is read with its neighbours in the frame, 64 KiB: in a frame of many partitions the
-   next partition's batches stand there, and a reader of one partition is rarely alone. A large
-   range gets a window of its own that nobody else will want; it goes when it is released.
+   A small range is read with its neighbours in the frame, 64 KiB ("wide"): in a frame of many
+   partitions the next partition's batches stand there, and a reader of one partition is rarely
+   alone. Where it is alone that is 64 KiB for perhaps two: so every wide window that goes votes on
+   whether somebody else came for it, and while the vote is against it only one window in sixteen is
+   wide, to notice when that changes. A large range gets a window of its own that nobody else will
+   want; it goes when it is released.
 
      created --> reading --> idle in the cache, least recently used first --> evicted
                     waiters        referenced while a load holds it
@@ -12,7 +15,7 @@
    a buffer; reading ahead does not evict what was read ahead and not used yet. */
 #include "log/log_private.h"
 
-enum { WINDOW_KEEP_FREE_MAX = 8 };
+enum { KEEP_FREE_MAX = 8, KEEP_FREE_TINY_MAX = 64, VOTES_MAX = 64, PROBE_EVERY = 16 };
 
 void windows_init(struct log *l)
 {
@@ -29,11 +32,14 @@ void windows_size(struct log *l)
     if (l->cold_ready) {
         return;
     }
+    u64 tiny = home_read_room(l->home, LOG_TINY_WINDOW_BYTES);
     u64 small = home_read_room(l->home, LOG_WINDOW_BYTES);
     u64 large = home_read_room(l->home, LOG_LOAD_BYTES_MAX);
-    u64 quarter = l->params.cold_bytes / 4;
-    u32 keep_small = (u32)MIN(quarter / small, (u64)WINDOW_KEEP_FREE_MAX);
-    u32 keep_large = (u32)MIN(quarter / large, (u64)WINDOW_KEEP_FREE_MAX);
+    u64 part = l->params.cold_bytes / 6;
+    u32 keep_tiny = (u32)MIN(part / tiny, (u64)KEEP_FREE_TINY_MAX);
+    u32 keep_small = (u32)MIN(part / small, (u64)KEEP_FREE_MAX);
+    u32 keep_large = (u32)MIN(part / large, (u64)KEEP_FREE_MAX);
+    blob_pool_init(&l->cold_tiny, "cold reads, tiny", &l->cold_quota, tiny, keep_tiny);
     blob_pool_init(&l->cold_small, "cold reads, small", &l->cold_quota, small, keep_small);
     blob_pool_init(&l->cold_large, "cold reads, large", &l->cold_quota, large, keep_large);
     l->cold_ready = true;
@@ -59,10 +65,26 @@ static void window_uncache(struct log *l, struct window *w)
     w->same_place = NULL;
 }
 
+/* Was it worth being wide? */
+static void window_vote(struct log *l, const struct window *w)
+{
+    if (w->wide && w->uses > 0) {
+        i32 vote = w->uses > 1 ? 2 : -1;
+        l->wide_votes = MAX(-VOTES_MAX, MIN(VOTES_MAX, l->wide_votes + vote));
+    }
+}
+
+bool window_is_wide(struct log *l)
+{
+    l->wide_asked++;
+    return l->wide_votes >= 0 || l->wide_asked % PROBE_EVERY == 0;
+}
+
 static void window_destroy(struct log *l, struct window *w)
 {
     window_uncache(l, w);
-    if (!w->used) {
+    window_vote(l, w);
+    if (w->uses == 0) {
         l->windows_unused--;
     }
     if (w->reading) {
@@ -80,6 +102,7 @@ void windows_fini(struct log *l)
     }
     map64_fini(&l->windows_by_place);
     if (l->cold_ready) {
+        blob_pool_fini(&l->cold_tiny);
         blob_pool_fini(&l->cold_small);
         blob_pool_fini(&l->cold_large);
     }
@@ -100,10 +123,10 @@ struct window *window_find(const struct log *l, u64 place, u32 pos, u32 bytes)
 void window_use(struct log *l, struct window *w)
 {
     w->refs++;
-    if (!w->used) {
-        w->used = true;
+    if (w->uses == 0) {
         l->windows_unused--;
     }
+    w->uses++;
     list_remove(&w->node);
     list_push_back(&l->windows, &w->node);
 }
@@ -122,7 +145,7 @@ static bool window_evict(struct log *l, bool ahead)
 {
     LIST_EACH (&l->windows, n) {
         struct window *w = CONTAINER_OF(n, struct window, node);
-        if (w->refs == 0 && !w->reading && (w->used || !ahead)) {
+        if (w->refs == 0 && !w->reading && (w->uses > 0 || !ahead)) {
             window_destroy(l, w);
             return true;
         }
@@ -133,7 +156,9 @@ static bool window_evict(struct log *l, bool ahead)
 static struct blob *blob_of(struct log *l, u32 bytes)
 {
     size_t exact = home_read_room(l->home, bytes);
-    struct blob_pool *pool = bytes <= LOG_WINDOW_BYTES ? &l->cold_small : &l->cold_large;
+    struct blob_pool *pool = bytes <= LOG_TINY_WINDOW_BYTES ? &l->cold_tiny
+                             : bytes <= LOG_WINDOW_BYTES    ? &l->cold_small
+                                                            : &l->cold_large;
     struct blob *blob = blob_get(pool, MAX(exact, pool->usual_bytes));
     /* A budget too small for the usual sizes still serves exact ones. */
     return blob != NULL || exact >= pool->usual_bytes ? blob : blob_get(pool, exact);
@@ -166,7 +191,7 @@ static void window_read(struct home_read *r, err_t result)
 
 /* Starts reading; the completion comes later. NULL: no buffer. */
 struct window *window_start(struct log *l, const struct log_range *range, u64 place,
-                            enum window_kind kind)
+                            enum window_kind kind, bool wide)
 {
     bool ahead = kind == WINDOW_AHEAD;
     struct blob *blob = blob_take(l, range->bytes, ahead);
@@ -178,7 +203,7 @@ struct window *window_start(struct log *l, const struct log_range *range, u64 pl
     w->log = l;
     w->place = place;
     w->reading = true;
-    w->used = !ahead;
+    w->wide = wide;
     w->cached = kind != WINDOW_ALONE;
     list_init(&w->waiters);
     if (w->cached) {
@@ -186,7 +211,7 @@ struct window *window_start(struct log *l, const struct log_range *range, u64 pl
         map64_put(&l->windows_by_place, place, w);
     }
     list_push_back(&l->windows, &w->node);
-    l->windows_unused += ahead;
+    l->windows_unused++;
     l->windows_reading++;
     w->read = (struct home_read){
         .done = window_read,

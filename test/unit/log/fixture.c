@@ -33,6 +33,7 @@ static void flipping_read(struct home *h, struct home_read *r)
     struct fixture *f = current;
     mem_ops->wal_read(h, r);
     f->reads++;
+    f->read_bytes += r->bytes;
     bool inside = f->flip.pos >= r->pos && f->flip.pos - r->pos < r->bytes;
     if (inside && r->slot == f->flip.slot) {
         r->blob->data[r->blob_offset + f->flip.pos - r->pos] ^= f->flip.mask;

@@ -27,6 +27,7 @@ struct fixture {
     /* Replaces the home's walk over a WAL when set. */
     err_t (*scan)(const struct home_wal_visitor *v, u64 *length);
     u32 reads;
+    u64 read_bytes;
     u32 writes;         /* accepted by the home */
     u32 most_in_flight; /* ever held at once */
     u32 fenced_calls;

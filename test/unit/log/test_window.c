@@ -4,19 +4,24 @@
 
 enum { PARTITIONS = 20, SLOTS = 60 };
 
-static void fill(struct fixture *f, u32 value_bytes)
+static void fill_partitions(struct fixture *f, u32 value_bytes, u32 partitions)
 {
     fixture_start(f);
     for (u32 s = 0; s < SLOTS; s++) {
-        for (u32 i = 0; i < PARTITIONS; i++) {
+        for (u32 i = 0; i < partitions; i++) {
             append_plain(f, log_partition(f->log, i, 0), value_bytes);
         }
         settle(f);
     }
     fixture_restart(f);
-    for (u32 i = 0; i < PARTITIONS; i++) {
+    for (u32 i = 0; i < partitions; i++) {
         log_partition(f->log, i, 1);
     }
+}
+
+static void fill(struct fixture *f, u32 value_bytes)
+{
+    fill_partitions(f, value_bytes, PARTITIONS);
 }
 
 static struct log_range range_at(struct fixture *f, u32 partition, u64 offset)
@@ -61,7 +66,7 @@ static void a_partition_is_read_ahead(void **state)
     read_one(&f, 7, 0);
     assert_int_equal(f.reads, 1); /* one look-up is not a reader */
     read_one(&f, 7, 1);
-    assert_int_equal(f.reads, 18); /* 16 more are on their way */
+    assert_int_equal(f.reads, 34); /* 32 more are on their way */
     for (u32 s = 2; s < SLOTS; s++) {
         read_one(&f, 7, s);
     }
@@ -92,6 +97,46 @@ static void within_its_bytes(void **state)
     fixture_stop(&f);
 }
 
+/* A reader who goes deep into one partition after the other, in frames of many: by the time it
+   comes for the neighbours they are gone, so they are not read any more, but for a probe now and
+   then. When the readers change, so does the answer. */
+static void neighbours_only_while_somebody_comes_for_them(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    f.params.cold_bytes = 1 * MIB;
+    fill_partitions(&f, 2000, 100);
+    for (u32 i = 0; i < 20; i++) {
+        for (u32 s = 0; s < SLOTS; s++) {
+            read_one(&f, i, s);
+        }
+    }
+    f.read_bytes = 0;
+    for (u32 i = 20; i < 40; i++) {
+        for (u32 s = 0; s < SLOTS; s++) {
+            read_one(&f, i, s);
+        }
+    }
+    u64 wanted = 20ull * SLOTS * 2070;
+    assert_true(f.read_bytes < 4 * wanted); /* wide would be thirty times */
+    for (u32 s = 0; s < SLOTS; s++) {
+        for (u32 i = 0; i < 100; i++) {
+            read_one(&f, i, s);
+        }
+    }
+    f.read_bytes = 0;
+    f.reads = 0;
+    for (u32 s = 0; s < SLOTS; s++) {
+        for (u32 i = 0; i < 100; i++) {
+            read_one(&f, i, s);
+        }
+    }
+    assert_true(f.read_bytes < 2ull * SLOTS * 100 * 2070);
+    assert_true(f.reads < SLOTS * 100 / 4);
+    fixture_stop(&f);
+}
+
 /* Damage in a window is found by whoever reads there, and only there. */
 static void damage_in_a_shared_window(void **state)
 {
@@ -119,6 +164,7 @@ int main(void)
         cmocka_unit_test(neighbours_are_read_once),
         cmocka_unit_test(a_partition_is_read_ahead),
         cmocka_unit_test(within_its_bytes),
+        cmocka_unit_test(neighbours_only_while_somebody_comes_for_them),
         cmocka_unit_test(damage_in_a_shared_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
