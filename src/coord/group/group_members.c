@@ -3,6 +3,8 @@
    Their bytes are blocks of the group; a block is never changed, only replaced. */
 #include "coord/group/group_private.h"
 
+#include <stdlib.h>
+
 /* ---- who is who -------------------------------------------------------------------------------
  */
 
@@ -245,9 +247,7 @@ void member_set_assignment(struct step *s, struct member *m, struct slice bytes)
 
 struct slice member_metadata(const struct group *g, const struct member *m)
 {
-    if (g->protocol_name == NULL) {
-        return WIRE_EMPTY;
-    }
+    assert(g->protocol_name != NULL);
     const struct group_protocol *p =
         protocol_find(m->protocols, m->protocol_count, block_slice(g->protocol_name));
     return p == NULL || p->metadata.len == 0 ? WIRE_EMPTY : p->metadata;
@@ -367,28 +367,65 @@ bool subscription_topics(struct slice metadata, void (*found)(void *context, str
     return !r.failed;
 }
 
-struct wanted {
-    struct slice topic;
-    bool there;
-};
-
-static void compare(void *context, struct slice topic)
+static void count_one(void *context, struct slice topic)
 {
-    struct wanted *w = context;
-    w->there = w->there || slice_eq(w->topic, topic);
+    (void)topic;
+    ++*(u32 *)context;
+}
+
+static void collect(void *context, struct slice topic)
+{
+    struct subscriptions *all = context;
+    all->topics[all->count++] = topic;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return slice_cmp(*(const struct slice *)a, *(const struct slice *)b);
+}
+
+void subscriptions_init(struct subscriptions *all, const struct group *g)
+{
+    *all = (struct subscriptions){0};
+    if (!group_is_consumer(g)) {
+        return;
+    }
+    u32 count = 0;
+    for (u32 i = 0; i < g->member_count && !all->to_anything; i++) {
+        all->to_anything =
+            g->protocol_name == NULL ||
+            !subscription_topics(member_metadata(g, &g->members[i]), count_one, &count);
+    }
+    all->to_anything = all->to_anything || count > SUBSCRIBED_MAX;
+    if (all->to_anything || count == 0) {
+        return;
+    }
+    all->topics = mem_alloc(count * sizeof(*all->topics));
+    for (u32 i = 0; i < g->member_count; i++) {
+        bool readable = subscription_topics(member_metadata(g, &g->members[i]), collect, all);
+        assert(readable);
+    }
+    assert(all->count == count);
+    qsort(all->topics, count, sizeof(*all->topics), by_name);
+}
+
+void subscriptions_fini(struct subscriptions *all)
+{
+    mem_free(all->topics);
+    *all = (struct subscriptions){0};
+}
+
+bool subscriptions_have(const struct subscriptions *all, struct slice topic)
+{
+    return all->to_anything || (all->count > 0 && bsearch(&topic, all->topics, all->count,
+                                                          sizeof(*all->topics), by_name) != NULL);
 }
 
 bool group_subscribes(const struct group *g, struct slice topic)
 {
-    if (!group_is_consumer(g)) {
-        return false;
-    }
-    struct wanted w = {.topic = topic};
-    for (u32 i = 0; i < g->member_count && !w.there; i++) {
-        if (g->protocol_name == NULL ||
-            !subscription_topics(member_metadata(g, &g->members[i]), compare, &w)) {
-            return true;
-        }
-    }
-    return w.there;
+    struct subscriptions all;
+    subscriptions_init(&all, g);
+    bool there = subscriptions_have(&all, topic);
+    subscriptions_fini(&all);
+    return there;
 }

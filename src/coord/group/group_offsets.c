@@ -313,18 +313,14 @@ void group_delete_offsets(struct step *s)
     if (kerr != KERR_NONE) {
         return;
     }
-    struct slice last = {0};
-    bool subscribed = false;
+    struct subscriptions subscribed;
+    subscriptions_init(&subscribed, g);
     for (u32 i = 0; i < ev->commit.offset_count; i++) {
         struct group_offset *o = &ev->commit.offsets[i];
         if (o->kerr != KERR_NONE) {
             continue;
         }
-        if (last.ptr == NULL || !slice_eq(last, o->topic)) {
-            last = o->topic;
-            subscribed = group_subscribes(g, o->topic);
-        }
-        if (subscribed) {
+        if (subscriptions_have(&subscribed, o->topic)) {
             o->kerr = KERR_GROUP_SUBSCRIBED_TO_TOPIC;
         } else if (s->record_bytes >= STEP_RECORD_BYTES_MAX) {
             o->kerr = KERR_UNKNOWN_SERVER_ERROR;
@@ -332,6 +328,7 @@ void group_delete_offsets(struct step *s)
             record_offset_gone(s, o);
         }
     }
+    subscriptions_fini(&subscribed);
     for (u32 i = 0; i < ev->commit.offset_count && !s->exhausted; i++) {
         const struct group_offset *o = &ev->commit.offsets[i];
         if (o->kerr == KERR_NONE) {
@@ -400,8 +397,7 @@ struct expiry {
     i64 wall_ms;
     bool applies; /* to this group as it is */
     bool since_empty;
-    struct slice last_topic; /* neighbours share it: ask once */
-    bool last_subscribed;
+    struct subscriptions subscribed;
 };
 
 /* Classic groups count from becoming empty, simple ones from the commit; of a group with members
@@ -413,19 +409,15 @@ static void expiry_init(struct expiry *e, const struct group *g, i64 wall_ms)
     e->applies =
         simple || g->state == GROUP_EMPTY || (g->state == GROUP_STABLE && group_is_consumer(g));
     e->since_empty = !simple && g->state == GROUP_EMPTY && g->state_wall_ms >= 0;
+    if (e->applies) {
+        subscriptions_init(&e->subscribed, g);
+    }
 }
 
 /* INT64_MAX: never, as things are. */
-static i64 expires_at(struct expiry *e, const struct group *g, const struct group_offset *o)
+static i64 expires_at(const struct expiry *e, const struct group *g, const struct group_offset *o)
 {
-    if (!e->applies) {
-        return INT64_MAX;
-    }
-    if (e->last_topic.ptr == NULL || !slice_eq(e->last_topic, o->topic)) {
-        e->last_topic = o->topic;
-        e->last_subscribed = group_subscribes(g, o->topic);
-    }
-    if (e->last_subscribed) {
+    if (!e->applies || subscriptions_have(&e->subscribed, o->topic)) {
         return INT64_MAX;
     }
     if (o->expire_wall_ms > 0) {
@@ -459,12 +451,13 @@ void group_expiry_schedule(struct group *g, i64 now_ms, i64 wall_ms)
         i64 at = expires_at(&e, g, &g->offsets[i]->view);
         wait_ms = MIN(wait_ms, left_ms(at, wall_ms));
     }
+    subscriptions_fini(&e.subscribed);
     g->expiry_due_ms = now_ms + MAX(wait_ms, EXPIRY_EARLIEST_MS);
 }
 
 static bool is_expired(const struct step *s, void *context, const struct group_offset *o)
 {
-    struct expiry *e = context;
+    const struct expiry *e = context;
     return expires_at(e, s->g, o) <= e->wall_ms;
 }
 
@@ -475,6 +468,7 @@ void group_expire(struct step *s)
     expiry_init(&e, g, s->wall_ms);
     u32 buried;
     (void)offsets_bury(s, is_expired, &e, &buried);
+    subscriptions_fini(&e.subscribed);
     bool ends = buried == g->offset_count && g->state == GROUP_EMPTY && g->pending_count == 0;
     if (ends && g->has_record) {
         record_group_gone(s);

@@ -24,6 +24,7 @@ enum {
     EXPIRY_EARLIEST_MS = 1000,         /* from one look at the offsets to the next */
     EXPIRY_LATEST_MS = 60 * 60 * 1000, /* ... */
     PROTOCOLS_MAX = 64,                /* of a member */
+    SUBSCRIBED_MAX = 1 << 17,          /* topics of all members; more count as any topic */
     PENDING_MAX = 16384,               /* member ids given out and not used yet */
     TEXT_BYTES_MAX = INT16_MAX,        /* of an id: what a record can carry */
     MEMBERS_BYTES_MAX = 12 << 20,      /* ids and metadata of all members of a group */
@@ -200,7 +201,7 @@ u64 member_bytes_of(const struct group_event *ev, struct slice id);
 void member_remove(struct step *s, u32 index);
 void members_clear(struct step *s);
 void member_session_restart(const struct step *s, struct member *m);
-/* Of the chosen protocol; empty when there is none. */
+/* Of the chosen protocol; empty if the member, joining anew, does not have it any more. */
 struct slice member_metadata(const struct group *g, const struct member *m);
 i32 pending_find(const struct group *g, struct slice id);
 void pending_add(struct step *s, struct slice id, i64 deadline_ms);
@@ -262,3 +263,13 @@ void record_offset_gone(struct step *s, const struct group_offset *offset);
    a subscription. */
 bool subscription_topics(struct slice metadata, void (*found)(void *context, struct slice topic),
                          void *context);
+
+/* What the members of a group subscribe to. It points into the members: to be used at once. */
+struct subscriptions {
+    struct slice *topics; /* sorted, perhaps more than once */
+    u32 count;
+    bool to_anything; /* a member's metadata cannot be read */
+};
+void subscriptions_init(struct subscriptions *all, const struct group *g);
+void subscriptions_fini(struct subscriptions *all);
+bool subscriptions_have(const struct subscriptions *all, struct slice topic);

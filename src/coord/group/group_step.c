@@ -45,6 +45,23 @@ static void take_back(struct step *s)
     }
 }
 
+/* An idle group keeps no room for members. */
+static void shrink(struct group *g)
+{
+    if (g->member_count == 0 && g->member_cap > 0) {
+        g->bytes -= array_bytes(g->member_cap, sizeof(struct member));
+        mem_free(g->members);
+        g->members = NULL;
+        g->member_cap = 0;
+    }
+    if (g->pending_count == 0 && g->pending_cap > 0) {
+        g->bytes -= array_bytes(g->pending_cap, sizeof(struct pending));
+        mem_free(g->pendings);
+        g->pendings = NULL;
+        g->pending_cap = 0;
+    }
+}
+
 err_t step_end(struct step *s)
 {
     bool back = s->exhausted;
@@ -52,6 +69,7 @@ err_t step_end(struct step *s)
     if (back && s->journaled) {
         take_back(s);
     }
+    shrink(s->g);
     struct block **unused = back ? s->made : s->released;
     u32 count = back ? s->made_count : s->released_count;
     for (u32 i = 0; i < count; i++) {

@@ -404,6 +404,57 @@ static void test_bytes_max(void **state)
     mem_free(w);
 }
 
+/* A member whose new metadata does not fit any more goes; the others go on. */
+static void test_bytes_max_of_a_member(void **state)
+{
+    (void)state;
+    static const struct line before[] = {STABLE_TWO};
+    static const struct line after[] = {
+        {"look", "PreparingRebalance g1 consumer/ a(app)=/ in 10000"},
+        {"join 6 m=a p=range:A", "6:NONE g2 range me=a lead=a [a=A]; | CompletingRebalance"},
+    };
+    struct world *w = mem_alloc(sizeof(*w));
+    world_init(w);
+    script_run_with(w, before, ARRAY_LEN(before));
+    u8 *big = mem_alloc(13 << 20);
+    struct group_protocol protocol = {SLICE_LIT("range"), slice_of(big, 13 << 20)};
+    struct group_event ev = {.kind = GROUP_JOIN,
+                             .ticket = 5,
+                             .version = 5,
+                             .member_id = SLICE_LIT("b"),
+                             .join = {.fresh_member_id = SLICE_LIT("z"),
+                                      .client_id = SLICE_LIT("app"),
+                                      .client_host = SLICE_LIT("/"),
+                                      .protocol_type = SLICE_LIT("consumer"),
+                                      .protocols = &protocol,
+                                      .protocol_count = 1,
+                                      .session_timeout_ms = 10000,
+                                      .rebalance_timeout_ms = 10000}};
+    assert_int_equal(world_step(w, &ev), OK);
+    assert_int_equal(w->out.reply_count, 1);
+    assert_int_equal(w->out.replies[0].kerr, KERR_GROUP_MAX_SIZE_REACHED);
+    script_run_with(w, after, ARRAY_LEN(after));
+    mem_free(big);
+    world_fini(w);
+    mem_free(w);
+}
+
+/* Ids that are never used are bounded too. */
+static void test_pending_max(void **state)
+{
+    (void)state;
+    struct world *w = mem_alloc(sizeof(*w));
+    world_init(w);
+    for (u32 i = 0; i < PENDING_MAX; i++) {
+        char join[32];
+        snprintf(join, sizeof(join), "join 1 f=p%u", i);
+        (void)world_run(w, join);
+    }
+    assert_string_equal(world_run(w, "join 1 f=a"), "1:COORDINATOR_NOT_AVAILABLE me=");
+    world_fini(w);
+    mem_free(w);
+}
+
 /* ---- clients that vanish ------------------------------------------------------------------- */
 
 SCRIPT(test_gone_before_it_knew_its_id,
@@ -474,6 +525,8 @@ int main(void)
         cmocka_unit_test(test_size_max_last_pending_is_refused),
         cmocka_unit_test(test_size_max_became_smaller),
         cmocka_unit_test(test_bytes_max),
+        cmocka_unit_test(test_bytes_max_of_a_member),
+        cmocka_unit_test(test_pending_max),
         cmocka_unit_test(test_gone_before_it_knew_its_id),
         cmocka_unit_test(test_gone_and_still_a_member),
         cmocka_unit_test(test_gone_last_of_a_rebalance),
