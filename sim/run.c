@@ -1,10 +1,10 @@
 /* A run (run.h). The plan of a run, all of it from the seed:
 
      1. several lives of the broker, each ended by a power cut, kill -9, an orderly stop, or an
-   error of its disk; where in its life the end comes is random: at any call of the border, also
-   during start, or in the middle of a WAL write (once at least) or of a metadata write
+        error of its disk; where in its life the end comes is random: at any call of the border,
+        also during start, or in the middle of a WAL write (once at least) or of a metadata write
      2. when enough was acknowledged and all planned ends have come, faults cease, and what is in
-   flight is finished
+        flight is finished
      3. one more end, and the last reading by a broker that has only the disk
 
    A broker that refuses to start, or stops by itself, without an injected fault breaks a promise

@@ -7,8 +7,8 @@
      a write          is seen at once (write_now) or when it ends (write_begin, write_end)
      a durable write  is on the medium when it ends
      a sync           puts everything that had ended on the medium, and the size, but not the file's
-   name names            (made, renamed, removed) are on the medium after sync_dir of their
-   directory
+                      name
+     names            (made, renamed, removed) are on the medium after sync_dir of their directory
 
    At a power cut every write that is not on the medium is on its own dropped, kept, or torn at
    sector bounds, also those under way; a changed size or name likewise. When only the process ends,

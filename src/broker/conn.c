@@ -1,18 +1,19 @@
 /* Connections: accept, receive, cut frames, dispatch; see conn.h.
 
    Happy path of one readable event
-     conn_event -> conn_receive (recv into the blob) -> conn_parse -> for each whole frame
-   conn_dispatch
-       -> header decoded, row found, version in range, body decoded into the request's arena ->
-   handler Answers: request_reply marks the connection dirty; conns_flush (turn-end hook) sends once
-   per connection.
+     conn_event -> conn_receive (recv into the blob) -> conn_parse -> for each whole frame:
+     conn_dispatch -> header decoded, row found, version in range, body decoded into the request's
+     arena -> handler
+   Answers: request_reply marks the connection dirty; conns_flush (turn-end hook) sends once per
+   connection.
 
    How it fails
      impossible length, unknown API, undecodable body: one diagnostic line, answers already due are
-   sent, then closed no memory for a blob or a request: starved_conns, tried again a little later a
-   frame of which less than FRAME_RATE_BYTES arrive in FRAME_STALL_NS: closed by the sweep memory
-   that does not come for STARVE_MAX_NS while a frame is half received (many such hold each other's
-   memory): the same */
+       sent, then closed
+     no memory for a blob or a request: starved_conns, tried again a little later
+     a frame of which less than FRAME_RATE_BYTES arrive in FRAME_STALL_NS: closed by the sweep
+     memory that does not come for STARVE_MAX_NS while a frame is half received (many such hold each
+       other's memory): the same */
 #include "broker/conn.h"
 
 #include <string.h>

@@ -4,7 +4,7 @@
 
    Happy path of an event
      coordinator_call -> the group is found or made -> group_step -> records appended as one batch
-   -> the slot is durable
+       -> the slot is durable
      -> call->done with the group's reply
 
    At start the partitions of __consumer_offsets are replayed; until then calls are answered with

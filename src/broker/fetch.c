@@ -4,8 +4,9 @@
    Happy path
      context (session or not) -> probe every wanted partition: how many bytes could be sent now?
      enough, an error, or no wishes to wait: build the answer from ranges; nothing is read or copied
-   here (reply.c sends) else park: one watch per partition and a timer. When watermarks moved, the
-   waiter hook probes only those partitions again, once per turn, and answers when there is enough.
+       here (reply.c sends)
+     else park: one watch per partition and a timer. When watermarks moved, the waiter hook probes
+       only those partitions again, once per turn, and answers when there is enough.
 
    How it ends otherwise
      max wait is over: the answer has what there is, perhaps nothing

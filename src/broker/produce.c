@@ -2,10 +2,12 @@
 
    Happy path
      produce_collect   one item per partition: topic and partition found, header and CRC verified,
-   records walked (large compressed batches are left to a worker: then the connection waits, order
-   is kept) produce_append    room in the WAL? every accepted batch is copied into the open slot,
-   offsets are taken log waiter        the slot is durable: the answer leaves The receive buffer is
-   given back as soon as the batches are in the WAL.
+                       records walked (large compressed batches are left to a worker: then the
+                       connection waits, order is kept)
+     produce_append    room in the WAL? every accepted batch is copied into the open slot, offsets
+                       are taken
+     log waiter        the slot is durable: the answer leaves
+   The receive buffer is given back as soon as the batches are in the WAL.
 
    How it fails
      one partition's batch is refused: its row of the answer says why, the others go on

@@ -4,7 +4,7 @@
 
    A slot, happy path
      1. the frame is built; if it does not fit what is allocated, a worker allocates more in both
-   copies
+        copies
      2. copy a is written, durable
      3. copy b is written, durable; done(OK)
    How it fails: no room at step 1: ERR_NO_SPACE, nothing was written, the slot may be tried again.

@@ -7,11 +7,13 @@
      2. from slot to slot: header, index; payloads are checked where they lie in the window anyway
      3. a slot is delivered once it is known to have been durable; the last few wait for step 5
      4. the first place that is not the next slot: the rest of the WAL is searched for headers that
-   say how far it was durable
+        say how far it was durable
      5. the slots that waited are checked byte by byte and delivered, the extents of the last ones
-   are synced How it fails: a slot that was durable is bad: ERR_CORRUPT, the reason says where and
-   what it means. A payload that was durable is bad: its batches are reported to damaged(), the scan
-   goes on.
+        are synced
+
+   How it fails
+     a slot that was durable is bad: ERR_CORRUPT, the reason says where and what it means
+     a payload that was durable is bad: its batches are reported to damaged(), the scan goes on
 
    Reading: small frames (as in `walking`) are read front to back in big windows; over big ones it
    jumps, one read for a frame's index and the header behind it. */

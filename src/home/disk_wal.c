@@ -3,11 +3,12 @@
 
    A write, happy path
      1. every slot FRAME_INFLIGHT_MAX before it is durable, and it fits the current extent: it gets
-   the next position and goes to the disk at once
+        the next position and goes to the disk at once
      2. the disk says durable: done(OK)
    Otherwise it waits in `queue`, with those behind it: for the old slot (that distance is what
-   recovery tells a torn tail from corruption by), or for the next extent. After the first write an
-   extent is kept ready ahead: a worker creates, locks and allocates it, fills it with zeros (a
+   recovery tells a torn tail from corruption by), or for the next extent.
+
+   After the first write an extent is kept ready ahead: a worker creates, locks and allocates it, fills it with zeros (a
    written block is overwritten faster than a new one is first written), and syncs it and its name.
    Filling takes bandwidth from the writes themselves, so it is left out while extents are used up
    faster than FILL_PACE_NS, and broken off when a write waits for the extent.

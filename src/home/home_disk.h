@@ -2,8 +2,10 @@
 
      disk_open.c     the directory: format file, lock, creation; create and destroy
      disk_extent.c   which extents there are, their descriptors (few are open at a time), slot
-   positions disk_meta.c     the metadata log in two copies disk_wal.c      this session's writes,
-   the making of extents, reads disk_scan.c     start-up: walking a WAL; torn tail or corruption
+                     positions
+     disk_meta.c     the metadata log in two copies
+     disk_wal.c      this session's writes, the making of extents, reads
+     disk_scan.c     start-up: walking a WAL; torn tail or corruption
      disk_window.c   aligned reading of a file front to back, for start-up
 
    Threads: only the run() of a disk_job is off the loop; it touches nothing but its own job. */

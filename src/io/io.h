@@ -13,12 +13,12 @@
    - An io_op is embedded in the object that waits. Its done() runs exactly once, on the loop, never
      inside the call that started it, also after io_cancel (then with -ERR_CANCELLED, or with the
      real result if it was too late). The op's memory stays valid until done() is entered; done()
-   may reuse or free it.
+     may reuse or free it.
    - Results are i64: >= 0 a byte count (or 0), < 0 the negated err_t.
    - Blocking file verbs (io_file_open ... io_file_write_now) are for start-up, shutdown and
-   workers: they may be called from any thread; never call them on the loop while serving.
+     workers: they may be called from any thread; never call them on the loop while serving.
    - In the simulator a crash makes the io "dead": every later call fails with ERR_CANCELLED and has
-   no effect, pending ops are forgotten. Every module's destroy function must therefore work without
+     no effect, pending ops are forgotten. Every module's destroy function must therefore work without
      io, at any time. */
 #pragma once
 

@@ -7,15 +7,15 @@
      ends     --brokers B --topic T --partitions P      prints "PARTITION FIRST END" lines
      produce  --brokers B --topic T --partitions P --count N --codec C --idempotent yes|no --acks A
               --seed S --base-ms M [--pause]      the records of records.py, shape full
-     consume  --brokers B --topic T --partitions P --out FILE     everything up to the end, as a
-   dump load     --brokers B --topic T --partitions P --seed S --size BYTES (--count N | --seconds
-   X)
+     consume  --brokers B --topic T --partitions P --out FILE
+              everything up to the end, as a dump
+     load     --brokers B --topic T --partitions P --seed S --size BYTES (--count N | --seconds X)
               [--idempotent ...] [--acks A] [--codec C] [--linger-ms L] [--in-flight I]
               as fast as it goes; prints "acked N" on the way and "PARTITION COUNT HASH" lines
      verify   --brokers B --topic T --partitions P --seed S --size BYTES [--at-least-once --count N]
               reads what load wrote; same lines, and the reason and exit 1 if a record is not right.
               At least once: each record may be there more than once and in any order, none is
-   missing
+              missing
 
    With --pause, produce prints "half" once two fifths are acknowledged, waits for a line on stdin
    and sends the rest at an easy pace over some seconds: the time in which the broker is killed.
