@@ -3,18 +3,17 @@
    epoll.
 
      odradek-load produce ADDRESS --topic T --partitions P --batch BYTES [--per-request N]
-   [--connections C] [--depth D]
-                          [--seconds S] [--warmup S] [--rate MB/s] [--acks -1] [--record BYTES]
-   [--pid BROKER] odradek-load fetch   ADDRESS --topic T --partitions P --bytes MAX [--connections
-   C] [--seconds S] [--from start|end] [--pid BROKER]
+                          [--connections C] [--depth D] [--seconds S] [--warmup S] [--rate MB/s]
+                          [--acks -1] [--record BYTES] [--pid BROKER]
+     odradek-load fetch   ADDRESS --topic T --partitions P --bytes MAX [--connections C] [--seconds
+                          S] [--from start|end] [--pid BROKER]
 
    produce, closed loop (no --rate): every connection keeps D requests in flight. Open loop:
    requests are due at fixed times and latency counts from the due time, so a stall is paid by
    everyone who had to wait (no coordinated omission); lateness of the generator itself is reported,
    and a run in which it is above a tenth of the p99, or in which the generator used more than 85 %
-   of its core, says VOID.
-   --pid: CPU of that process from /proc over the measured seconds, as cpu-s per GB.
-   Prints one line of key=value pairs.
+   of its core, says VOID. --pid: CPU of that process from /proc over the measured seconds, as cpu-s
+   per GB. Prints one line of key=value pairs.
 
    A request carries --per-request partitions, one batch each. Requests are Produce v7 and Fetch
    v11. */

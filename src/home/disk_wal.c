@@ -8,10 +8,11 @@
    Otherwise it waits in `queue`, with those behind it: for the old slot (that distance is what
    recovery tells a torn tail from corruption by), or for the next extent.
 
-   After the first write an extent is kept ready ahead: a worker creates, locks and allocates it, fills it with zeros (a
-   written block is overwritten faster than a new one is first written), and syncs it and its name.
-   Filling takes bandwidth from the writes themselves, so it is left out while extents are used up
-   faster than FILL_PACE_NS, and broken off when a write waits for the extent.
+   After the first write an extent is kept ready ahead: a worker creates, locks and allocates it,
+   fills it with zeros (a written block is overwritten faster than a new one is first written), and
+   syncs it and its name. Filling takes bandwidth from the writes themselves, so it is left out
+   while extents are used up faster than FILL_PACE_NS, and broken off when a write waits for the
+   extent.
 
    How it fails: no room for another extent: everything in `queue` ends with ERR_NO_SPACE and may be
    tried again. Anything else: the home is fenced, every write ends with ERR_IO.

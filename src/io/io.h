@@ -18,8 +18,8 @@
    - Blocking file verbs (io_file_open ... io_file_write_now) are for start-up, shutdown and
      workers: they may be called from any thread; never call them on the loop while serving.
    - In the simulator a crash makes the io "dead": every later call fails with ERR_CANCELLED and has
-     no effect, pending ops are forgotten. Every module's destroy function must therefore work without
-     io, at any time. */
+     no effect, pending ops are forgotten. Every module's destroy function must therefore work
+     without io, at any time. */
 #pragma once
 
 #include "base/base.h"
