@@ -16,10 +16,11 @@ struct broker_params {
     struct config *config; /* outlives the broker, which puts dynamic values into it */
     const char *data_directory;
     const char *listen_host;
-    u16 listen_port;   /* 0: any free */
-    u64 memory_bytes;  /* the budget */
-    u64 extent_bytes;  /* 0 = usual; the simulator uses small ones */
-    u32 home_canaries; /* simulator only */
+    u16 listen_port;    /* 0: any free */
+    u64 memory_bytes;   /* the budget */
+    u64 extent_bytes;   /* 0 = usual; the simulator uses small ones */
+    u32 snapshot_every; /* metadata slots between snapshots; 0 = usual; the simulator: few */
+    u32 home_canaries;  /* simulator only */
     u32 log_canaries;
     /* Called once when the broker has stopped (result OK), or must stop because storage failed
        (ERR_IO): then the process ends with its own exit code and must not be used further. */

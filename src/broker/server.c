@@ -86,6 +86,7 @@ static err_t broker_start_storage(struct broker *b)
         .home = b->home,
         .log = b->log,
         .node_id = BROKER_NODE_ID,
+        .snapshot_every = b->params.snapshot_every,
         .fenced = log_fenced,
         .topic_deleted = topic_deleted,
         .user = b,
