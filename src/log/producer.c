@@ -99,8 +99,7 @@ static struct producer *least_used(struct log *l)
     return n != NULL ? CONTAINER_OF(n, struct producer, by_use) : NULL;
 }
 
-/* Two leave for each that comes, so that a crowd of expired ones is worked off without a long turn.
- */
+/* Two leave for each that comes: a crowd of expired ones is worked off without a long turn. */
 static void producers_expire(struct log *l, i64 now_ms)
 {
     for (u32 i = 0; i < 2; i++) {
