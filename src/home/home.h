@@ -121,5 +121,5 @@ struct home_wal_visitor {
 };
 MUST_USE err_t home_wal_scan(struct home *h, u64 wal, u64 nonce, u64 sealed_length,
                              const struct home_wal_visitor *v, u64 *length);
-/* A retired WAL (sealed, no data needed): its files go. Blocking, start-up or worker. */
+/* A retired WAL (sealed, no data needed): its files go. Blocking, start-up. */
 void home_wal_remove(struct home *h, u64 wal);
