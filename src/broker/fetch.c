@@ -17,7 +17,7 @@
 
 #include <string.h>
 
-enum { NODE_ENDPOINTS_FROM = 16, ANSWER_RANGES_MAX = 16384 };
+enum { TOP_LEVEL_ERROR_FROM = 13, NODE_ENDPOINTS_FROM = 16, ANSWER_RANGES_MAX = 16384 };
 #define MAX_WAIT_MS 300000 /* a parked request costs memory: nobody waits longer */
 
 struct fetch_watch {
@@ -357,10 +357,9 @@ static bool answer_item(struct fetch *f, struct answer *a, struct fetch_item *it
         a->bytes_left -= (u32)MIN((u64)a->bytes_left, bytes);
         a->any_bytes = true;
     }
-    if (kerr == KERR_NONE) {
-        item->sent_high_watermark = (i64)t.info.high_watermark;
-        item->sent_log_start = (i64)t.info.log_start_offset;
-    }
+    /* After an error the partition is news again. */
+    item->sent_high_watermark = kerr == KERR_NONE ? (i64)t.info.high_watermark : -1;
+    item->sent_log_start = kerr == KERR_NONE ? (i64)t.info.log_start_offset : -1;
     if (f->context.session != NULL && bytes > 0) {
         /* Served: to the end of the line, so that no partition starves behind a busy one. */
         list_remove(&item->node);
@@ -544,10 +543,43 @@ static bool fetch_first_look(struct fetch *f, i32 max_wait_ms)
     return false;
 }
 
+/* Replicas are brokers, and there is no other broker (CVE-2018-1288). The first versions have no
+   place for an error but the partitions. */
+static void refuse_replica(struct request *r, const struct fetch_request *q)
+{
+    struct fetch_response response;
+    wire_init(&fetch_response_struct, &response);
+    response.error_code = KERR_CLUSTER_AUTHORIZATION_FAILED;
+    u32 topic_count = r->version < TOP_LEVEL_ERROR_FROM ? q->topics.count : 0;
+    response.responses.items =
+        wire_new(&fetch_response_fetchable_topic_struct, &r->arena, topic_count);
+    response.responses.count = response.responses.items != NULL ? topic_count : 0;
+    for (u32 i = 0; i < response.responses.count; i++) {
+        const struct fetch_request_topic *in = &q->topics.items[i];
+        struct fetch_response_fetchable_topic *out = &response.responses.items[i];
+        out->topic = in->topic;
+        out->partitions.items = wire_new(&fetch_response_partition_data_struct, &r->arena,
+                                         in->partitions.count);
+        out->partitions.count = out->partitions.items != NULL ? in->partitions.count : 0;
+        for (u32 k = 0; k < out->partitions.count; k++) {
+            out->partitions.items[k].partition_index = in->partitions.items[k].partition;
+            out->partitions.items[k].error_code = KERR_CLUSTER_AUTHORIZATION_FAILED;
+            out->partitions.items[k].high_watermark = -1;
+            out->partitions.items[k].records.bytes = WIRE_EMPTY;
+        }
+    }
+    request_reply(r, &response);
+}
+
 void handle_fetch(struct request *r)
 {
     const struct fetch_request *q = r->body;
     struct broker *b = r->broker;
+    i32 replica_id = r->version >= 15 ? q->replica_state.replica_id : q->replica_id;
+    if (replica_id >= 0) {
+        refuse_replica(r, q);
+        return;
+    }
     struct fetch *f = request_alloc(r, sizeof *f);
     if (f == NULL) {
         request_fail(r);
@@ -559,15 +591,9 @@ void handle_fetch(struct request *r)
     i64 cap = config_i64(b->config, CONFIG_fetch_max_bytes);
     f->max_bytes = (u32)MIN((i64)MAX(q->max_bytes, 0), cap);
     i32 max_wait_ms = MIN(q->max_wait_ms, MAX_WAIT_MS);
-    i32 replica_id = r->version >= 15 ? q->replica_state.replica_id : q->replica_id;
     if (!fetch_context_open(r, q, &f->context)) {
         request_fail(r);
         return;
-    }
-    if (replica_id >= 0) {
-        /* Replicas are brokers, and there is no other broker (CVE-2018-1288). */
-        fetch_context_close(&f->context);
-        f->context = (struct fetch_context){.kerr = KERR_CLUSTER_AUTHORIZATION_FAILED};
     }
     r->state_of_handler = f;
     r->cancelled = fetch_cancelled;

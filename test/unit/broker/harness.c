@@ -21,7 +21,8 @@
 #define WAIT_MAX_NS (30ull * 1000 * 1000 * 1000) /* of real time: then the test has failed */
 #define TICK_NS     (20ull * 1000 * 1000)
 
-/* ---- time ---------------------------------------------------------------------------------------- */
+/* ---- time
+ * ---------------------------------------------------------------------------------------- */
 
 static _Atomic i64 skipped_ns;
 static _Atomic i64 skipped_wall_ns;
@@ -67,7 +68,8 @@ i64 harness_wall_ms(struct harness *h)
     return io_wall_ms(h->io);
 }
 
-/* ---- diagnostics ----------------------------------------------------------------------------------- */
+/* ---- diagnostics
+ * ----------------------------------------------------------------------------------- */
 
 static char said[256 * 1024];
 static size_t said_len;
@@ -86,7 +88,8 @@ bool harness_said(const char *wanted)
     return strstr(said, wanted) != NULL;
 }
 
-/* ---- life ------------------------------------------------------------------------------------------- */
+/* ---- life
+ * ------------------------------------------------------------------------------------------- */
 
 void harness_init(struct harness *h)
 {
@@ -99,10 +102,12 @@ void harness_init(struct harness *h)
     list_init(&h->clients);
     list_init(&h->batches);
     h->config = config_create();
-    /* In memory where that can be had: these tests are about the broker, and a busy disk must not slow them down. */
+    /* In memory where that can be had: these tests are about the broker, and a busy disk must not
+     * slow them down. */
     const char *base = getenv("TMPDIR");
     const char *fallback = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-    snprintf(h->directory, sizeof h->directory, "%.40s/odradek-test-XXXXXX", base != NULL ? base : fallback);
+    snprintf(h->directory, sizeof h->directory, "%.40s/odradek-test-XXXXXX",
+             base != NULL ? base : fallback);
     assert_non_null(mkdtemp(h->directory));
 }
 
@@ -186,8 +191,8 @@ static bool io_busy(struct io *io)
     return back || l->ring_in_flight > 0 || !list_empty(&l->queued) || !list_empty(&l->finished);
 }
 
-/* A process that dies takes its operations with it. Ours lives on, so the crash is at a moment without any: io does not forget them,
-   and what they belong to is about to go. */
+/* A process that dies takes its operations with it. Ours lives on, so the crash is at a moment
+   without any: io does not forget them, and what they belong to is about to go. */
 void harness_crash(struct harness *h)
 {
     close_clients(h);
@@ -296,7 +301,8 @@ void harness_turns(struct harness *h, u32 count)
     }
 }
 
-/* ---- clients ----------------------------------------------------------------------------------------- */
+/* ---- clients
+ * ----------------------------------------------------------------------------------------- */
 
 static struct client *open_with_window(struct harness *h, int receive_bytes)
 {
@@ -306,7 +312,8 @@ static struct client *open_with_window(struct harness *h, int receive_bytes)
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(c->fd >= 0);
     if (receive_bytes > 0) {
-        assert_int_equal(setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes), 0);
+        assert_int_equal(
+            setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes), 0);
     }
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(h->address.port)};
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -412,7 +419,9 @@ i32 client_send(struct client *c, i16 key, i16 version, const void *request)
     i32 id = c->next_correlation_id++;
     const struct api_row *api = api_find(key);
     assert_non_null(api);
-    assert_int_equal(request_frame_build(api, version, id, SLICE_LIT("unit"), request, &c->h->arena, &frame), OK);
+    assert_int_equal(
+        request_frame_build(api, version, id, SLICE_LIT("unit"), request, &c->h->arena, &frame),
+        OK);
     client_send_bytes(c, frame.ptr, frame.len);
     return id;
 }
@@ -420,7 +429,8 @@ i32 client_send(struct client *c, i16 key, i16 version, const void *request)
 i32 client_send_body(struct client *c, i16 key, i16 version, struct slice body)
 {
     const struct api_row *api = api_find(key);
-    bool flexible = api != NULL && api_has_version(api, version) && api_request_header_version(api, version) == 2;
+    bool flexible = api != NULL && api_has_version(api, version) &&
+                    api_request_header_version(api, version) == 2;
     u8 head[32];
     struct writer w = writer_of(head, sizeof head);
     i32 id = c->next_correlation_id++;
@@ -477,7 +487,8 @@ void *client_recv(struct client *c, i16 key, i16 version, i32 correlation_id)
     assert_int_equal(got, correlation_id);
     void *response = arena_alloc(&c->h->arena, api->response->body->bytes);
     size_t consumed;
-    assert_int_equal(wire_decode(api->response, version, body, &c->h->arena, response, &consumed), OK);
+    assert_int_equal(wire_decode(api->response, version, body, &c->h->arena, response, &consumed),
+                     OK);
     assert_int_equal(consumed, body.len);
     return response;
 }
@@ -517,7 +528,8 @@ void client_expect_alive(struct client *c)
     assert_int_equal(CALL(c, api_versions, 0, &q)->error_code, KERR_NONE);
 }
 
-/* ---- things tests do all the time ------------------------------------------------------------------------ */
+/* ---- things tests do all the time
+ * ------------------------------------------------------------------------ */
 
 void *harness_new(struct harness *h, const struct struct_def *def, u32 count)
 {
@@ -551,11 +563,13 @@ struct slice text(const char *s)
     return slice_cstr(s);
 }
 
-struct topic topic_make_with(struct client *c, const char *name, i32 partitions, const char *const *configs)
+struct topic topic_make_with(struct client *c, const char *name, i32 partitions,
+                             const char *const *configs)
 {
     struct harness *h = c->h;
     struct create_topics_request *q = NEW(h, create_topics_request, 1);
-    struct create_topics_request_creatable_topic *t = NEW(h, create_topics_request_creatable_topic, 1);
+    struct create_topics_request_creatable_topic *t =
+        NEW(h, create_topics_request_creatable_topic, 1);
     t->name = text(name);
     t->num_partitions = partitions;
     t->replication_factor = 1;
@@ -586,7 +600,8 @@ struct topic topic_make(struct client *c, const char *name, i32 partitions)
 
 void topic_delete(struct client *c, const struct topic *t)
 {
-    struct delete_topics_request_topic_state *state = NEW(c->h, delete_topics_request_topic_state, 1);
+    struct delete_topics_request_topic_state *state =
+        NEW(c->h, delete_topics_request_topic_state, 1);
     state->topic_id = t->id;
     struct delete_topics_request q = {.topics = {.items = state, .count = 1}};
     struct delete_topics_response *r = CALL(c, delete_topics, 6, &q);
@@ -602,7 +617,8 @@ struct batch_builder_options batch_idempotent(i64 producer_id, i16 epoch, i32 se
     return o;
 }
 
-static struct batch_builder *builder_kept(struct harness *h, const struct batch_builder_options *options)
+static struct batch_builder *builder_kept(struct harness *h,
+                                          const struct batch_builder_options *options)
 {
     struct kept_batch *k = mem_alloc(sizeof *k);
     batch_builder_init(&k->builder, options);
@@ -610,7 +626,8 @@ static struct batch_builder *builder_kept(struct harness *h, const struct batch_
     return &k->builder;
 }
 
-struct slice batch_with(struct harness *h, const struct batch_builder_options *options, u32 records, u32 value_bytes)
+struct slice batch_with(struct harness *h, const struct batch_builder_options *options, u32 records,
+                        u32 value_bytes)
 {
     struct batch_builder *b = builder_kept(h, options);
     char *value = arena_alloc(&h->arena, value_bytes + 1);
@@ -621,7 +638,8 @@ struct slice batch_with(struct harness *h, const struct batch_builder_options *o
             value[k] = (char)('a' + (i * 7 + k / 3) % 26);
         }
         i64 now = h->io != NULL ? io_wall_ms(h->io) : 0;
-        assert_int_equal(batch_builder_add(b, now + i, text(key), slice_of(value, value_bytes), NULL, 0), OK);
+        assert_int_equal(
+            batch_builder_add(b, now + i, text(key), slice_of(value, value_bytes), NULL, 0), OK);
     }
     struct slice out;
     assert_int_equal(batch_builder_finish(b, &out), OK);
@@ -634,7 +652,8 @@ struct slice batch_plain(struct harness *h, u32 records)
     return batch_with(h, &o, records, 20);
 }
 
-struct slice batch_timed(struct harness *h, const struct batch_builder_options *options, const i64 *times, u32 count)
+struct slice batch_timed(struct harness *h, const struct batch_builder_options *options,
+                         const i64 *times, u32 count)
 {
     struct batch_builder *b = builder_kept(h, options);
     for (u32 i = 0; i < count; i++) {
@@ -652,10 +671,12 @@ u8 *batch_copy(struct harness *h, struct slice batch)
 
 void batch_seal(u8 *batch, size_t len)
 {
-    store_be32(batch + BATCH_AT_CRC, crc32c(batch + BATCH_AT_ATTRIBUTES, len - BATCH_AT_ATTRIBUTES));
+    store_be32(batch + BATCH_AT_CRC,
+               crc32c(batch + BATCH_AT_ATTRIBUTES, len - BATCH_AT_ATTRIBUTES));
 }
 
-struct produce_request *produce_of(struct harness *h, const struct topic *t, i32 partition, struct slice batch, i16 acks)
+struct produce_request *produce_of(struct harness *h, const struct topic *t, i32 partition,
+                                   struct slice batch, i16 acks)
 {
     struct produce_request *q = NEW(h, produce_request, 1);
     q->acks = acks;
@@ -671,16 +692,19 @@ struct produce_request *produce_of(struct harness *h, const struct topic *t, i32
     return q;
 }
 
-const struct produce_response_partition *produce_row(const struct produce_response *response, u32 topic, u32 partition)
+const struct produce_response_partition *produce_row(const struct produce_response *response,
+                                                     u32 topic, u32 partition)
 {
     assert_true(topic < response->responses.count);
     assert_true(partition < response->responses.items[topic].partition_responses.count);
     return &response->responses.items[topic].partition_responses.items[partition];
 }
 
-const struct produce_response_partition *produce(struct client *c, const struct topic *t, i32 partition, struct slice batch)
+const struct produce_response_partition *produce(struct client *c, const struct topic *t,
+                                                 i32 partition, struct slice batch)
 {
-    struct produce_response *r = CALL(c, produce, version_max(API_produce), produce_of(c->h, t, partition, batch, -1));
+    struct produce_response *r =
+        CALL(c, produce, version_max(API_produce), produce_of(c->h, t, partition, batch, -1));
     const struct produce_response_partition *row = produce_row(r, 0, 0);
     assert_int_equal(row->index, partition);
     return row;
@@ -693,7 +717,8 @@ i64 produce_ok(struct client *c, const struct topic *t, i32 partition, struct sl
     return row->base_offset;
 }
 
-struct fetch_request *fetch_of(struct harness *h, const struct topic *t, const struct fetch_wish *wishes, u32 count)
+struct fetch_request *fetch_of(struct harness *h, const struct topic *t,
+                               const struct fetch_wish *wishes, u32 count)
 {
     struct fetch_request *q = NEW(h, fetch_request, 1);
     q->max_bytes = 50 << 20;
@@ -708,23 +733,27 @@ struct fetch_request *fetch_of(struct harness *h, const struct topic *t, const s
         struct fetch_request_partition *p = &q->topics.items[0].partitions.items[i];
         p->partition = wishes[i].partition;
         p->fetch_offset = wishes[i].offset;
-        p->partition_max_bytes = wishes[i].partition_max_bytes != 0 ? wishes[i].partition_max_bytes : 1 << 20;
+        p->partition_max_bytes =
+            wishes[i].partition_max_bytes != 0 ? wishes[i].partition_max_bytes : 1 << 20;
         p->current_leader_epoch = wishes[i].leader_epoch;
         p->last_fetched_epoch = wishes[i].last_fetched_epoch;
     }
     return q;
 }
 
-const struct fetch_response_partition_data *fetch_row(const struct fetch_response *response, u32 topic, u32 partition)
+const struct fetch_response_partition_data *fetch_row(const struct fetch_response *response,
+                                                      u32 topic, u32 partition)
 {
     assert_true(topic < response->responses.count);
     assert_true(partition < response->responses.items[topic].partitions.count);
     return &response->responses.items[topic].partitions.items[partition];
 }
 
-const struct fetch_response_partition_data *fetch(struct client *c, const struct topic *t, i32 partition, i64 offset)
+const struct fetch_response_partition_data *fetch(struct client *c, const struct topic *t,
+                                                  i32 partition, i64 offset)
 {
-    struct fetch_wish wish = {.partition = partition, .offset = offset, .leader_epoch = -1, .last_fetched_epoch = -1};
+    struct fetch_wish wish = {
+        .partition = partition, .offset = offset, .leader_epoch = -1, .last_fetched_epoch = -1};
     struct fetch_response *r = CALL(c, fetch, version_max(API_fetch), fetch_of(c->h, t, &wish, 1));
     assert_int_equal(r->error_code, KERR_NONE);
     return fetch_row(r, 0, 0);

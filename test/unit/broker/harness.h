@@ -1,13 +1,17 @@
-/* A real broker on a real loop, disk and sockets, inside the test: what the tests of src/broker stand on.
+/* A real broker on a real loop, disk and sockets, inside the test: what the tests of src/broker
+   stand on.
 
-   The test and the broker share one thread. Whatever waits for the broker (harness_turn and everything built on it: client_recv,
-   client_call, ...) turns the broker's loop meanwhile, so a test is a straight line of requests and answers. Client sockets are raw:
-   tests send any bytes they like, also at pieces, and read when they like. Requests are built and answers parsed with wire/api.h.
+   The test and the broker share one thread. Whatever waits for the broker (harness_turn and
+   everything built on it: client_recv, client_call, ...) turns the broker's loop meanwhile, so a
+   test is a straight line of requests and answers. Client sockets are raw: tests send any bytes
+   they like, also at pieces, and read when they like. Requests are built and answers parsed with
+   wire/api.h.
 
-   Time is the machine's plus what harness_skip_ms added, so that stalls and time-outs cost no waiting.
+   Time is the machine's plus what harness_skip_ms added, so that stalls and time-outs cost no
+   waiting.
 
-   Answers are decoded into the harness's arena and live until harness_fini, which also checks that the broker holds nothing any more
-   once its clients are gone. */
+   Answers are decoded into the harness's arena and live until harness_fini, which also checks that
+   the broker holds nothing any more once its clients are gone. */
 #pragma once
 
 #include "../unit.h"
@@ -31,12 +35,14 @@ struct harness {
 
 /* 64 MiB of memory and a fresh directory; harness_start has to follow. */
 void harness_init(struct harness *h);
-void harness_set(struct harness *h, const char *key, const char *value); /* broker configuration, before start */
+void harness_set(struct harness *h, const char *key,
+                 const char *value); /* broker configuration, before start */
 void harness_start(struct harness *h);
 /* init and start. */
 void harness_up(struct harness *h);
-void harness_stop(struct harness *h);  /* drains and seals, as SIGTERM does */
-void harness_crash(struct harness *h); /* as kill -9 does, at a moment without I/O under way: no drain, no seal */
+void harness_stop(struct harness *h); /* drains and seals, as SIGTERM does */
+void harness_crash(
+    struct harness *h); /* as kill -9 does, at a moment without I/O under way: no drain, no seal */
 /* Stops what runs, checks for leaks, removes the directory. */
 void harness_fini(struct harness *h);
 
@@ -49,7 +55,8 @@ i64 harness_wall_ms(struct harness *h);
 /* The diagnostic lines since harness_init hold this text. */
 bool harness_said(const char *text);
 
-/* ---- clients ------------------------------------------------------------------------------------- */
+/* ---- clients
+ * ------------------------------------------------------------------------------------- */
 
 struct client {
     struct list_node node;
@@ -95,7 +102,8 @@ void client_expect_alive(struct client *c);
 /* Is a whole frame there without waiting? */
 bool client_has_frame(struct client *c);
 
-/* ---- things tests do all the time ------------------------------------------------------------------ */
+/* ---- things tests do all the time
+ * ------------------------------------------------------------------ */
 
 void *harness_new(struct harness *h, const struct struct_def *def, u32 count);
 #define NEW(h, name, count) ((struct name *)harness_new(h, &name##_struct, count))
@@ -110,22 +118,30 @@ struct topic {
 };
 struct topic topic_make(struct client *c, const char *name, i32 partitions);
 /* configs: "key=value" ... NULL */
-struct topic topic_make_with(struct client *c, const char *name, i32 partitions, const char *const *configs);
+struct topic topic_make_with(struct client *c, const char *name, i32 partitions,
+                             const char *const *configs);
 void topic_delete(struct client *c, const struct topic *t);
 
-/* Batches live until harness_fini. Records have keys, values of value_bytes and times from now on, 1 ms apart. */
+/* Batches live until harness_fini. Records have keys, values of value_bytes and times from now on,
+ * 1 ms apart. */
 struct batch_builder_options batch_idempotent(i64 producer_id, i16 epoch, i32 sequence);
-struct slice batch_with(struct harness *h, const struct batch_builder_options *options, u32 records, u32 value_bytes);
+struct slice batch_with(struct harness *h, const struct batch_builder_options *options, u32 records,
+                        u32 value_bytes);
 struct slice batch_plain(struct harness *h, u32 records);
-struct slice batch_timed(struct harness *h, const struct batch_builder_options *options, const i64 *times, u32 count);
+struct slice batch_timed(struct harness *h, const struct batch_builder_options *options,
+                         const i64 *times, u32 count);
 u8 *batch_copy(struct harness *h, struct slice batch); /* to be spoiled */
-void batch_seal(u8 *batch, size_t len);                 /* a right CRC again */
+void batch_seal(u8 *batch, size_t len);                /* a right CRC again */
 
-struct produce_request *produce_of(struct harness *h, const struct topic *t, i32 partition, struct slice batch, i16 acks);
-const struct produce_response_partition *produce_row(const struct produce_response *response, u32 topic, u32 partition);
+struct produce_request *produce_of(struct harness *h, const struct topic *t, i32 partition,
+                                   struct slice batch, i16 acks);
+const struct produce_response_partition *produce_row(const struct produce_response *response,
+                                                     u32 topic, u32 partition);
 /* In the newest version, acks=all: the row of the answer. */
-const struct produce_response_partition *produce(struct client *c, const struct topic *t, i32 partition, struct slice batch);
-i64 produce_ok(struct client *c, const struct topic *t, i32 partition, struct slice batch); /* its base offset */
+const struct produce_response_partition *produce(struct client *c, const struct topic *t,
+                                                 i32 partition, struct slice batch);
+i64 produce_ok(struct client *c, const struct topic *t, i32 partition,
+               struct slice batch); /* its base offset */
 
 struct fetch_wish {
     i32 partition;
@@ -134,10 +150,14 @@ struct fetch_wish {
     i32 leader_epoch;        /* 0 is an epoch: tests say -1 */
     i32 last_fetched_epoch;
 };
-/* A fetch of one topic, sessionless, max_wait 0, max_bytes 50 MiB: to be changed before it is sent. */
-struct fetch_request *fetch_of(struct harness *h, const struct topic *t, const struct fetch_wish *wishes, u32 count);
-const struct fetch_response_partition_data *fetch_row(const struct fetch_response *response, u32 topic, u32 partition);
-const struct fetch_response_partition_data *fetch(struct client *c, const struct topic *t, i32 partition, i64 offset);
+/* A fetch of one topic, sessionless, max_wait 0, max_bytes 50 MiB: to be changed before it is sent.
+ */
+struct fetch_request *fetch_of(struct harness *h, const struct topic *t,
+                               const struct fetch_wish *wishes, u32 count);
+const struct fetch_response_partition_data *fetch_row(const struct fetch_response *response,
+                                                      u32 topic, u32 partition);
+const struct fetch_response_partition_data *fetch(struct client *c, const struct topic *t,
+                                                  i32 partition, i64 offset);
 /* Every batch in a records field is whole and good; how many records. */
 u32 records_count(struct slice records);
 i64 high_watermark(struct client *c, const struct topic *t, i32 partition);

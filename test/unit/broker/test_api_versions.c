@@ -1,19 +1,23 @@
-/* ApiVersions lists exactly what is handled, with the versions Kafka 4.4 lists, and answers every version of the request, also
-   those there are not yet [kafka-semantics.md 1, KIP-511, KIP-1242]. */
+/* ApiVersions lists exactly what is handled, with the versions Kafka 4.4 lists, and answers every
+   version of the request, also those there are not yet [kafka-semantics.md 1, KIP-511, KIP-1242].
+ */
 #include "harness.h"
 
-/* What a broker of Kafka 4.4 lists, for every API that may ever stand in handlers.def (kafka-semantics.md 12). */
+/* What a broker of Kafka 4.4 lists, for every API that may ever stand in handlers.def
+ * (kafka-semantics.md 12). */
 static const struct {
     i16 key, min, max;
 } kafka[] = {
-    {0, 0, 13}, {1, 4, 18}, {2, 1, 11}, {3, 0, 13}, {8, 2, 10}, {9, 1, 10}, {10, 0, 6}, {11, 0, 9}, {12, 0, 4}, {13, 0, 5},
-    {14, 0, 5}, {15, 0, 6}, {16, 0, 5}, {17, 0, 1}, {18, 0, 5}, {19, 2, 7}, {20, 1, 6}, {21, 0, 2}, {22, 0, 5}, {23, 2, 4},
-    {24, 0, 5}, {25, 0, 4}, {26, 0, 5}, {27, 1, 2}, {28, 0, 6}, {29, 1, 3}, {30, 1, 3}, {31, 1, 3}, {32, 1, 4}, {33, 0, 2},
-    {34, 1, 2}, {35, 1, 5}, {36, 0, 2}, {37, 0, 3}, {38, 1, 3}, {39, 1, 2}, {40, 1, 2}, {41, 1, 3}, {42, 0, 3}, {43, 0, 2},
-    {44, 0, 1}, {45, 0, 1}, {46, 0, 0}, {47, 0, 0}, {48, 0, 1}, {49, 0, 1}, {50, 0, 0}, {51, 0, 0}, {55, 0, 2}, {57, 0, 2},
-    {60, 0, 2}, {61, 0, 0}, {64, 0, 0}, {65, 0, 0}, {66, 0, 2}, {68, 0, 1}, {69, 0, 1}, {71, 0, 0}, {72, 0, 0}, {74, 0, 1},
-    {75, 0, 0}, {76, 1, 1}, {77, 1, 1}, {78, 1, 2}, {79, 1, 2}, {80, 0, 1}, {81, 0, 0}, {83, 0, 0}, {84, 0, 0}, {85, 0, 1},
-    {86, 0, 0}, {87, 0, 0}, {88, 0, 1}, {89, 0, 1}, {90, 0, 1}, {91, 0, 0}, {92, 0, 0}, {93, 0, 0}, {94, 0, 0},
+    {0, 0, 13}, {1, 4, 18}, {2, 1, 11}, {3, 0, 13}, {8, 2, 10}, {9, 1, 10}, {10, 0, 6}, {11, 0, 9},
+    {12, 0, 4}, {13, 0, 5}, {14, 0, 5}, {15, 0, 6}, {16, 0, 5}, {17, 0, 1}, {18, 0, 5}, {19, 2, 7},
+    {20, 1, 6}, {21, 0, 2}, {22, 0, 5}, {23, 2, 4}, {24, 0, 5}, {25, 0, 4}, {26, 0, 5}, {27, 1, 2},
+    {28, 0, 6}, {29, 1, 3}, {30, 1, 3}, {31, 1, 3}, {32, 1, 4}, {33, 0, 2}, {34, 1, 2}, {35, 1, 5},
+    {36, 0, 2}, {37, 0, 3}, {38, 1, 3}, {39, 1, 2}, {40, 1, 2}, {41, 1, 3}, {42, 0, 3}, {43, 0, 2},
+    {44, 0, 1}, {45, 0, 1}, {46, 0, 0}, {47, 0, 0}, {48, 0, 1}, {49, 0, 1}, {50, 0, 0}, {51, 0, 0},
+    {55, 0, 2}, {57, 0, 2}, {60, 0, 2}, {61, 0, 0}, {64, 0, 0}, {65, 0, 0}, {66, 0, 2}, {68, 0, 1},
+    {69, 0, 1}, {71, 0, 0}, {72, 0, 0}, {74, 0, 1}, {75, 0, 0}, {76, 1, 1}, {77, 1, 1}, {78, 1, 2},
+    {79, 1, 2}, {80, 0, 1}, {81, 0, 0}, {83, 0, 0}, {84, 0, 0}, {85, 0, 1}, {86, 0, 0}, {87, 0, 0},
+    {88, 0, 1}, {89, 0, 1}, {90, 0, 1}, {91, 0, 0}, {92, 0, 0}, {93, 0, 0}, {94, 0, 0},
 };
 
 /* Those of the first milestone, which no later one may lose. */
@@ -41,8 +45,9 @@ static void lists_what_is_handled(void **state)
     harness_up(&h);
     struct client *c = client_open(&h);
     for (i16 version = 0; version <= 5; version++) {
-        struct api_versions_request q = {
-            .client_software_name = text("unit"), .client_software_version = text("1.0.0"), .node_id = -1};
+        struct api_versions_request q = {.client_software_name = text("unit"),
+                                         .client_software_version = text("1.0.0"),
+                                         .node_id = -1};
         struct api_versions_response *r = CALL(c, api_versions, version, &q);
         assert_int_equal(r->error_code, KERR_NONE);
         assert_int_equal(r->throttle_time_ms, 0);
@@ -77,7 +82,8 @@ static void unknown_version_is_answered_in_version_0(void **state)
     struct client *c = client_open(&h);
     for (u32 i = 0; i < ARRAY_LEN(versions); i++) {
         /* A body whose layout nobody can know. */
-        i32 id = client_send_body(c, API_api_versions, versions[i], SLICE_LIT("\xff\xff\xff\xff\xff\x80\x80"));
+        i32 id = client_send_body(c, API_api_versions, versions[i],
+                                  SLICE_LIT("\xff\xff\xff\xff\xff\x80\x80"));
         struct api_versions_response *r = client_recv(c, API_api_versions, 0, id);
         assert_int_equal(r->error_code, KERR_UNSUPPORTED_VERSION);
         assert_int_equal(r->api_keys.count, 1);
@@ -95,10 +101,17 @@ static void software_names(void **state)
         const char *name, *version;
         bool good;
     } cases[] = {
-        {"apache-kafka-java", "4.4.0", true}, {"a", "1", true},     {"a.b-c", "v1.2-rc.3", true},
-        {"", "1", false},                     {"a", "", false},     {"-a", "1", false},
-        {"a-", "1", false},                   {"a b", "1", false},  {"a", "1_0", false},
-        {"a\x1b[31m", "1", false},            {"${jndi:x}", "1", false},
+        {"apache-kafka-java", "4.4.0", true},
+        {"a", "1", true},
+        {"a.b-c", "v1.2-rc.3", true},
+        {"", "1", false},
+        {"a", "", false},
+        {"-a", "1", false},
+        {"a-", "1", false},
+        {"a b", "1", false},
+        {"a", "1_0", false},
+        {"a\x1b[31m", "1", false},
+        {"${jndi:x}", "1", false},
     };
     struct harness h;
     harness_up(&h);

@@ -1,5 +1,6 @@
-/* Connections: frames of every shape and at every speed, the order of answers, the ends a connection can come to, and how little
-   memory a peer can hold with them [reliability.md, bad-input catalogue: Framing]. */
+/* Connections: frames of every shape and at every speed, the order of answers, the ends a
+   connection can come to, and how little memory a peer can hold with them [reliability.md,
+   bad-input catalogue: Framing]. */
 #include "broker/conn.h"
 #include "harness.h"
 
@@ -27,7 +28,8 @@ static void recv_small(struct client *c, i32 correlation_id)
     assert_int_equal(r->error_code, KERR_NONE);
 }
 
-/* ---- lengths ------------------------------------------------------------------------------------- */
+/* ---- lengths
+ * ------------------------------------------------------------------------------------- */
 
 static void impossible_lengths_end_the_connection(void **state)
 {
@@ -83,7 +85,8 @@ static void the_budget_limits_frames_too(void **state)
     harness_fini(&h);
 }
 
-/* ---- other protocols -------------------------------------------------------------------------------- */
+/* ---- other protocols
+ * -------------------------------------------------------------------------------- */
 
 static void tls_is_told_apart(void **state)
 {
@@ -98,7 +101,8 @@ static void tls_is_told_apart(void **state)
 
 static void http_gets_a_page(void **state)
 {
-    static const char *const requests[] = {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "POST /topics HTTP/1.1\r\n\r\n",
+    static const char *const requests[] = {"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+                                           "POST /topics HTTP/1.1\r\n\r\n",
                                            "HEAD / HTTP/1.0\r\n\r\n"};
     struct harness h;
     harness_up(&h);
@@ -117,7 +121,8 @@ static void http_gets_a_page(void **state)
     harness_fini(&h);
 }
 
-/* ---- pieces and pace ---------------------------------------------------------------------------------- */
+/* ---- pieces and pace
+ * ---------------------------------------------------------------------------------- */
 
 static void frames_may_come_in_any_pieces(void **state)
 {
@@ -245,7 +250,8 @@ static void an_idle_connection_holds_no_buffer(void **state)
     harness_fini(&h);
 }
 
-/* ---- pipelines ------------------------------------------------------------------------------------------ */
+/* ---- pipelines
+ * ------------------------------------------------------------------------------------------ */
 
 static void a_hundred_thousand_requests_unread(void **state)
 {
@@ -286,12 +292,14 @@ static void large_answers_unread_stop_the_reading(void **state)
     struct client *c = client_open_narrow(&h);
     struct describe_configs_request_resource broker = {
         .resource_type = 4, .resource_name = text("1"), .configuration_keys = {.is_null = true}};
-    struct describe_configs_request q = {.resources = {.items = &broker, .count = 1}, .include_documentation = true};
+    struct describe_configs_request q = {.resources = {.items = &broker, .count = 1},
+                                         .include_documentation = true};
     i32 ids[200];
     for (u32 i = 0; i < ARRAY_LEN(ids); i++) {
         struct slice frame;
         ids[i] = (i32)i;
-        assert_int_equal(request_frame_build(api_find(API_describe_configs), 4, ids[i], SLICE_LIT("unit"), &q, &h.arena, &frame),
+        assert_int_equal(request_frame_build(api_find(API_describe_configs), 4, ids[i],
+                                             SLICE_LIT("unit"), &q, &h.arena, &frame),
                          OK);
         assert_int_equal(client_send_some(c, frame.ptr, frame.len), frame.len);
         harness_turns(&h, 2);
@@ -329,7 +337,8 @@ static void answers_keep_the_order_of_requests(void **state)
     harness_up(&h);
     struct client *c = client_open(&h);
     struct topic t = topic_make(c, "order", 1);
-    /* A fetch that parks for a second, a produce that has to reach the disk, and one that is answered at once. */
+    /* A fetch that parks for a second, a produce that has to reach the disk, and one that is
+     * answered at once. */
     struct fetch_wish wish = {.offset = 5, .leader_epoch = -1, .last_fetched_epoch = -1};
     for (u32 i = 0; i < 5; i++) {
         produce_ok(c, &t, 0, batch_plain(&h, 1));
@@ -349,7 +358,9 @@ static void answers_keep_the_order_of_requests(void **state)
     harness_fini(&h);
 }
 
-/* ---- ends ----------------------------------------------------------------------------------------------- */
+/* ---- ends
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static void everything_sent_before_a_fin_is_answered(void **state)
 {
@@ -448,7 +459,8 @@ static void resets_at_any_time(void **state)
         struct client *half = client_open(&h); /* in the middle of a request */
         client_send_bytes(half, "\0\0\1\0\0\0", 6);
         struct client *reader = client_open_narrow(&h); /* in the middle of an answer */
-        struct fetch_wish wish = {.leader_epoch = -1, .last_fetched_epoch = -1, .partition_max_bytes = 10 << 20};
+        struct fetch_wish wish = {
+            .leader_epoch = -1, .last_fetched_epoch = -1, .partition_max_bytes = 10 << 20};
         client_send(reader, API_fetch, 12, fetch_of(&h, &t, &wish, 1));
         struct client *parked = client_open(&h);
         struct fetch_wish end = {.offset = 50, .leader_epoch = -1, .last_fetched_epoch = -1};

@@ -1,12 +1,15 @@
-/* CreatePartitions: the count is the new total; every check; the new partitions work, the old keep their records. */
+/* CreatePartitions: the count is the new total; every check; the new partitions work, the old keep
+ * their records. */
 #include "harness.h"
 
 typedef struct create_partitions_request_topic row_t;
 typedef struct create_partitions_request_assignment assignment_t;
 
-static const struct create_partitions_response_topic_result *raise(struct client *c, i16 version, row_t row, bool validate_only)
+static const struct create_partitions_response_topic_result *raise(struct client *c, i16 version,
+                                                                   row_t row, bool validate_only)
 {
-    struct create_partitions_request q = {.topics = {.items = &row, .count = 1}, .validate_only = validate_only};
+    struct create_partitions_request q = {.topics = {.items = &row, .count = 1},
+                                          .validate_only = validate_only};
     struct create_partitions_response *r = CALL(c, create_partitions, version, &q);
     assert_int_equal(r->results.count, 1);
     return &r->results.items[0];
@@ -26,9 +29,11 @@ static void in_every_version(void **state)
     produce_ok(c, &t, 0, batch_plain(&h, 3));
     for (i16 version = 0; version <= 3; version++) {
         i32 count = 2 + 3 * version;
-        const struct create_partitions_response_topic_result *r = raise(c, version, row_of("t", count), true);
+        const struct create_partitions_response_topic_result *r =
+            raise(c, version, row_of("t", count), true);
         assert_int_equal(r->error_code, KERR_NONE);
-        assert_int_equal(produce(c, &t, count - 1, batch_plain(&h, 1))->error_code, KERR_UNKNOWN_TOPIC_OR_PARTITION);
+        assert_int_equal(produce(c, &t, count - 1, batch_plain(&h, 1))->error_code,
+                         KERR_UNKNOWN_TOPIC_OR_PARTITION);
         r = raise(c, version, row_of("t", count), false);
         assert_int_equal(r->error_code, KERR_NONE);
         assert_null(r->error_message.ptr);
@@ -68,7 +73,8 @@ static void refused(void **state)
     struct client *c = client_open(&h);
     topic_make(c, "t", 4);
     for (u32 i = 0; i < ARRAY_LEN(cases); i++) {
-        const struct create_partitions_response_topic_result *r = raise(c, 3, row_of(cases[i].name, cases[i].count), i % 2 == 0);
+        const struct create_partitions_response_topic_result *r =
+            raise(c, 3, row_of(cases[i].name, cases[i].count), i % 2 == 0);
         assert_int_equal(r->error_code, cases[i].kerr);
         assert_non_null(r->error_message.ptr);
     }

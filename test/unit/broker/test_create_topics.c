@@ -1,5 +1,6 @@
-/* CreateTopics: every check and its error, nothing made by a refused row or by validate_only, and topics that work when the answer
-   is there [kafka-semantics.md 9, reliability.md "RF fiction" and catalogue 34, 38, 81, 82]. */
+/* CreateTopics: every check and its error, nothing made by a refused row or by validate_only, and
+   topics that work when the answer is there [kafka-semantics.md 9, reliability.md "RF fiction" and
+   catalogue 34, 38, 81, 82]. */
 #include "harness.h"
 
 typedef struct create_topics_request_creatable_topic row_t;
@@ -10,10 +11,12 @@ static row_t row_of(const char *name, i32 partitions, i16 factor)
     return (row_t){.name = text(name), .num_partitions = partitions, .replication_factor = factor};
 }
 
-static struct create_topics_response *create(struct client *c, i16 version, row_t *rows, u32 count, bool validate_only)
+static struct create_topics_response *create(struct client *c, i16 version, row_t *rows, u32 count,
+                                             bool validate_only)
 {
-    struct create_topics_request q = {
-        .topics = {.items = rows, .count = count}, .timeout_ms = 30000, .validate_only = validate_only};
+    struct create_topics_request q = {.topics = {.items = rows, .count = count},
+                                      .timeout_ms = 30000,
+                                      .validate_only = validate_only};
     struct create_topics_response *r = CALL(c, create_topics, version, &q);
     assert_int_equal(r->topics.count, count);
     return r;
@@ -62,7 +65,8 @@ static void in_every_version(void **state)
         assert_non_null(bad->error_message.ptr);
         assert_true(uuid_is_zero(bad->topic_id));
         struct topic t = {.name = name};
-        struct produce_response *p = CALL(c, produce, 3, produce_of(&h, &t, 2, batch_plain(&h, 1), -1));
+        struct produce_response *p =
+            CALL(c, produce, 3, produce_of(&h, &t, 2, batch_plain(&h, 1), -1));
         assert_int_equal(produce_row(p, 0, 0)->error_code, KERR_NONE);
     }
     assert_int_equal(topic_count(c), 6);
@@ -158,7 +162,8 @@ static void clashes_and_repeats_in_one_request(void **state)
     struct harness h;
     harness_up(&h);
     struct client *c = client_open(&h);
-    row_t rows[] = {row_of("same", 1, 1), row_of("x.y", 1, 1), row_of("same", 2, 1), row_of("x_y", 1, 1), row_of("other", 1, 1)};
+    row_t rows[] = {row_of("same", 1, 1), row_of("x.y", 1, 1), row_of("same", 2, 1),
+                    row_of("x_y", 1, 1), row_of("other", 1, 1)};
     struct create_topics_response *r = create(c, 7, rows, 5, false);
     assert_int_equal(r->topics.items[0].error_code, KERR_INVALID_REQUEST);
     assert_int_equal(r->topics.items[1].error_code, KERR_NONE);
@@ -266,7 +271,9 @@ static void configs(void **state)
     for (u32 i = 0; i < ARRAY_LEN(cases); i++) {
         char name[16];
         snprintf(name, sizeof name, "t%u", i);
-        config_t config = {.name = text(cases[i].key), .value = cases[i].value == NULL ? (struct slice){0} : text(cases[i].value)};
+        config_t config = {.name = text(cases[i].key),
+                           .value =
+                               cases[i].value == NULL ? (struct slice){0} : text(cases[i].value)};
         if (cases[i].value != NULL && cases[i].value[0] == 0) {
             config.value = WIRE_EMPTY;
         }
@@ -285,7 +292,8 @@ static void configs(void **state)
     }
     /* The answer shows own values as such. */
     row_t row = row_of("shown", 1, 1);
-    config_t list[] = {{text("retention.ms"), text("1")}, {text("retention.ms"), text("77")}}; /* the last one counts */
+    config_t list[] = {{text("retention.ms"), text("1")},
+                       {text("retention.ms"), text("77")}}; /* the last one counts */
     row.configs.items = list;
     row.configs.count = 2;
     const result_t *r = &create(c, 7, &row, 1, false)->topics.items[0];
@@ -310,7 +318,8 @@ static void validate_only_makes_nothing(void **state)
     harness_up(&h);
     struct client *c = client_open(&h);
     topic_make(c, "there", 1);
-    row_t rows[] = {row_of("fresh", 2, 1), row_of("there", 1, 1), row_of("a b", 1, 1), row_of("none", 0, 1)};
+    row_t rows[] = {row_of("fresh", 2, 1), row_of("there", 1, 1), row_of("a b", 1, 1),
+                    row_of("none", 0, 1)};
     for (i16 version = 2; version <= 7; version++) {
         struct create_topics_response *r = create(c, version, rows, 4, true);
         assert_int_equal(r->topics.items[0].error_code, KERR_NONE);

@@ -1,11 +1,13 @@
-/* DeleteTopics by name and by id, what is left of a topic afterwards, and a topic of the same name made anew [kafka-semantics.md 9]. */
+/* DeleteTopics by name and by id, what is left of a topic afterwards, and a topic of the same name
+ * made anew [kafka-semantics.md 9]. */
 #include "harness.h"
 
 typedef struct delete_topics_request_topic_state state_t;
 
 static struct delete_topics_response *delete_states(struct client *c, state_t *states, u32 count)
 {
-    struct delete_topics_request q = {.topics = {.items = states, .count = count}, .timeout_ms = 30000};
+    struct delete_topics_request q = {.topics = {.items = states, .count = count},
+                                      .timeout_ms = 30000};
     struct delete_topics_response *r = CALL(c, delete_topics, 6, &q);
     assert_int_equal(r->responses.count, count);
     return r;
@@ -43,15 +45,19 @@ static void by_name_or_id(void **state)
     struct uuid unknown = a.id;
     unknown.bytes[0] ^= 1;
     state_t states[] = {
-        {.name = text("a")},                       /* by name */
-        {.topic_id = b.id},                        /* by id */
+        {.name = text("a")},                         /* by name */
+        {.topic_id = b.id},                          /* by id */
         {.name = text("kept"), .topic_id = kept.id}, /* both */
-        {.name = {0}},                             /* neither */
+        {.name = {0}},                               /* neither */
         {.topic_id = unknown},
         {.name = text("absent")},
     };
     struct delete_topics_response *r = delete_states(c, states, ARRAY_LEN(states));
-    static const i16 expected[] = {KERR_NONE,          KERR_NONE, KERR_INVALID_REQUEST, KERR_INVALID_REQUEST, KERR_UNKNOWN_TOPIC_ID,
+    static const i16 expected[] = {KERR_NONE,
+                                   KERR_NONE,
+                                   KERR_INVALID_REQUEST,
+                                   KERR_INVALID_REQUEST,
+                                   KERR_UNKNOWN_TOPIC_ID,
                                    KERR_UNKNOWN_TOPIC_OR_PARTITION};
     for (u32 i = 0; i < ARRAY_LEN(expected); i++) {
         assert_int_equal(r->responses.items[i].error_code, expected[i]);
@@ -143,7 +149,8 @@ static void under_load(void **state)
         struct topic t = topic_make(admin, "busy", 4);
         i32 ids[20];
         for (u32 i = 0; i < ARRAY_LEN(ids); i++) {
-            ids[i] = client_send(producer, API_produce, 13, produce_of(&h, &t, (i32)i % 4, batch_plain(&h, 5), -1));
+            ids[i] = client_send(producer, API_produce, 13,
+                                 produce_of(&h, &t, (i32)i % 4, batch_plain(&h, 5), -1));
         }
         harness_turns(&h, round);
         topic_delete(admin, &t);

@@ -1,4 +1,5 @@
-/* DescribeCluster and ListPartitionReassignments: one broker, at the address of this connection, and nothing on the move. */
+/* DescribeCluster and ListPartitionReassignments: one broker, at the address of this connection,
+ * and nothing on the move. */
 #include "harness.h"
 
 static void in_every_version(void **state)
@@ -33,7 +34,9 @@ static void other_endpoints(void **state)
     static const struct {
         i8 type;
         i16 kerr;
-    } cases[] = {{2, KERR_MISMATCHED_ENDPOINT_TYPE}, {0, KERR_UNSUPPORTED_ENDPOINT_TYPE}, {3, KERR_UNSUPPORTED_ENDPOINT_TYPE},
+    } cases[] = {{2, KERR_MISMATCHED_ENDPOINT_TYPE},
+                 {0, KERR_UNSUPPORTED_ENDPOINT_TYPE},
+                 {3, KERR_UNSUPPORTED_ENDPOINT_TYPE},
                  {-1, KERR_UNSUPPORTED_ENDPOINT_TYPE}};
     struct harness h;
     harness_up(&h);
@@ -56,15 +59,16 @@ static void no_reassignments(void **state)
     harness_up(&h);
     struct client *c = client_open(&h);
     struct topic t = topic_make(c, "t", 2);
-    struct list_partition_reassignments_request *q = NEW(&h, list_partition_reassignments_request, 1);
+    struct list_partition_reassignments_request *q =
+        NEW(&h, list_partition_reassignments_request, 1);
     q->topics.is_null = true;
     struct list_partition_reassignments_response *r = CALL(c, list_partition_reassignments, 0, q);
     assert_int_equal(r->error_code, KERR_NONE);
     assert_null(r->error_message.ptr);
     assert_int_equal(r->topics.count, 0);
     i32 partitions[] = {0, 1};
-    struct list_partition_reassignments_request_topics topic = {.name = text(t.name),
-                                                                .partition_indexes = {.items = partitions, .count = 2}};
+    struct list_partition_reassignments_request_topics topic = {
+        .name = text(t.name), .partition_indexes = {.items = partitions, .count = 2}};
     q->topics.is_null = false;
     q->topics.items = &topic;
     q->topics.count = 1;

@@ -1,19 +1,21 @@
-/* DescribeTopicPartitions: topics in order of name, pages of any size, a cursor that loses and repeats nothing [kafka-semantics.md 9;
-   DescribeTopicPartitionsRequestHandler]. */
+/* DescribeTopicPartitions: topics in order of name, pages of any size, a cursor that loses and
+   repeats nothing [kafka-semantics.md 9; DescribeTopicPartitionsRequestHandler]. */
 #include "harness.h"
 
 typedef struct describe_topic_partitions_response response_t;
 typedef struct describe_topic_partitions_request_cursor cursor_t;
 
-static response_t *page(struct client *c, const char *const *names, u32 count, i32 limit, cursor_t *cursor)
+static response_t *page(struct client *c, const char *const *names, u32 count, i32 limit,
+                        cursor_t *cursor)
 {
     struct describe_topic_partitions_request_topic_request *topics =
         NEW(c->h, describe_topic_partitions_request_topic_request, count);
     for (u32 i = 0; i < count; i++) {
         topics[i].name = text(names[i]);
     }
-    struct describe_topic_partitions_request q = {
-        .topics = {.items = topics, .count = count}, .response_partition_limit = limit, .cursor = cursor};
+    struct describe_topic_partitions_request q = {.topics = {.items = topics, .count = count},
+                                                  .response_partition_limit = limit,
+                                                  .cursor = cursor};
     return CALL(c, describe_topic_partitions, 0, &q);
 }
 
@@ -44,7 +46,8 @@ static void all_topics_in_order(void **state)
         assert_int_equal(r->topics.items[i].topic_authorized_operations, INT32_MIN);
         assert_int_equal(r->topics.items[i].partitions.count, counts[i]);
         for (u32 k = 0; k < counts[i]; k++) {
-            const struct describe_topic_partitions_response_partition *p = &r->topics.items[i].partitions.items[k];
+            const struct describe_topic_partitions_response_partition *p =
+                &r->topics.items[i].partitions.items[k];
             assert_int_equal(p->partition_index, k);
             assert_int_equal(p->leader_id, BROKER_NODE_ID);
             assert_int_equal(p->leader_epoch, 0);
@@ -66,7 +69,8 @@ static void named_topics(void **state)
     response_t *r = page(c, names, 5, 2000, NULL);
     assert_int_equal(r->topics.count, 4); /* sorted, without repeats */
     static const char *const sorted[] = {"a", "absent", "bad name", "z"};
-    static const i16 errors[] = {KERR_NONE, KERR_UNKNOWN_TOPIC_OR_PARTITION, KERR_INVALID_TOPIC_EXCEPTION, KERR_NONE};
+    static const i16 errors[] = {KERR_NONE, KERR_UNKNOWN_TOPIC_OR_PARTITION,
+                                 KERR_INVALID_TOPIC_EXCEPTION, KERR_NONE};
     for (u32 i = 0; i < 4; i++) {
         assert_true(slice_eq_cstr(r->topics.items[i].name, sorted[i]));
         assert_int_equal(r->topics.items[i].error_code, errors[i]);
@@ -146,7 +150,8 @@ static void cursors_of_every_kind(void **state)
     harness_up(&h);
     struct client *c = client_open(&h);
     make_topics(c);
-    /* One between topics starts at the next; one behind the end of a topic gives it without partitions. */
+    /* One between topics starts at the next; one behind the end of a topic gives it without
+     * partitions. */
     cursor_t between = {.topic_name = text("c"), .partition_index = 7};
     response_t *r = page(c, NULL, 0, 2000, &between);
     assert_int_equal(r->topics.count, 2);

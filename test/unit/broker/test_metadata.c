@@ -1,4 +1,5 @@
-/* Metadata: all, none, by name, by id; automatic creation; and that a topic in an answer works [kafka-semantics.md 4]. */
+/* Metadata: all, none, by name, by id; automatic creation; and that a topic in an answer works
+ * [kafka-semantics.md 4]. */
 #include "harness.h"
 
 static struct metadata_request *metadata_of(struct harness *h, const char *const *names, u32 count)
@@ -22,7 +23,8 @@ static struct metadata_request *metadata_by_id(struct harness *h, struct uuid id
     return q;
 }
 
-static void check_topic(const struct metadata_response_topic *row, const struct topic *t, u32 partitions, i16 version)
+static void check_topic(const struct metadata_response_topic *row, const struct topic *t,
+                        u32 partitions, i16 version)
 {
     assert_int_equal(row->error_code, KERR_NONE);
     assert_true(slice_eq_cstr(row->name, t->name));
@@ -112,7 +114,8 @@ static void by_id(void **state)
     }
     /* Neither name nor id. */
     for (i16 version = 10; version <= 13; version++) {
-        struct metadata_response *r = CALL(c, metadata, version, metadata_by_id(&h, (struct uuid){{0}}));
+        struct metadata_response *r =
+            CALL(c, metadata, version, metadata_by_id(&h, (struct uuid){{0}}));
         assert_int_equal(r->topics.items[0].error_code, KERR_INVALID_REQUEST);
     }
     client_expect_alive(c);
@@ -147,7 +150,8 @@ static void missing_topics_are_made_when_allowed(void **state)
         }
         /* It works at once, before anybody asks again. */
         struct topic t = {.name = name};
-        struct produce_response *p = CALL(c, produce, 9, produce_of(&h, &t, 3, batch_plain(&h, 1), -1));
+        struct produce_response *p =
+            CALL(c, produce, 9, produce_of(&h, &t, 3, batch_plain(&h, 1), -1));
         assert_int_equal(produce_row(p, 0, 0)->error_code, KERR_NONE);
     }
     harness_fini(&h);
@@ -164,7 +168,8 @@ static void nothing_is_made_when_configured_so(void **state)
     for (i16 version = 0; version <= 13; version++) {
         struct metadata_request *q = metadata_of(&h, names, 1);
         q->allow_auto_topic_creation = true;
-        assert_int_equal(CALL(c, metadata, version, q)->topics.items[0].error_code, KERR_UNKNOWN_TOPIC_OR_PARTITION);
+        assert_int_equal(CALL(c, metadata, version, q)->topics.items[0].error_code,
+                         KERR_UNKNOWN_TOPIC_OR_PARTITION);
     }
     harness_fini(&h);
 }
@@ -174,8 +179,9 @@ static void names_that_cannot_be(void **state)
     static char longest[250], too_long[251];
     memset(longest, 'n', 249);
     memset(too_long, 'n', 250);
-    const char *const names[] = {"",      ".",    "..",  too_long, "../x", "a/b", "a b", "a\x01", "\xc0\x80", "\xed\xa0\x80",
-                                 "a:b",   "a\nb", "\xc3\xa9"};
+    const char *const names[] = {"",    ".",    "..",      too_long,   "../x",
+                                 "a/b", "a b",  "a\x01",   "\xc0\x80", "\xed\xa0\x80",
+                                 "a:b", "a\nb", "\xc3\xa9"};
     struct harness h;
     harness_up(&h);
     struct client *c = client_open(&h);
@@ -197,8 +203,8 @@ static void names_that_cannot_be(void **state)
     harness_fini(&h);
 }
 
-/* a.b and a_b would be one metric: the second is not made, also when both come in one request. Kafka says of it only that it
-   is not there. */
+/* a.b and a_b would be one metric: the second is not made, also when both come in one request.
+   Kafka says of it only that it is not there. */
 static void clashing_names_are_not_made(void **state)
 {
     struct harness h;

@@ -1,5 +1,6 @@
-/* Produce as a whole: versions, acks, rows that do not hurt each other, timestamps, order of appends when batches go to a worker
-   or wait for memory [kafka-semantics.md 3]. Single batches are test_produce_batches.c, producers test_produce_idempotence.c. */
+/* Produce as a whole: versions, acks, rows that do not hurt each other, timestamps, order of
+   appends when batches go to a worker or wait for memory [kafka-semantics.md 3]. Single batches are
+   test_produce_batches.c, producers test_produce_idempotence.c. */
 #include "broker/conn.h"
 #include "harness.h"
 
@@ -13,7 +14,8 @@ static void in_every_version(void **state)
     for (i16 version = 3; version <= 13; version++) {
         static const i16 acks[] = {-1, 1};
         for (u32 i = 0; i < ARRAY_LEN(acks); i++) {
-            struct produce_response *r = CALL(c, produce, version, produce_of(&h, &t, 1, batch_plain(&h, 4), acks[i]));
+            struct produce_response *r =
+                CALL(c, produce, version, produce_of(&h, &t, 1, batch_plain(&h, 4), acks[i]));
             assert_int_equal(r->throttle_time_ms, 0);
             assert_int_equal(r->responses.count, 1);
             assert_true(version >= 13 ? uuid_eq(r->responses.items[0].topic_id, t.id)
@@ -52,7 +54,8 @@ static void wrong_acks(void **state)
     struct topic t = topic_make(c, "t", 1);
     for (u32 i = 0; i < ARRAY_LEN(acks); i++) {
         for (i16 version = 3; version <= 13; version++) {
-            struct produce_response *r = CALL(c, produce, version, produce_of(&h, &t, 0, batch_plain(&h, 1), acks[i]));
+            struct produce_response *r =
+                CALL(c, produce, version, produce_of(&h, &t, 0, batch_plain(&h, 1), acks[i]));
             assert_int_equal(produce_row(r, 0, 0)->error_code, KERR_INVALID_REQUIRED_ACKS);
             assert_int_equal(produce_row(r, 0, 0)->base_offset, -1);
         }
@@ -72,12 +75,14 @@ static void unknown_topics_and_partitions(void **state)
     struct topic nameless = {.name = ""};
     for (i16 version = 3; version <= 13; version++) {
         for (u32 i = 0; i < ARRAY_LEN(partitions); i++) {
-            struct produce_response *r = CALL(c, produce, version, produce_of(&h, &t, partitions[i], batch_plain(&h, 1), -1));
+            struct produce_response *r = CALL(
+                c, produce, version, produce_of(&h, &t, partitions[i], batch_plain(&h, 1), -1));
             assert_int_equal(produce_row(r, 0, 0)->error_code, KERR_UNKNOWN_TOPIC_OR_PARTITION);
             assert_int_equal(produce_row(r, 0, 0)->index, partitions[i]);
         }
         i16 expected = version >= 13 ? KERR_UNKNOWN_TOPIC_ID : KERR_UNKNOWN_TOPIC_OR_PARTITION;
-        struct produce_response *r = CALL(c, produce, version, produce_of(&h, &absent, 0, batch_plain(&h, 1), -1));
+        struct produce_response *r =
+            CALL(c, produce, version, produce_of(&h, &absent, 0, batch_plain(&h, 1), -1));
         assert_int_equal(produce_row(r, 0, 0)->error_code, expected);
         r = CALL(c, produce, version, produce_of(&h, &nameless, 0, batch_plain(&h, 1), -1));
         assert_int_equal(produce_row(r, 0, 0)->error_code, expected);
@@ -93,9 +98,12 @@ static void unacknowledged_with_an_error_ends_the_connection(void **state)
     struct topic t = topic_make(admin, "t", 1);
     for (i16 version = 3; version <= 13; version += 5) {
         struct client *c = client_open(&h);
-        i32 before = client_send(c, API_produce, version, produce_of(&h, &t, 0, batch_plain(&h, 1), 1));
-        client_send(c, API_produce, version, produce_of(&h, &t, 1, batch_plain(&h, 1), 0)); /* no such partition */
-        client_send(c, API_produce, version, produce_of(&h, &t, 0, batch_plain(&h, 1), 1)); /* never looked at */
+        i32 before =
+            client_send(c, API_produce, version, produce_of(&h, &t, 0, batch_plain(&h, 1), 1));
+        client_send(c, API_produce, version,
+                    produce_of(&h, &t, 1, batch_plain(&h, 1), 0)); /* no such partition */
+        client_send(c, API_produce, version,
+                    produce_of(&h, &t, 0, batch_plain(&h, 1), 1)); /* never looked at */
         struct produce_response *r = client_recv(c, API_produce, version, before);
         assert_int_equal(produce_row(r, 0, 0)->error_code, KERR_NONE);
         client_expect_end(c);
@@ -141,7 +149,8 @@ static void bad_rows_do_not_hurt_good_ones(void **state)
     for (i32 i = 0; i < ROWS; i++) {
         struct slice batch = batch_plain(&h, 2);
         u8 *bytes = batch_copy(&h, batch);
-        rows[i] = (struct produce_request_partition_data){.index = i, .records.bytes = slice_of(bytes, batch.len)};
+        rows[i] = (struct produce_request_partition_data){
+            .index = i, .records.bytes = slice_of(bytes, batch.len)};
     }
     ((u8 *)(uintptr_t)rows[1].records.bytes.ptr)[70] ^= 1;
     expected[1] = KERR_CORRUPT_MESSAGE;
@@ -150,7 +159,8 @@ static void bad_rows_do_not_hurt_good_ones(void **state)
     ((u8 *)(uintptr_t)rows[5].records.bytes.ptr)[BATCH_AT_MAGIC] = 1;
     expected[5] = KERR_INVALID_RECORD;
     expected[7] = KERR_UNKNOWN_TOPIC_OR_PARTITION;
-    struct produce_request_topic_data topics[3] = {q->topic_data.items[0], q->topic_data.items[0], q->topic_data.items[0]};
+    struct produce_request_topic_data topics[3] = {q->topic_data.items[0], q->topic_data.items[0],
+                                                   q->topic_data.items[0]};
     topics[0].partition_data.items = rows;
     topics[0].partition_data.count = ROWS;
     topics[1].name = text("absent");
@@ -187,7 +197,8 @@ static void one_partition_twice(void **state)
     struct produce_request_partition_data rows[4];
     static const i32 indexes[] = {1, 0, 1, 2};
     for (u32 i = 0; i < 4; i++) {
-        rows[i] = (struct produce_request_partition_data){.index = indexes[i], .records.bytes = batch_plain(&h, 1)};
+        rows[i] = (struct produce_request_partition_data){.index = indexes[i],
+                                                          .records.bytes = batch_plain(&h, 1)};
     }
     q->topic_data.items[0].partition_data.items = rows;
     q->topic_data.items[0].partition_data.count = 4;
@@ -200,7 +211,8 @@ static void one_partition_twice(void **state)
     harness_fini(&h);
 }
 
-/* ---- timestamps ------------------------------------------------------------------------------------------ */
+/* ---- timestamps
+ * ------------------------------------------------------------------------------------------ */
 
 static void log_append_time(void **state)
 {
@@ -214,11 +226,13 @@ static void log_append_time(void **state)
     for (u32 codec = CODEC_NONE; codec <= CODEC_ZSTD; codec++) {
         o.codec = (enum codec)codec;
         i64 before = harness_wall_ms(&h);
-        const struct produce_response_partition *row = produce(c, &t, 0, batch_timed(&h, &o, times, 3));
+        const struct produce_response_partition *row =
+            produce(c, &t, 0, batch_timed(&h, &o, times, 3));
         assert_int_equal(row->error_code, KERR_NONE);
         assert_in_range(row->log_append_time_ms, before, harness_wall_ms(&h));
         struct batch_view b;
-        assert_int_equal(batch_view_parse(fetch(c, &t, 0, row->base_offset)->records.bytes, &b), OK);
+        assert_int_equal(batch_view_parse(fetch(c, &t, 0, row->base_offset)->records.bytes, &b),
+                         OK);
         assert_true(batch_crc_ok(&b));
         assert_int_equal(batch_timestamp_type(&b), TIMESTAMP_LOG_APPEND_TIME);
         assert_int_equal(b.max_timestamp, row->log_append_time_ms);
@@ -228,7 +242,8 @@ static void log_append_time(void **state)
 
 static void timestamps_out_of_range(void **state)
 {
-    static const char *const configs[] = {"message.timestamp.before.max.ms=1000000", "message.timestamp.after.max.ms=1000000", NULL};
+    static const char *const configs[] = {"message.timestamp.before.max.ms=1000000",
+                                          "message.timestamp.after.max.ms=1000000", NULL};
     struct harness h;
     harness_up(&h);
     struct client *c = client_open(&h);
@@ -246,13 +261,15 @@ static void timestamps_out_of_range(void **state)
         {0, KERR_NONE, KERR_INVALID_TIMESTAMP},
         {now + 900000, KERR_NONE, KERR_NONE},
         {now + 1100000, KERR_NONE, KERR_INVALID_TIMESTAMP},
-        {now + 3700000, KERR_INVALID_TIMESTAMP, KERR_INVALID_TIMESTAMP}, /* an hour ahead is usual */
+        {now + 3700000, KERR_INVALID_TIMESTAMP,
+         KERR_INVALID_TIMESTAMP}, /* an hour ahead is usual */
         {9223372036854775807, KERR_INVALID_TIMESTAMP, KERR_INVALID_TIMESTAMP},
     };
     struct batch_builder_options o = batch_builder_plain();
     for (u32 i = 0; i < ARRAY_LEN(cases); i++) {
         i64 times[] = {now, cases[i].time, now};
-        const struct produce_response_partition *row = produce(c, &usual, 0, batch_timed(&h, &o, times, 3));
+        const struct produce_response_partition *row =
+            produce(c, &usual, 0, batch_timed(&h, &o, times, 3));
         assert_int_equal(row->error_code, cases[i].usual);
         row = produce(c, &narrow, 0, batch_timed(&h, &o, times, 3));
         assert_int_equal(row->error_code, cases[i].narrow);
@@ -286,9 +303,12 @@ static void the_true_largest_timestamp_is_stored(void **state)
     harness_fini(&h);
 }
 
-/* ---- order -------------------------------------------------------------------------------------------------- */
+/* ---- order
+ * --------------------------------------------------------------------------------------------------
+ */
 
-/* Large compressed batches are verified on a worker; what comes behind them on the connection is appended behind them. */
+/* Large compressed batches are verified on a worker; what comes behind them on the connection is
+ * appended behind them. */
 static void a_worker_keeps_the_order(void **state)
 {
     enum { ROUNDS = 12 };
@@ -313,7 +333,9 @@ static void a_worker_keeps_the_order(void **state)
             u8 value[20000];
             for (u32 k = 0; k < 8; k++) {
                 rng_fill(&rng, value, sizeof value);
-                assert_int_equal(batch_builder_add(&b, harness_wall_ms(&h), (struct slice){0}, slice_of(value, sizeof value), NULL, 0), OK);
+                assert_int_equal(batch_builder_add(&b, harness_wall_ms(&h), (struct slice){0},
+                                                   slice_of(value, sizeof value), NULL, 0),
+                                 OK);
             }
             struct slice built;
             assert_int_equal(batch_builder_finish(&b, &built), OK);
@@ -381,7 +403,8 @@ static void the_topic_goes_while_a_worker_runs(void **state)
     harness_fini(&h);
 }
 
-/* More in flight than the write-ahead log may hold in memory: producers wait, nothing is refused, order is kept. */
+/* More in flight than the write-ahead log may hold in memory: producers wait, nothing is refused,
+ * order is kept. */
 static void more_than_memory_waits(void **state)
 {
     enum { CLIENTS = 6, EACH = 12 };
@@ -401,7 +424,8 @@ static void more_than_memory_waits(void **state)
     }
     for (u32 k = 0; k < EACH; k++) {
         for (u32 i = 0; i < CLIENTS; i++) {
-            ids[i][k] = client_send(clients[i], API_produce, 9, produce_of(&h, &t, (i32)i, batch, -1));
+            ids[i][k] =
+                client_send(clients[i], API_produce, 9, produce_of(&h, &t, (i32)i, batch, -1));
         }
     }
     for (u32 i = 0; i < CLIENTS; i++) {

@@ -1,5 +1,6 @@
-/* Batches that must be refused, end to end, each with its error; and that none of them leaves a trace [reliability.md, bad-input
-   catalogue 39-56]. What a batch may look like in all detail is test_batch.c of wire; here the way through the broker is tested. */
+/* Batches that must be refused, end to end, each with its error; and that none of them leaves a
+   trace [reliability.md, bad-input catalogue 39-56]. What a batch may look like in all detail is
+   test_batch.c of wire; here the way through the broker is tested. */
 #include "broker/conn.h"
 #include "harness.h"
 
@@ -107,7 +108,8 @@ static void what_the_client_says_of_the_leader_is_overwritten(void **state)
     harness_fini(&h);
 }
 
-/* Each byte of a batch flipped: refused, unless the byte is one the broker overwrites or ignores. */
+/* Each byte of a batch flipped: refused, unless the byte is one the broker overwrites or ignores.
+ */
 static void every_byte_flipped(void **state)
 {
     struct harness h;
@@ -119,7 +121,8 @@ static void every_byte_flipped(void **state)
     for (u32 at = 0; at < batch.len; at++) {
         u8 *bytes = batch_copy(&h, batch);
         bytes[at] ^= 0x55;
-        const struct produce_response_partition *row = produce(c, &t, 0, slice_of(bytes, batch.len));
+        const struct produce_response_partition *row =
+            produce(c, &t, 0, slice_of(bytes, batch.len));
         bool overwritten = at >= BATCH_AT_LEADER_EPOCH && at < BATCH_AT_MAGIC;
         if ((row->error_code == KERR_NONE) != overwritten) {
             fail_msg("byte %u: error %d", at, row->error_code);
@@ -154,12 +157,14 @@ static void cut_off_anywhere_and_more_than_one(void **state)
     harness_fini(&h);
 }
 
-/* ---- sizes -------------------------------------------------------------------------------------------- */
+/* ---- sizes
+ * -------------------------------------------------------------------------------------------- */
 
 static void sizes_at_the_border(void **state)
 {
     static const char *const configs[] = {"max.message.bytes=1000", NULL};
-    static const char *const segments[] = {"segment.bytes=2097152", "max.message.bytes=10000000", NULL};
+    static const char *const segments[] = {"segment.bytes=2097152", "max.message.bytes=10000000",
+                                           NULL};
     struct harness h;
     harness_up(&h);
     struct client *c = client_open(&h);
@@ -216,7 +221,8 @@ static void zstd_needs_version_7(void **state)
     struct slice batch = batch_with(&h, &o, 10, 100);
     for (i16 version = 3; version <= 13; version++) {
         struct produce_response *r = CALL(c, produce, version, produce_of(&h, &t, 0, batch, -1));
-        assert_int_equal(produce_row(r, 0, 0)->error_code, version < 7 ? KERR_UNSUPPORTED_COMPRESSION_TYPE : KERR_NONE);
+        assert_int_equal(produce_row(r, 0, 0)->error_code,
+                         version < 7 ? KERR_UNSUPPORTED_COMPRESSION_TYPE : KERR_NONE);
     }
     harness_fini(&h);
 }
@@ -237,16 +243,19 @@ static void every_codec_round_trips(void **state)
             struct slice back = fetch(c, &t, 0, base)->records.bytes;
             assert_int_equal(back.len, batch.len);
             /* But for offset and epoch it is what was sent. */
-            assert_memory_equal(back.ptr + BATCH_AT_MAGIC, batch.ptr + BATCH_AT_MAGIC, batch.len - BATCH_AT_MAGIC);
+            assert_memory_equal(back.ptr + BATCH_AT_MAGIC, batch.ptr + BATCH_AT_MAGIC,
+                                batch.len - BATCH_AT_MAGIC);
         }
     }
     harness_fini(&h);
 }
 
-/* ---- compressed nonsense ---------------------------------------------------------------------------------- */
+/* ---- compressed nonsense
+ * ---------------------------------------------------------------------------------- */
 
 /* A batch whose records are these compressed bytes. */
-static struct slice batch_around(struct harness *h, enum codec codec, const void *bytes, size_t len, i32 count)
+static struct slice batch_around(struct harness *h, enum codec codec, const void *bytes, size_t len,
+                                 i32 count)
 {
     struct slice model = batch_plain(h, 1);
     u8 *out = arena_alloc(&h->arena, BATCH_HEADER_BYTES + len);
@@ -273,19 +282,26 @@ static void compressed_bytes_cut_off_or_too_many(void **state)
         const u8 *records = good.ptr + BATCH_HEADER_BYTES;
         size_t len = good.len - BATCH_HEADER_BYTES;
         for (size_t cut = 1; cut < len; cut += 7) {
-            refused_as(c, &t, batch_around(&h, (enum codec)codec, records, len - cut, 3), KERR_INVALID_RECORD);
+            refused_as(c, &t, batch_around(&h, (enum codec)codec, records, len - cut, 3),
+                       KERR_INVALID_RECORD);
         }
         u8 *more = arena_alloc(&h.arena, len + 3);
         memcpy(more, records, len);
-        refused_as(c, &t, batch_around(&h, (enum codec)codec, more, len + 3, 3), KERR_INVALID_RECORD);
-        refused_as(c, &t, batch_around(&h, (enum codec)codec, "rubbish rubbish", 15, 3), KERR_INVALID_RECORD);
+        refused_as(c, &t, batch_around(&h, (enum codec)codec, more, len + 3, 3),
+                   KERR_INVALID_RECORD);
+        refused_as(c, &t, batch_around(&h, (enum codec)codec, "rubbish rubbish", 15, 3),
+                   KERR_INVALID_RECORD);
     }
     /* A xerial chunk that says 2^31-1 bytes. */
     refused_as(c, &t,
-               batch_around(&h, CODEC_SNAPPY, "\x82SNAPPY\0\0\0\0\1\0\0\0\1\x7f\xff\xff\xff" "0123456789", 30, 1),
+               batch_around(&h, CODEC_SNAPPY,
+                            "\x82SNAPPY\0\0\0\0\1\0\0\0\1\x7f\xff\xff\xff"
+                            "0123456789",
+                            30, 1),
                KERR_INVALID_RECORD);
     /* A zstd frame that asks for a window of 2 GiB. */
-    refused_as(c, &t, batch_around(&h, CODEC_ZSTD, "\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00", 9, 1), KERR_MESSAGE_TOO_LARGE);
+    refused_as(c, &t, batch_around(&h, CODEC_ZSTD, "\x28\xb5\x2f\xfd\x00\xa8\x01\x00\x00", 9, 1),
+               KERR_MESSAGE_TOO_LARGE);
     assert_int_equal(high_watermark(c, &t, 0), 0);
     harness_fini(&h);
 }
@@ -309,7 +325,9 @@ static void bombs(void **state)
         o.level = 1;
         struct batch_builder b;
         batch_builder_init(&b, &o);
-        assert_int_equal(batch_builder_add(&b, harness_wall_ms(&h), (struct slice){0}, slice_of(zeros, VALUE), NULL, 0), OK);
+        assert_int_equal(batch_builder_add(&b, harness_wall_ms(&h), (struct slice){0},
+                                           slice_of(zeros, VALUE), NULL, 0),
+                         OK);
         struct slice batch;
         assert_int_equal(batch_builder_finish(&b, &batch), OK);
         assert_true(batch.len < 3 << 20);
@@ -322,7 +340,9 @@ static void bombs(void **state)
     harness_fini(&h);
 }
 
-/* ---- records ------------------------------------------------------------------------------------------------ */
+/* ---- records
+ * ------------------------------------------------------------------------------------------------
+ */
 
 /* A batch of hand-written records. */
 static struct slice batch_raw(struct harness *h, const void *records, size_t len, i32 count)
@@ -332,32 +352,35 @@ static struct slice batch_raw(struct harness *h, const void *records, size_t len
 
 static void records_that_lie(void **state)
 {
-    /* length, attributes, timestamp delta, offset delta, key length -1, value length 1, "v", no headers */
+    /* length, attributes, timestamp delta, offset delta, key length -1, value length 1, "v", no
+     * headers */
     static const struct {
         const char *bytes;
         u32 len;
         i32 count;
     } cases[] = {
-        {"\x10\0\0\0\x01\x02v\0", 8, 1},         /* longer than it is */
-        {"\x0c\0\0\0\x01\x02v\0", 8, 1},         /* shorter: a byte is left over */
-        {"\x0e\0\0\0\x01\x04v\0", 8, 1},         /* its value runs into the headers */
-        {"\x0e\0\0\0\x01\x02v\x02", 8, 1},       /* one header promised, none there */
-        {"\x0e\0\0\0\x01\x02v\x01", 8, 1},       /* -1 headers */
-        {"\x0e\0\0\x02\x01\x02v\0", 8, 1},       /* offset delta 1 first */
+        {"\x10\0\0\0\x01\x02v\0", 8, 1},                       /* longer than it is */
+        {"\x0c\0\0\0\x01\x02v\0", 8, 1},                       /* shorter: a byte is left over */
+        {"\x0e\0\0\0\x01\x04v\0", 8, 1},                       /* its value runs into the headers */
+        {"\x0e\0\0\0\x01\x02v\x02", 8, 1},                     /* one header promised, none there */
+        {"\x0e\0\0\0\x01\x02v\x01", 8, 1},                     /* -1 headers */
+        {"\x0e\0\0\x02\x01\x02v\0", 8, 1},                     /* offset delta 1 first */
         {"\x0e\0\0\0\x01\x02v\0\x0e\0\0\0\x01\x02v\0", 16, 2}, /* 0 twice */
         {"\x0e\0\0\x02\x01\x02v\0\x0e\0\0\0\x01\x02v\0", 16, 2}, /* descending */
-        {"\x12\0\0\0\x01\x02v\x02\x01\x00", 10, 1}, /* a null header key */
+        {"\x12\0\0\0\x01\x02v\x02\x01\x00", 10, 1},              /* a null header key */
         {"\x80\x80\x80\x80\x80\x80\x80", 7, 1},
-        {"\x01", 1, 1},                            /* length -1 */
+        {"\x01", 1, 1}, /* length -1 */
         {"", 0, 1},
     };
     struct harness h;
     harness_up(&h);
     struct client *c = client_open(&h);
     struct topic t = topic_make(c, "t", 1);
-    produce_ok(c, &t, 0, batch_raw(&h, "\x0e\0\0\0\x01\x02v\0", 8, 1)); /* the model itself is good */
+    produce_ok(c, &t, 0,
+               batch_raw(&h, "\x0e\0\0\0\x01\x02v\0", 8, 1)); /* the model itself is good */
     for (u32 i = 0; i < ARRAY_LEN(cases); i++) {
-        refused_as(c, &t, batch_raw(&h, cases[i].bytes, cases[i].len, cases[i].count), KERR_INVALID_RECORD);
+        refused_as(c, &t, batch_raw(&h, cases[i].bytes, cases[i].len, cases[i].count),
+                   KERR_INVALID_RECORD);
     }
     assert_int_equal(high_watermark(c, &t, 0), 1);
     harness_fini(&h);
@@ -382,14 +405,16 @@ static void null_keys_on_a_compacted_topic(void **state)
         assert_int_equal(batch_builder_add(&b, now, text("k"), text("v"), NULL, 0), OK);
         assert_int_equal(batch_builder_add(&b, now, (struct slice){0}, text("v"), NULL, 0), OK);
         assert_int_equal(batch_builder_add(&b, now, WIRE_EMPTY, text("v"), NULL, 0), OK);
-        assert_int_equal(batch_builder_add(&b, now, (struct slice){0}, (struct slice){0}, NULL, 0), OK);
+        assert_int_equal(batch_builder_add(&b, now, (struct slice){0}, (struct slice){0}, NULL, 0),
+                         OK);
         struct slice batch;
         assert_int_equal(batch_builder_finish(&b, &batch), OK);
         produce_ok(c, &usual, 0, batch);
         const struct topic *topics[] = {&compacted, &mixed};
         for (u32 i = 0; i < 2; i++) {
             for (i16 version = 7; version <= 8; version++) {
-                struct produce_response *r = CALL(c, produce, version, produce_of(&h, topics[i], 0, batch, -1));
+                struct produce_response *r =
+                    CALL(c, produce, version, produce_of(&h, topics[i], 0, batch, -1));
                 const struct produce_response_partition *row = produce_row(r, 0, 0);
                 assert_int_equal(row->error_code, KERR_INVALID_RECORD);
                 assert_int_equal(row->record_errors.count, version >= 8 ? 2 : 0);
@@ -423,7 +448,8 @@ static void a_hundred_thousand_records_and_headers(void **state)
     for (u32 i = 0; i < HEADERS; i++) {
         headers[i] = (struct record_header){.key = text("hk"), .value = text("hv")};
     }
-    assert_int_equal(batch_builder_add(&b, harness_wall_ms(&h), text("k"), text("v"), headers, HEADERS), OK);
+    assert_int_equal(
+        batch_builder_add(&b, harness_wall_ms(&h), text("k"), text("v"), headers, HEADERS), OK);
     struct slice batch;
     assert_int_equal(batch_builder_finish(&b, &batch), OK);
     produce_ok(c, &t, 0, batch);
@@ -441,10 +467,12 @@ static void transactional_batches_are_not_served(void **state)
     struct topic t = topic_make(c, "t", 1);
     struct batch_builder_options o = batch_idempotent(producer_id_new(c), 0, 0);
     o.transactional = true;
-    assert_int_equal(produce(c, &t, 0, batch_with(&h, &o, 1, 10))->error_code, KERR_INVALID_TXN_STATE);
+    assert_int_equal(produce(c, &t, 0, batch_with(&h, &o, 1, 10))->error_code,
+                     KERR_INVALID_TXN_STATE);
     struct batch_builder_options anonymous = batch_builder_plain();
     anonymous.transactional = true;
-    assert_int_equal(produce(c, &t, 0, batch_with(&h, &anonymous, 1, 10))->error_code, KERR_INVALID_RECORD);
+    assert_int_equal(produce(c, &t, 0, batch_with(&h, &anonymous, 1, 10))->error_code,
+                     KERR_INVALID_RECORD);
     assert_int_equal(high_watermark(c, &t, 0), 0);
     harness_fini(&h);
 }

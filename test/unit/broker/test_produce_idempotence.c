@@ -1,5 +1,6 @@
-/* Idempotent producers: the five-batch window, every check of kafka-semantics.md 3 in its order, over restarts and crashes, and
-   with duplicates that overtake the disk [catalogue 57, 58; KAFKA-5793, redpanda#3038]. */
+/* Idempotent producers: the five-batch window, every check of kafka-semantics.md 3 in its order,
+   over restarts and crashes, and with duplicates that overtake the disk [catalogue 57, 58;
+   KAFKA-5793, redpanda#3038]. */
 #include "harness.h"
 
 struct producer {
@@ -8,7 +9,8 @@ struct producer {
     i64 id;
 };
 
-static const struct produce_response_partition *send_at(struct producer *p, i16 epoch, i32 sequence, u32 records)
+static const struct produce_response_partition *send_at(struct producer *p, i16 epoch, i32 sequence,
+                                                        u32 records)
 {
     struct batch_builder_options o = batch_idempotent(p->id, epoch, sequence);
     return produce(p->c, p->t, 0, batch_with(p->c->h, &o, records, 20));
@@ -85,7 +87,9 @@ static void gaps_and_epochs(void **state)
     assert_int_equal(send_ok(&p, 3, 0, 10), 0);
     send_refused(&p, 3, 11, 1, KERR_OUT_OF_ORDER_SEQUENCE_NUMBER); /* one is missing */
     send_refused(&p, 3, 9, 1, KERR_OUT_OF_ORDER_SEQUENCE_NUMBER);  /* one again */
-    send_refused(&p, 2, 10, 1, KERR_INVALID_PRODUCER_EPOCH);       /* not PRODUCER_FENCED: the client may abort and go on */
+    send_refused(
+        &p, 2, 10, 1,
+        KERR_INVALID_PRODUCER_EPOCH); /* not PRODUCER_FENCED: the client may abort and go on */
     send_refused(&p, 0, 0, 10, KERR_INVALID_PRODUCER_EPOCH);
     send_refused(&p, 4, 10, 1, KERR_OUT_OF_ORDER_SEQUENCE_NUMBER); /* a new epoch begins at 0 */
     assert_int_equal(send_ok(&p, 3, 10, 1), 10);
@@ -134,7 +138,8 @@ static void sequences_wrap(void **state)
     harness_fini(&h);
 }
 
-/* Retries of batches that are not durable yet: answered when they are, with the same offsets, and stored once. */
+/* Retries of batches that are not durable yet: answered when they are, with the same offsets, and
+ * stored once. */
 static void duplicates_in_flight(void **state)
 {
     struct harness h;
@@ -149,7 +154,8 @@ static void duplicates_in_flight(void **state)
             struct client *c = copy == 0 ? first : second;
             for (i32 i = 0; i < 5; i++) {
                 struct batch_builder_options o = batch_idempotent(id, 0, round * 10 + i * 2);
-                ids[copy][i] = client_send(c, API_produce, 11, produce_of(&h, &t, 0, batch_with(&h, &o, 2, 50), -1));
+                ids[copy][i] = client_send(c, API_produce, 11,
+                                           produce_of(&h, &t, 0, batch_with(&h, &o, 2, 50), -1));
             }
             harness_turns(&h, (u32)round % 3);
         }

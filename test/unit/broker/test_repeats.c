@@ -17,7 +17,8 @@ static u8 slow_mark(const struct rows *rows, u32 at, bool by_name)
     bool before = false;
     bool after = false;
     for (u32 i = 0; i < rows->count; i++) {
-        bool same = by_name ? slice_eq(rows->items[i].name, rows->items[at].name) : rows->items[i].number == rows->items[at].number;
+        bool same = by_name ? slice_eq(rows->items[i].name, rows->items[at].name)
+                            : rows->items[i].number == rows->items[at].number;
         before = before || (same && i < at);
         after = after || (same && i > at);
     }
@@ -26,7 +27,8 @@ static u8 slow_mark(const struct rows *rows, u32 at, bool by_name)
 
 static void marks_are_those_of_the_slow_way(void **state)
 {
-    static const char *const names[] = {"", "a", "b", "ab", "a\xff", "long-name", "c", "d", "e", "f"};
+    static const char *const names[] = {"",          "a", "b", "ab", "a\xff",
+                                        "long-name", "c", "d", "e",  "f"};
     struct rng rng = unit_rng();
     struct arena arena;
     arena_init(&arena, NULL, 4096, 0);

@@ -1,5 +1,6 @@
-/* From bytes to a handler: headers and primitives that make no sense end their connection and nothing else, those that are only
-   odd are taken as Kafka takes them [reliability.md, bad-input catalogue: Header, Primitives]. */
+/* From bytes to a handler: headers and primitives that make no sense end their connection and
+   nothing else, those that are only odd are taken as Kafka takes them [reliability.md, bad-input
+   catalogue: Header, Primitives]. */
 #include "broker/conn.h"
 #include "harness.h"
 
@@ -54,8 +55,10 @@ static void apis_of_brokers_are_not_served(void **state)
     harness_fini(&h);
 }
 
-/* A whole ApiVersions request with this client id (ptr NULL: null), in a version with or without tags. */
-static void send_with_client_id(struct client *c, i16 version, struct slice client_id, i32 correlation_id)
+/* A whole ApiVersions request with this client id (ptr NULL: null), in a version with or without
+ * tags. */
+static void send_with_client_id(struct client *c, i16 version, struct slice client_id,
+                                i32 correlation_id)
 {
     u8 *frame = arena_alloc(&c->h->arena, 64 + client_id.len);
     struct writer w = writer_of(frame, 64 + client_id.len);
@@ -81,8 +84,14 @@ static void client_ids_of_every_kind(void **state)
     u8 *longest = arena_alloc(&h.arena, 32767);
     memset(longest, 'x', 32767);
     const struct slice ids[] = {
-        {0}, WIRE_EMPTY, SLICE_LIT("unit"), slice_of(longest, 32767), SLICE_LIT("\xff\xfe\xc0\x80"), SLICE_LIT("\x1b[2J\r\n\0x"),
-        SLICE_LIT("${jndi:ldap://x/y}"), SLICE_LIT("\xed\xa0\x80"),
+        {0},
+        WIRE_EMPTY,
+        SLICE_LIT("unit"),
+        slice_of(longest, 32767),
+        SLICE_LIT("\xff\xfe\xc0\x80"),
+        SLICE_LIT("\x1b[2J\r\n\0x"),
+        SLICE_LIT("${jndi:ldap://x/y}"),
+        SLICE_LIT("\xed\xa0\x80"),
     };
     for (i16 version = 0; version <= 3; version += 3) {
         for (u32 i = 0; i < ARRAY_LEN(ids); i++) {
@@ -127,8 +136,10 @@ static void diagnostics_are_escaped(void **state)
 {
     struct harness h;
     harness_up(&h);
-    harness_skip_ms(&h, 120000); /* what the tests before this one caused is no longer counted as repetition */
-    static const u8 frame[] = "\0\0\0\x1d\0\x03\x00\x01\0\0\0\1\0\x0f\x1b[31m\nforged\rAB\x7f" "\xff\xff\xff\xf0";
+    harness_skip_ms(
+        &h, 120000); /* what the tests before this one caused is no longer counted as repetition */
+    static const u8 frame[] = "\0\0\0\x1d\0\x03\x00\x01\0\0\0\1\0\x0f\x1b[31m\nforged\rAB\x7f"
+                              "\xff\xff\xff\xf0";
     struct client *c = client_open(&h);
     client_send_bytes(c, frame, sizeof frame - 1);
     client_expect_end(c);
@@ -142,8 +153,10 @@ static void headers_of_the_wrong_kind(void **state)
 {
     struct harness h;
     harness_up(&h);
-    /* Metadata 9 is flexible: here its header has no tagged section, so that the body's first byte is taken for it. */
-    static const u8 frame[] = "\0\0\0\x12\0\x03\0\x09\0\0\0\1\0\4unit" "\x01\x00\x00\x00";
+    /* Metadata 9 is flexible: here its header has no tagged section, so that the body's first byte
+     * is taken for it. */
+    static const u8 frame[] = "\0\0\0\x12\0\x03\0\x09\0\0\0\1\0\4unit"
+                              "\x01\x00\x00\x00";
     struct client *c = client_open(&h);
     client_send_bytes(c, frame, sizeof frame - 1);
     client_expect_end(c);
@@ -168,11 +181,16 @@ static void tagged_fields(void **state)
     struct harness h;
     harness_up(&h);
     const struct slice bad[] = {
-        SLICE_LIT("\x01\0\0\xff\xff\xff\xff\x0f"),     /* 2^32-1 tags */
+        SLICE_LIT("\x01\0\0\xff\xff\xff\xff\x0f"),         /* 2^32-1 tags */
         SLICE_LIT("\x01\0\0\x01\x05\xff\xff\xff\xff\x0f"), /* a tag of 2^32-1 bytes */
-        SLICE_LIT("\x01\0\0\x01\x05\x0a" "abc"),       /* cut off */
-        SLICE_LIT("\x01\0\0\x02\x05\x01" "a\x05\x01" "b"), /* twice the same */
-        SLICE_LIT("\x01\0\0\x02\x06\x01" "a\x05\x01" "b"), /* descending */
+        SLICE_LIT("\x01\0\0\x01\x05\x0a"
+                  "abc"), /* cut off */
+        SLICE_LIT("\x01\0\0\x02\x05\x01"
+                  "a\x05\x01"
+                  "b"), /* twice the same */
+        SLICE_LIT("\x01\0\0\x02\x06\x01"
+                  "a\x05\x01"
+                  "b"),                                /* descending */
         SLICE_LIT("\x01\0\0\xff\xff\xff\xff\xff\x01"), /* a varint of six bytes */
         SLICE_LIT("\x01\0\0\x80\x80\x80\x80\x80\x80\x80\x80\x80\x80\x00"),
     };
@@ -181,13 +199,17 @@ static void tagged_fields(void **state)
     }
     /* Unknown tags in order are skipped, a megabyte of them too. */
     struct client *c = client_open(&h);
-    i32 id = client_send_body(c, API_metadata, 12, SLICE_LIT("\x01\0\0\x02\x05\x01" "a\x06\x00"));
-    assert_int_equal(((struct metadata_response *)client_recv(c, API_metadata, 12, id))->topics.count, 0);
+    i32 id = client_send_body(c, API_metadata, 12,
+                              SLICE_LIT("\x01\0\0\x02\x05\x01"
+                                        "a\x06\x00"));
+    assert_int_equal(
+        ((struct metadata_response *)client_recv(c, API_metadata, 12, id))->topics.count, 0);
     size_t bytes = (1 << 20) + 8;
     u8 *body = arena_alloc(&h.arena, bytes);
     memcpy(body, "\x01\0\0\x01\x07\x80\x80\x40", 8);
     id = client_send_body(c, API_metadata, 12, slice_of(body, bytes));
-    assert_int_equal(((struct metadata_response *)client_recv(c, API_metadata, 12, id))->topics.count, 0);
+    assert_int_equal(
+        ((struct metadata_response *)client_recv(c, API_metadata, 12, id))->topics.count, 0);
     harness_fini(&h);
 }
 
@@ -199,16 +221,20 @@ static void counts_and_lengths_that_lie(void **state)
         i16 version;
         struct slice body;
     } bad[] = {
-        {1, SLICE_LIT("\x7f\xff\xff\xff" "0123456789")}, /* INT_MAX topics in ten bytes */
-        {0, SLICE_LIT("\xff\xff\xff\xfe")},              /* -2 topics (where null is allowed, that is null: as in Kafka) */
+        {1, SLICE_LIT("\x7f\xff\xff\xff"
+                      "0123456789")},       /* INT_MAX topics in ten bytes */
+        {0, SLICE_LIT("\xff\xff\xff\xfe")}, /* -2 topics (where null is allowed, that is null: as in
+                                               Kafka) */
         {0, SLICE_LIT("\x80\0\0\0")},
-        {1, SLICE_LIT("\0\0\0\1\xff\xff")},              /* a null name where none may be */
-        {1, SLICE_LIT("\0\0\0\1\xff\xfe" "ab")},         /* length -2 */
-        {1, SLICE_LIT("\0\0\0\1\x7f\xff" "ab")},
-        {0, SLICE_LIT("\xff\xff\xff\xff")},              /* version 0 has no null list */
-        {9, SLICE_LIT("\xff\xff\xff\xff\x0f\0\0\0")},    /* compact, 2^32-2 topics */
+        {1, SLICE_LIT("\0\0\0\1\xff\xff")}, /* a null name where none may be */
+        {1, SLICE_LIT("\0\0\0\1\xff\xfe"
+                      "ab")}, /* length -2 */
+        {1, SLICE_LIT("\0\0\0\1\x7f\xff"
+                      "ab")},
+        {0, SLICE_LIT("\xff\xff\xff\xff")},               /* version 0 has no null list */
+        {9, SLICE_LIT("\xff\xff\xff\xff\x0f\0\0\0")},     /* compact, 2^32-2 topics */
         {9, SLICE_LIT("\x02\x80\x80\x80\x80\x08\0\0\0")}, /* compact string of 2^31-1 */
-        {9, SLICE_LIT("\x02\x00\0\0\0\0")},              /* compact null where none may be */
+        {9, SLICE_LIT("\x02\x00\0\0\0\0")},               /* compact null where none may be */
         {9, SLICE_LIT("")},
         {9, SLICE_LIT("\x01")},
     };
@@ -226,11 +252,13 @@ static void booleans_and_varints_as_kafka_reads_them(void **state)
     struct client *c = client_open(&h);
     /* Any byte but 0 is true; a varint may be longer than it has to be. */
     i32 id = client_send_body(c, API_metadata, 12, SLICE_LIT("\x81\x00\x02\xff\x80\x00"));
-    assert_int_equal(((struct metadata_response *)client_recv(c, API_metadata, 12, id))->topics.count, 0);
+    assert_int_equal(
+        ((struct metadata_response *)client_recv(c, API_metadata, 12, id))->topics.count, 0);
     harness_fini(&h);
 }
 
-/* Each request row of the table with each prefix of a random good body: no crash, and the broker goes on. */
+/* Each request row of the table with each prefix of a random good body: no crash, and the broker
+ * goes on. */
 static void bodies_cut_off_anywhere(void **state)
 {
     struct rng rng = unit_rng();
@@ -243,7 +271,9 @@ static void bodies_cut_off_anywhere(void **state)
             continue;
         }
         for (u32 round = 0; round < 12; round++) {
-            i16 version = (i16)(version_min(api->key) + (i16)rng_below(&rng, (u64)(version_max(api->key) - version_min(api->key) + 1)));
+            i16 version = (i16)(version_min(api->key) +
+                                (i16)rng_below(&rng, (u64)(version_max(api->key) -
+                                                           version_min(api->key) + 1)));
             void *message = arena_alloc(&h.arena, api->request->body->bytes);
             assert_int_equal(wire_random(api->request, version, &rng, &h.arena, message), OK);
             size_t size = wire_size(api->request, version, message, NULL, NULL);
@@ -268,7 +298,8 @@ static void bodies_cut_off_anywhere(void **state)
     harness_fini(&h);
 }
 
-/* Whole random requests of every API and version: each is answered, or ends its connection, and never the broker. */
+/* Whole random requests of every API and version: each is answered, or ends its connection, and
+ * never the broker. */
 static void random_requests(void **state)
 {
     struct rng rng = unit_rng();
