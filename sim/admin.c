@@ -21,7 +21,8 @@ struct admin {
     u32 passing_count;
     struct ledger_partition *partition; /* whose offsets are asked for */
     u64 floor_when_asked;
-    bool earliest;
+    enum { OFFSETS_LATEST, OFFSETS_EARLIEST, OFFSETS_BY_TIME } offsets;
+    i64 time_asked;
     bool by_metadata;
     struct {
         enum topic_life life;
@@ -192,9 +193,9 @@ static void passing_produce(struct admin *a)
     batch_builder_init(&builder, &options);
     i64 timestamp = world_wall_ms(a->world);
     u32 record = ledger_record_add(a->passing_author, timestamp);
-    struct content c;
-    content_make(a->passing_author, record, &c);
-    err_t e = batch_builder_add(&builder, timestamp, c.key, c.value, c.headers, c.header_count);
+    struct content *c = &a->wl->ledger.made;
+    content_make(a->passing_author, record, c);
+    err_t e = batch_builder_add(&builder, timestamp, c->key, c->value, c->headers, c->header_count);
     assert(e == OK);
     struct produce_request_partition_data partition = {.index = 0};
     e = batch_builder_finish(&builder, &partition.records.bytes);
@@ -345,6 +346,49 @@ static void auto_create_ask(struct admin *a, struct ledger_topic *t)
 
 /* ---- ListOffsets ----------------------------------------------------------------------------- */
 
+/* By time: the answer is the first record with that time or a later one, of all that were there
+ * when asked. */
+static void by_time_check(struct admin *a, const struct list_offsets_response_partition *r)
+{
+    struct ledger_partition *p = a->partition;
+    u64 before = r->offset >= 0 ? (u64)r->offset : a->floor_when_asked;
+    for (u64 offset = 0; offset < MIN(before, p->slot_count); offset++) {
+        if (p->slots[offset].timestamp >= a->time_asked) {
+            world_fail(a->world, "an offset is found by time",
+                       "%s-%d: the first record from time %lld on is at %llu, not at %lld",
+                       p->topic->name, p->index, (long long)a->time_asked,
+                       (unsigned long long)offset, (long long)r->offset);
+            return;
+        }
+    }
+    bool wrong_time = r->offset >= 0 && r->timestamp < a->time_asked;
+    bool known =
+        r->offset >= 0 && (u64)r->offset < p->slot_count && p->slots[r->offset].timestamp != -1;
+    if (wrong_time || (known && p->slots[r->offset].timestamp != r->timestamp)) {
+        world_fail(a->world, "an offset is found by time",
+                   "%s-%d: from time %lld on: offset %lld with time %lld", p->topic->name, p->index,
+                   (long long)a->time_asked, (long long)r->offset, (long long)r->timestamp);
+    }
+}
+
+static void offsets_check(struct admin *a, const struct list_offsets_response_partition *r)
+{
+    switch (a->offsets) {
+    case OFFSETS_LATEST:
+        ledger_watermark(a->partition, a->floor_when_asked, r->offset, "ListOffsets");
+        break;
+    case OFFSETS_EARLIEST:
+        if (r->offset != 0) {
+            world_fail(a->world, "no record is skipped", "%s-%d: the earliest offset is %lld",
+                       a->partition->topic->name, a->partition->index, (long long)r->offset);
+        }
+        break;
+    case OFFSETS_BY_TIME:
+        by_time_check(a, r);
+        break;
+    }
+}
+
 static void offsets_done(struct call *call, err_t result, struct slice body)
 {
     struct admin *a = CONTAINER_OF(call, struct admin, call);
@@ -352,18 +396,25 @@ static void offsets_done(struct call *call, err_t result, struct slice body)
     if (answered(a, result, body, &r) && r.topics.count == 1 &&
         r.topics.items[0].partitions.count == 1) {
         const struct list_offsets_response_partition *p = &r.topics.items[0].partitions.items[0];
-        if (p->error_code != KERR_NONE) {
-            if (!workload_retriable(a->partition->topic, p->error_code)) {
-                unexpected(a, "ListOffsets", p->error_code);
-            }
-        } else if (!a->earliest) {
-            ledger_watermark(a->partition, a->floor_when_asked, p->offset, "ListOffsets");
-        } else if (p->offset != 0) {
-            world_fail(a->world, "no record is skipped", "%s-%d: the earliest offset is %lld",
-                       a->partition->topic->name, a->partition->index, (long long)p->offset);
+        if (p->error_code == KERR_NONE) {
+            offsets_check(a, p);
+        } else if (!workload_retriable(a->partition->topic, p->error_code)) {
+            unexpected(a, "ListOffsets", p->error_code);
         }
     }
     finished(a);
+}
+
+/* A time near that of some record that was read. */
+static bool time_choose(struct admin *a)
+{
+    struct ledger_partition *p = a->partition;
+    if (p->slot_count == 0) {
+        return false;
+    }
+    i64 timestamp = p->slots[chance_between(a->world, 0, p->slot_count - 1)].timestamp;
+    a->time_asked = timestamp + (i64)chance_between(a->world, 0, 2) - 1;
+    return timestamp != -1;
 }
 
 static void offsets_ask(struct admin *a)
@@ -371,11 +422,18 @@ static void offsets_ask(struct admin *a)
     a->partition = workload_partition(
         a->wl, (u32)chance_between(a->world, 0, workload_partition_count(a->wl) - 1));
     a->floor_when_asked = a->partition->floor;
-    a->earliest = chance(a->world, 1, 4);
+    a->offsets = chance(a->world, 1, 6)   ? OFFSETS_EARLIEST
+                 : chance(a->world, 1, 2) ? OFFSETS_LATEST
+                                          : OFFSETS_BY_TIME;
+    if (a->offsets == OFFSETS_BY_TIME && !time_choose(a)) {
+        a->offsets = OFFSETS_LATEST;
+    }
     struct list_offsets_request_partition partition;
     wire_init(&list_offsets_request_partition_struct, &partition);
     partition.partition_index = a->partition->index;
-    partition.timestamp = a->earliest ? -2 : -1;
+    partition.timestamp = a->offsets == OFFSETS_EARLIEST ? -2
+                          : a->offsets == OFFSETS_LATEST ? -1
+                                                         : a->time_asked;
     struct list_offsets_request_topic topic = {.name = slice_cstr(a->partition->topic->name)};
     topic.partitions.items = &partition;
     topic.partitions.count = 1;

@@ -15,6 +15,8 @@ void ledger_init(struct ledger *l, struct world *w)
     list_init(&l->topics);
     list_init(&l->authors);
     decompressor_init(&l->scratch, NULL);
+    content_init(&l->made);
+    content_init(&l->expected);
 }
 
 static void topic_free(struct ledger_topic *t)
@@ -40,6 +42,8 @@ void ledger_fini(struct ledger *l)
     }
     mem_free(l->authors_by_number);
     decompressor_fini(&l->scratch);
+    content_fini(&l->made);
+    content_fini(&l->expected);
 }
 
 struct ledger_topic *ledger_topic_add(struct ledger *l, const char *name, u32 partition_count)

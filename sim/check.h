@@ -67,16 +67,29 @@ struct author {
     u64 walk_next; /* check_order.c, at the end */
 };
 
+/* What a record looks like. key and value live in `room` until its next use. */
+enum { CONTENT_VALUE_MAX = 256 * 1024, CONTENT_HEADERS_MAX = 2 };
+struct content {
+    struct slice key;
+    struct slice value;
+    struct record_header headers[CONTENT_HEADERS_MAX];
+    u32 header_count;
+    u8 *room;
+};
+
 struct ledger {
     struct world *world;
     struct list topics;
     struct list authors;
     struct author **authors_by_number;
     u32 author_count;
+    bool big_values; /* some values of up to CONTENT_VALUE_MAX */
     u64 acked_batches;
     u64 acked_records;
     u64 read_records;
     struct decompressor scratch;
+    struct content made;     /* by clients */
+    struct content expected; /* by content_check */
 };
 
 void ledger_init(struct ledger *l, struct world *w);
@@ -118,15 +131,9 @@ extern const struct check_row check_twice;
 extern const struct check_row check_order;
 extern const struct check_row check_watermark;
 
-/* check_content.c: what a record looks like. key and value live in `room` until its next use. */
-enum { CONTENT_VALUE_MAX = 16 * 1024, CONTENT_HEADERS_MAX = 2 };
-struct content {
-    struct slice key;
-    struct slice value;
-    struct record_header headers[CONTENT_HEADERS_MAX];
-    u32 header_count;
-    u8 room[32 + CONTENT_VALUE_MAX];
-};
+/* check_content.c */
+void content_init(struct content *c);
+void content_fini(struct content *c);
 void content_make(const struct author *w, u32 record, struct content *out);
 /* Who wrote this, and is it exactly what was written? False (and the promise broken) if not. */
 bool content_check(struct ledger_partition *p, const struct record *r, const char *who,

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { KEY_BYTES = 12 };
+enum { KEY_BYTES = 12, VALUE_AT = 32 };
 static const char *const promise = "content is unaltered";
 
 static u64 mix(u64 x)
@@ -18,10 +18,13 @@ static u64 mix(u64 x)
     return x ^ (x >> 31);
 }
 
-static size_t value_bytes(u64 h)
+static size_t value_bytes(u64 h, bool big)
 {
+    if (big && h % 193 == 0) {
+        return 64 * 1024 + (h >> 8) % (CONTENT_VALUE_MAX - 64 * 1024);
+    }
     if (h % 61 == 0) {
-        return 4096 + (h >> 8) % (CONTENT_VALUE_MAX - 4096);
+        return 4096 + (h >> 8) % (12 * 1024);
     }
     return (h >> 8) % (h % 5 == 0 ? 1024 : 160);
 }
@@ -35,6 +38,16 @@ static void value_fill(u8 *out, size_t bytes, u64 h)
     }
 }
 
+void content_init(struct content *c)
+{
+    *c = (struct content){.room = mem_alloc(VALUE_AT + CONTENT_VALUE_MAX)};
+}
+
+void content_fini(struct content *c)
+{
+    mem_free(c->room);
+}
+
 void content_make(const struct author *w, u32 record, struct content *out)
 {
     u64 h = mix((u64)w->number << 32 | record);
@@ -45,9 +58,9 @@ void content_make(const struct author *w, u32 record, struct content *out)
     out->key = slice_of(key, KEY_BYTES);
     out->value = (struct slice){0};
     if (h % 17 != 0) {
-        size_t bytes = value_bytes(h);
-        value_fill(out->room + 32, bytes, h);
-        out->value = slice_of(out->room + 32, bytes);
+        size_t bytes = value_bytes(h, w->partition->ledger->big_values);
+        value_fill(out->room + VALUE_AT, bytes, h);
+        out->value = slice_of(out->room + VALUE_AT, bytes);
     }
     out->header_count = (u32)((h >> 40) % (CONTENT_HEADERS_MAX + 1));
     for (u32 i = 0; i < out->header_count; i++) {
@@ -98,16 +111,16 @@ bool content_check(struct ledger_partition *p, const struct record *r, const cha
                    w->partition->topic->name, w->partition->index);
         return false;
     }
-    struct content expected;
-    content_make(w, number, &expected);
+    struct content *expected = &p->ledger->expected;
+    content_make(w, number, expected);
     bool time_good = p->topic->log_append_time || r->timestamp == w->records[number].timestamp;
-    if (!time_good || !same(r->value, expected.value) || !headers_same(r, &expected)) {
+    if (!time_good || !same(r->value, expected->value) || !headers_same(r, expected)) {
         world_fail(world, promise,
                    "%s-%d offset %lld: %s read record %u of author %u with another %s",
                    p->topic->name, p->index, offset, who, number, w->number,
-                   !time_good                        ? "time"
-                   : !same(r->value, expected.value) ? "value"
-                                                     : "header");
+                   !time_good                         ? "time"
+                   : !same(r->value, expected->value) ? "value"
+                                                      : "header");
         return false;
     }
     *author = w;

@@ -128,9 +128,10 @@ static void batch_create(struct producer *p, struct target *t)
     for (u32 i = 0; i < b->count; i++) {
         i64 timestamp = world_wall_ms(w) - (i64)chance_between(w, 0, 50);
         u32 record = ledger_record_add(t->author, timestamp);
-        struct content c;
-        content_make(t->author, record, &c);
-        err_t e = batch_builder_add(&builder, timestamp, c.key, c.value, c.headers, c.header_count);
+        struct content *c = &p->wl->ledger.made;
+        content_make(t->author, record, c);
+        err_t e =
+            batch_builder_add(&builder, timestamp, c->key, c->value, c->headers, c->header_count);
         assert(e == OK);
         (void)e;
     }

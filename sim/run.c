@@ -24,7 +24,8 @@ enum {
     ACKED_PRODUCES_MIN = 1000,
     LIVES_MAX = 60, /* with ends during start: more means that it never gets up */
 };
-#define LIFE_MAX_NS (30 * SIM_S) /* longer without reaching its end: something is stuck */
+#define CLOCK_JUMP_MAX_MS (25 * 60 * 1000) /* a batch of before the jump is still accepted */
+#define LIFE_MAX_NS       (30 * SIM_S)     /* longer without reaching its end: something is stuck */
 
 enum phase { PHASE_CHAOS, PHASE_SETTLE, PHASE_VERIFY };
 enum end_kind { END_POWER_CUT, END_KILL, END_STOP };
@@ -38,17 +39,18 @@ struct run {
     struct sim_disk *disk;
     struct sim_net *net;
     struct workload workload;
-    struct config *config;
     enum phase phase;
     /* knobs */
     u64 disk_usual_ns;
     u64 disk_rare_ns;
     u64 memory_bytes;
     u64 extent_bytes;
+    u32 snapshot_every;
     bool refuse_direct;
     u32 ends_planned;
     /* this life */
     struct io *io;
+    struct config *config;
     struct broker *broker;
     enum end_kind end_kind;
     enum moment moment;
@@ -58,6 +60,7 @@ struct run {
     err_t stop_result;
     u64 arm_at_acked; /* the end is armed when so much has been acknowledged in all */
     u64 life_began_ns;
+    struct world_event late; /* a write of the life before arrives */
 };
 
 /* ---- knobs ----------------------------------------------------------------------------------- */
@@ -84,6 +87,7 @@ static void knobs_choose(struct run *r, struct sim_net_knobs *net, struct worklo
     r->disk_rare_ns = pick(w, disk_rare, ARRAY_LEN(disk_rare));
     r->memory_bytes = pick(w, memory, ARRAY_LEN(memory));
     r->extent_bytes = pick(w, extents, ARRAY_LEN(extents));
+    r->snapshot_every = chance(w, 1, 4) ? 0 : (u32)chance_between(w, 1, 20);
     r->refuse_direct = chance(w, 1, 8);
     r->ends_planned = (u32)chance_between(w, 3, 7);
     *net = (struct sim_net_knobs){
@@ -103,6 +107,11 @@ static void knobs_choose(struct run *r, struct sim_net_knobs *net, struct worklo
         .batch_records_max = (u32)chance_between(w, 1, 10),
         .stall_per_1024 = chance(w, 1, 2) ? 0 : 8,
     };
+    /* What is large has to get through before the connection is lost or somebody gives up. */
+    bool wide = net->pipe_bytes >= 64 * KIB && net->delay_ns <= 200 * SIM_US &&
+                (net->lifetime_ns == 0 || net->lifetime_ns >= 1 * SIM_S) &&
+                load->timeout_ns >= 1 * SIM_S;
+    load->big_values = wide && chance(w, 1, 2);
 }
 
 static struct sim_faults no_faults(const struct run *r)
@@ -234,6 +243,7 @@ static err_t life_begin(struct run *r)
         .end = start_plan(r),
     };
     r->io = sim_io_create(&io);
+    r->config = config_create();
     const struct broker_params params = {
         .io = r->io,
         .config = r->config,
@@ -242,6 +252,7 @@ static err_t life_begin(struct run *r)
         .listen_port = 9092,
         .memory_bytes = r->memory_bytes,
         .extent_bytes = r->extent_bytes,
+        .snapshot_every = r->snapshot_every,
         .home_canaries = r->options->home_canaries,
         .log_canaries = r->options->log_canaries,
         .stopped = broker_stopped,
@@ -322,19 +333,34 @@ static void life_end(struct run *r)
     sim_net_broker_gone(r->net);
     io_destroy(r->io);
     r->io = NULL;
+    config_destroy(r->config);
+    r->config = NULL;
+    world_stop(w, &r->late);
+    sim_disk_late_arrive(r->disk); /* at the latest now */
     if (r->end_kind == END_POWER_CUT || chance(w, 1, 4)) {
         sim_disk_power_cut(r->disk);
         world_say(w, "CUT    the power is gone");
-    } else {
-        sim_disk_process_end(r->disk);
+    } else if (sim_disk_process_end(r->disk)) {
+        world_say(w, "LATE   a write is still on its way");
+        world_start(w, &r->late, chance_between(w, 0, 400 * SIM_MS));
     }
+    w->wall_start_ms =
+        WORLD_WALL_START_MS + (i64)chance_between(w, 0, 2 * CLOCK_JUMP_MAX_MS) - CLOCK_JUMP_MAX_MS;
     world_run(w, chance_between(w, 1 * SIM_MS, 500 * SIM_MS));
 }
 
-/* A start may fail when the end came, or a fault; else it may not. */
-static bool start_failure_fits(struct run *r)
+static void late_run(struct world_event *e)
 {
-    return sim_io_dead(r->io) || sim_io_faulted(r->io);
+    struct run *r = CONTAINER_OF(e, struct run, late);
+    world_say(&r->world, "LATE   it has arrived");
+    sim_disk_late_arrive(r->disk);
+}
+
+/* A start may fail when the end came, or a fault; else it may not. */
+static bool start_failure_fits(struct run *r, err_t e)
+{
+    bool waits_for_late_write = e == ERR_LOCKED && heap_linked(&r->late.node);
+    return sim_io_dead(r->io) || sim_io_faulted(r->io) || waits_for_late_write;
 }
 
 static void phase_next(struct run *r)
@@ -362,7 +388,7 @@ static void lives_run(struct run *r)
             return;
         }
         err_t e = life_begin(r);
-        if (e != OK && !start_failure_fits(r)) {
+        if (e != OK && !start_failure_fits(r, e)) {
             world_fail(&r->world, "the broker starts", "%s: %s", err_name(e),
                        broker_reason(r->broker));
         }
@@ -417,6 +443,7 @@ void run_seed(const struct run_options *options, struct run_result *out)
     r->options = options;
     r->result = out;
     world_init(&r->world, options->seed, options->verbose);
+    r->late.run = late_run;
     diag_configure(DIAG_TEXT, DIAG_DEBUG);
     diag_redirect(diag_line, r);
     struct sim_net_knobs net;
@@ -426,14 +453,12 @@ void run_seed(const struct run_options *options, struct run_result *out)
     r->disk = sim_disk_create(&r->disk_rng);
     sim_disk_plant(r->disk, chance(&r->world, 1, 2));
     r->net = sim_net_create(&r->world, &net);
-    r->config = config_create();
     workload_init(&r->workload, &r->world, r->net, &load);
 
     lives_run(r);
 
     result_fill(r);
     workload_fini(&r->workload);
-    config_destroy(r->config);
     sim_net_destroy(r->net);
     sim_disk_destroy(r->disk);
     diag_redirect(NULL, NULL);

@@ -821,19 +821,52 @@ static void under_way_arrives(struct sim_disk *d, struct sim_write *w)
     }
 }
 
-void sim_disk_process_end(struct sim_disk *d)
+static bool has_write_under_way(const struct sim_inode *n)
 {
+    for (const struct list_node *p = n->pending.head.next; p != &n->pending.head; p = p->next) {
+        if (CONTAINER_OF(p, const struct sim_write, node)->under_way) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void writes_arrive(struct sim_disk *d, struct sim_inode *n)
+{
+    n->locked_by = NULL;
+    LIST_EACH (&n->pending, p) {
+        struct sim_write *w = CONTAINER_OF(p, struct sim_write, node);
+        if (w->under_way) {
+            under_way_arrives(d, w);
+        }
+    }
+}
+
+bool sim_disk_process_end(struct sim_disk *d)
+{
+    bool late = false;
+    bool may_be_late = below(d, 2) == 0;
     LIST_EACH (&d->inodes, node) {
         struct sim_inode *n = CONTAINER_OF(node, struct sim_inode, node);
-        n->locked_by = NULL;
-        LIST_EACH (&n->pending, p) {
-            struct sim_write *w = CONTAINER_OF(p, struct sim_write, node);
-            if (w->under_way) {
-                under_way_arrives(d, w);
-            }
+        if (may_be_late && n->locked_by != NULL && has_write_under_way(n)) {
+            n->locked_by = n; /* nobody who could let go of it */
+            late = true;
+        } else {
+            writes_arrive(d, n);
         }
     }
     sweep(d);
+    return late;
+}
+
+void sim_disk_late_arrive(struct sim_disk *d)
+{
+    LIST_EACH (&d->inodes, node) {
+        struct sim_inode *n = CONTAINER_OF(node, struct sim_inode, node);
+        if (n->locked_by == n) {
+            writes_arrive(d, n);
+        }
+    }
 }
 
 void sim_disk_power_cut(struct sim_disk *d)

@@ -82,8 +82,12 @@ void sim_disk_unlock(struct sim_inode *n, const void *holder);
 
 /* ---- ends ------------------------------------------------------------------------------------ */
 
-/* kill -9: locks are gone, writes under way arrive or not or in part. */
-void sim_disk_process_end(struct sim_disk *d);
+/* kill -9: locks are gone, writes under way arrive or not or in part. Now and then such a write is
+   still on its way when the process is gone, and so is the lock of its file (only where the file
+   had one): then true. */
+bool sim_disk_process_end(struct sim_disk *d);
+/* Those writes arrive, or not, or in part, and their locks go. */
+void sim_disk_late_arrive(struct sim_disk *d);
 /* The machine lost power. */
 void sim_disk_power_cut(struct sim_disk *d);
 /* Let the next end leave copies of older frames where writes did not arrive, and behind the last

@@ -23,6 +23,7 @@ void workload_init(struct workload *wl, struct world *w, struct sim_net *net,
     assert(knobs->topic_count <= TOPICS_MAX);
     *wl = (struct workload){.world = w, .net = net, .knobs = *knobs};
     ledger_init(&wl->ledger, w);
+    wl->ledger.big_values = knobs->big_values;
     topics_plan(wl);
     wl->admin = admin_create(wl);
     for (u32 i = 0; i < knobs->producer_count; i++) {

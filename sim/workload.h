@@ -31,6 +31,7 @@ struct workload_knobs {
     u64 think_ns;   /* between two requests of a producer, about */
     u64 timeout_ns; /* a client gives up waiting */
     u32 batch_records_max;
+    bool big_values;
     u32 stall_per_1024; /* how often a consumer stops reading for a while */
 };
 

@@ -9,7 +9,7 @@ void world_init(struct world *w, u64 seed, bool verbose)
     *w = (struct world){
         .seed = seed,
         .now_ns = 1 * SIM_S,
-        .wall_start_ms = 1700000000000,
+        .wall_start_ms = WORLD_WALL_START_MS,
         .hash = 14695981039346656037ull,
         .verbose = verbose,
     };

@@ -10,9 +10,10 @@
 
 #include "base/base.h"
 
-#define SIM_US (1000ull)
-#define SIM_MS (1000ull * SIM_US)
-#define SIM_S  (1000ull * SIM_MS)
+#define WORLD_WALL_START_MS 1700000000000
+#define SIM_US              (1000ull)
+#define SIM_MS              (1000ull * SIM_US)
+#define SIM_S               (1000ull * SIM_MS)
 
 struct world_event {
     struct heap_node node;

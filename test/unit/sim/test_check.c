@@ -45,12 +45,12 @@ static void records_read(struct fixture *f, const u32 *records, u32 count, i64 b
         options.base_offset = base_offset + i;
         struct batch_builder b;
         batch_builder_init(&b, &options);
-        struct content c;
-        content_make(f->author, records[i], &c);
+        struct content *c = &f->ledger.made;
+        content_make(f->author, records[i], c);
         u8 other[] = "another value";
-        struct slice value = twist ? slice_of(other, sizeof other) : c.value;
-        assert_int_equal(batch_builder_add(&b, f->author->records[records[i]].timestamp, c.key,
-                                           value, c.headers, c.header_count),
+        struct slice value = twist ? slice_of(other, sizeof other) : c->value;
+        assert_int_equal(batch_builder_add(&b, f->author->records[records[i]].timestamp, c->key,
+                                           value, c->headers, c->header_count),
                          OK);
         struct slice batch;
         assert_int_equal(batch_builder_finish(&b, &batch), OK);

@@ -199,6 +199,7 @@ static void test_process_end_keeps_what_was_seen(void **state)
     (void)state;
     bool torn = false;
     bool lost_later = false;
+    bool some_late = false;
     for (u64 seed = 0; seed < SEEDS; seed++) {
         struct fixture f;
         fixture_init(&f, seed);
@@ -208,7 +209,10 @@ static void test_process_end_keeps_what_was_seen(void **state)
         fill(block, 3);
         sim_disk_write(f.disk, n, block, BLOCK, 0);
         (void)!sim_disk_write_begin(f.disk, n, block, BLOCK, BLOCK);
-        sim_disk_process_end(f.disk);
+        bool late = sim_disk_process_end(f.disk);
+        assert_int_equal(sim_disk_lock(n, &seed), late ? ERR_LOCKED : OK);
+        some_late = some_late || late;
+        sim_disk_late_arrive(f.disk);
         assert_int_equal(sim_disk_lock(n, &seed), OK); /* the lock went with its holder */
         assert_int_equal(sectors_with(n, 0, 3, 0), 8);
         u32 arrived = sectors_with(n, BLOCK, 3, 0);
@@ -221,6 +225,7 @@ static void test_process_end_keeps_what_was_seen(void **state)
     }
     assert_true(torn);
     assert_true(lost_later);
+    assert_true(some_late);
 }
 
 static void test_sync_after_process_end_settles(void **state)
@@ -233,7 +238,7 @@ static void test_sync_after_process_end_settles(void **state)
         u8 block[BLOCK];
         fill(block, 3);
         (void)!sim_disk_write_begin(f.disk, n, block, BLOCK, 0);
-        sim_disk_process_end(f.disk);
+        assert_false(sim_disk_process_end(f.disk)); /* without a lock nothing comes late */
         u32 seen_before = sectors_with(n, 0, 3, 0);
         sim_disk_sync(f.disk, n);
         sim_disk_power_cut(f.disk);
