@@ -10,6 +10,8 @@
    pointer into is out of the cache at once, but its memory is reused only two turns later: readers
    of the whole cache delay a writer by that much, and cannot stop it.
 
+   The cache gives way to the index too (chunks_shrink), down to a quarter of its cap.
+
    The cap is hot_bytes. An append that the caller had room for never fails: if batches of unlucky
    sizes leave more waste than log_room reckoned with, chunks beyond the cap are taken, as far as
    the quota above allows, and the cache shrinks back by eviction. */
@@ -307,6 +309,24 @@ struct chunk *chunk_acquire(struct log *l, u64 bytes)
     return c;
 }
 
+bool chunks_shrink(struct log *l)
+{
+    if (l->hot_used <= l->params.hot_bytes / 4 || l->retiring_count > 0) {
+        return false;
+    }
+    /* Spare chunks that are there already were promised to somebody. */
+    u32 promised = l->spare_count;
+    u64 before = l->hot_used;
+    if (!chunk_evict(l)) {
+        return false;
+    }
+    if (l->spare_count > promised) {
+        seen("log: cache gives way to the index");
+        chunk_destroy(l, spare_pop(l));
+    }
+    return l->hot_used < before;
+}
+
 struct blob *chunk_staging_acquire(struct log *l)
 {
     struct blob *blob = blob_take_capped(l, LOG_CHUNK_BYTES);
@@ -394,6 +414,9 @@ void room_turn(struct log *l)
     l->promised = 0;
     if (l->retiring_count > 0) {
         retiring_recycle(l);
+    }
+    if (UNLIKELY(l->index_uncharged > 0) && quota_charge(&l->index_quota, l->index_uncharged)) {
+        l->index_uncharged = 0;
     }
     /* Back below the cap after an overdraft. */
     while (UNLIKELY(l->hot_used > l->params.hot_bytes) && l->retiring_count == 0) {

@@ -1,10 +1,10 @@
 /* The read index of a partition: its runs in order of offsets, and which leader epoch began where.
    Called by partition.c (append, read, look-ups) and recover.c.
 
-   Memory is charged to the log's index quota, run by run array. At the cap index_reserve says no
-   and the batch is refused before it has an offset (KAFKA_STORAGE_ERROR): reads go on, nothing is
-   lost, the log just takes no more until it has been filed or given more memory. Arrays grow by
-   half, so the charge is at most 1.5 times the need. */
+   Memory is charged to the log's index quota, run array by run array, and the hot cache shrinks for
+   it. At the cap index_reserve says no and the batch is refused before it has an offset
+   (KAFKA_STORAGE_ERROR): reads go on, nothing is lost, the log just takes no more until it has been
+   filed or given more memory. Arrays grow by half, so the charge is at most 1.5 times the need. */
 #include "log/log_private.h"
 
 enum { RUNS_MIN = 4, EPOCHS_MIN = 4 };
@@ -25,18 +25,29 @@ void index_fini(struct partition *p)
     p->run_count = p->run_cap = 0;
 }
 
-static bool runs_grow(struct partition *p, bool beyond_quota)
+static bool index_charge(struct log *l, u64 bytes, bool beyond_quota)
 {
-    struct log *l = p->log;
-    u32 cap = p->run_cap < RUNS_MIN ? RUNS_MIN : p->run_cap + p->run_cap / 2;
-    u64 bytes = (u64)(cap - p->run_cap) * sizeof(p->runs[0]);
-    if (!quota_charge(&l->index_quota, bytes)) {
-        if (!beyond_quota) {
+    while (!quota_charge(&l->index_quota, bytes)) {
+        if (chunks_shrink(l)) {
+            continue;
+        }
+        if (!beyond_quota && l->retiring_count == 0) {
             seen("log: index at its cap");
             return false;
         }
-        seen("log: index beyond its cap, at a start");
+        seen("log: index beyond its cap");
         l->index_uncharged += bytes;
+        break;
+    }
+    return true;
+}
+
+static bool runs_grow(struct partition *p, bool beyond_quota)
+{
+    u32 cap = p->run_cap < RUNS_MIN ? RUNS_MIN : p->run_cap + p->run_cap / 2;
+    u64 bytes = (u64)(cap - p->run_cap) * sizeof(p->runs[0]);
+    if (!index_charge(p->log, bytes, beyond_quota)) {
+        return false;
     }
     p->runs = mem_resize(p->runs, cap * sizeof(p->runs[0]));
     p->run_cap = cap;

@@ -231,7 +231,7 @@ struct log {
     struct pool producer_pool;
     struct list producers_by_use; /* of all partitions, the longest silent first */
     struct quota index_quota;
-    u64 index_uncharged; /* bytes of index that a start needed beyond the quota */
+    u64 index_uncharged; /* bytes of index beyond the quota: of a start, or for a moment */
     u64 index_entries;
     struct list moved;          /* partitions whose high watermark moved, with watches */
     struct partition *notified; /* its watches are being told ... */
@@ -333,6 +333,8 @@ void chunks_fini(struct log *l);
 /* A chunk of at least `bytes`, at the end of log.chunks. NULL: the budget is exhausted. */
 struct chunk *chunk_acquire(struct log *l, u64 bytes);
 struct blob *chunk_staging_acquire(struct log *l);
+/* Gives a chunk's memory back to the budget. false: none now; if retiring_count > 0, soon. */
+bool chunks_shrink(struct log *l);
 void hot_add(struct log *l, u64 number, struct chunk *chunk, u32 offset, u32 bytes);
 const struct hot_slot *hot_find(const struct log *l, u64 number); /* NULL: cold */
 /* As log_peek, for a pointer that is not kept. */

@@ -241,6 +241,43 @@ static void the_index_is_charged_and_refuses_at_the_cap(void **state)
     fixture_stop(&f);
 }
 
+/* The index needs more than the cache left over: the cache shrinks, even while everybody reads from
+ * it. */
+static void the_cache_gives_way_to_the_index(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    f.params.hot_bytes = 24 * MIB;
+    quota_init(&f.quota, "test", NULL, 25 * MIB);
+    fixture_start(&f);
+    for (u32 i = 0; i < 40; i++) {
+        append_plain(&f, log_partition(f.log, 0, 0), 1000000);
+        settle(&f);
+    }
+    assert_true(f.log->hot_used > 22 * MIB);
+    struct log_stats stats = {0};
+    u64 offset = 0;
+    while (stats.index_bytes < 12 * MIB) {
+        for (u32 i = 1; i < 3000; i++) {
+            append_plain(&f, log_partition(f.log, i, 0), 10);
+        }
+        for (offset = 0; offset < 40; offset++) {
+            struct partition_read read = {
+                .offset = offset, .limit_offset = UINT64_MAX, .one_batch = true};
+            assert_int_equal(partition_read(log_partition(f.log, 0, 0), &read), OK);
+            (void)log_peek(f.log, &read.ranges[0]);
+        }
+        settle(&f);
+        log_stats(f.log, &stats);
+        assert_true(f.quota.used <= 25 * MIB);
+    }
+    assert_true(f.log->hot_used >= 6 * MIB - LOG_CHUNK_BYTES);
+    turns(&f, 4);
+    assert_int_equal(f.log->index_uncharged, 0);
+    fixture_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -251,6 +288,7 @@ int main(void)
         cmocka_unit_test(leader_epochs),
         cmocka_unit_test(an_unwritten_partition_collects_no_epochs),
         cmocka_unit_test(the_index_is_charged_and_refuses_at_the_cap),
+        cmocka_unit_test(the_cache_gives_way_to_the_index),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
