@@ -559,7 +559,10 @@ void assert_same_group(const struct group *a, const struct group *b)
         assert_same_text(va.client_host, vb.client_host);
         assert_same_text(va.metadata, vb.metadata);
         assert_same_text(va.assignment, vb.assignment);
+        assert_int_equal(a->members[i].session_timeout_ms, b->members[i].session_timeout_ms);
+        assert_int_equal(a->members[i].rebalance_timeout_ms, b->members[i].rebalance_timeout_ms);
     }
+    assert_int_equal(a->leader, b->leader);
     assert_int_equal(group_offset_count(a), group_offset_count(b));
     for (u32 i = 0; i < group_offset_count(a); i++) {
         const struct group_offset *oa = group_offset_at(a, i);

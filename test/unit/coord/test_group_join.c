@@ -16,6 +16,12 @@ SCRIPT(test_no_id_required_below_4,
            {"time 3000", "1:NONE g1 range me=a lead=a [a=A]; | CompletingRebalance"},
        })
 
+SCRIPT(test_id_is_required_from_4,
+       {
+           {"join 1 f=a v=4", "1:MEMBER_ID_REQUIRED me=a; +G g0 / lead="},
+           {"join 2 f=b v=0", "| PreparingRebalance"},
+       })
+
 SCRIPT(test_id_is_required_in_a_stable_group, {
                                                   STABLE_ONE,
                                                   {"join 4 f=b", "4:MEMBER_ID_REQUIRED me=b"},
@@ -490,6 +496,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_id_is_required),
         cmocka_unit_test(test_no_id_required_below_4),
+        cmocka_unit_test(test_id_is_required_from_4),
         cmocka_unit_test(test_id_is_required_in_a_stable_group),
         cmocka_unit_test(test_id_lives_one_session),
         cmocka_unit_test(test_id_used_in_time),

@@ -10,6 +10,10 @@
     "000001"
 #define OFFSET_WITHOUT_ID  "0004000000000000000500000007010000018bcfe5680000"
 #define OFFSET_WITH_EXPIRY "0001000000000000000500000000018bcfe568000000018bcfe57b88"
+/* no rebalance timeout, no time, no instance */
+#define GROUP_OF_VERSION_0                                                         \
+    "00000008636f6e73756d657200000001000572616e6765000161000000010001610003617070" \
+    "000a2f3132372e302e302e310000271000000001410000000131"
 #define GROUP_OF_ONE                                                                       \
     "00030008636f6e73756d657200000001000572616e67650001610000018bcfe573b80000000100016100" \
     "01780003617070000a2f3132372e302e302e310000ea600000271000000001410000000131"
@@ -134,11 +138,7 @@ static void test_versions_read(void **state)
         const char *value;
         const char *look;
     } groups[] = {
-        /* version 0: no rebalance timeout, no time, no instance */
-        {"00000008636f6e73756d657200000001000572616e67650001610000000100016100036170"
-         "70000a2f3132372e302e302e31000027100000000141000000"
-         "0131",
-         "Stable g1 consumer/range a(app)=A/1"},
+        {GROUP_OF_VERSION_0, "Stable g1 consumer/range a(app)=A/1"},
         {"00010008636f6e73756d657200000001000572616e67650001610000000100016100036170"
          "70000a2f3132372e302e302e310000ea60000027100000000141000000"
          "0131",
@@ -164,6 +164,25 @@ static void test_versions_read(void **state)
         w->out = (struct group_out){.deadline_ms = INT64_MAX, .dead = group_is_void(w->g)};
         assert_string_equal(world_run(w, "look"), groups[i].look);
     }
+    world_fini(w);
+    mem_free(w);
+}
+
+/* Of a record without rebalance timeouts the session timeouts count. */
+static void test_rebalance_timeout_of_version_0(void **state)
+{
+    (void)state;
+    static const struct line lines[] = {
+        {"join 1 f=b v=3 r=1 p=range:B", "| PreparingRebalance"},
+        {"later 1", ""},
+        {"beat 2 m=a g=1", "2:REBALANCE_IN_PROGRESS"},
+        {"look", "PreparingRebalance g1 consumer/ a(app)=/ b(app)=/ in 9999"},
+    };
+    struct world *w = mem_alloc(sizeof(*w));
+    world_init(w);
+    assert_int_equal(replay(w, GROUP_KEY, GROUP_OF_VERSION_0), OK);
+    group_loaded(w->g, w->now_ms, w->wall_ms, &w->out);
+    script_run_with(w, lines, ARRAY_LEN(lines));
     world_fini(w);
     mem_free(w);
 }
@@ -429,6 +448,7 @@ int main(void)
         cmocka_unit_test(test_bytes_as_kafka),
         cmocka_unit_test(test_offset_bytes_as_kafka),
         cmocka_unit_test(test_versions_read),
+        cmocka_unit_test(test_rebalance_timeout_of_version_0),
         cmocka_unit_test(test_offset_versions_read),
         cmocka_unit_test(test_owner),
         cmocka_unit_test(test_nonsense_is_refused),
