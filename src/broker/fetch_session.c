@@ -160,6 +160,11 @@ static void session_touch(struct fetch_sessions *s, struct fetch_session *sessio
     list_push_back(&s->lru, &session->node);
 }
 
+struct fetch_session *fetch_session_find(struct fetch_sessions *s, i32 id)
+{
+    return id == 0 ? NULL : map64_get(&s->by_id, (u64)id);
+}
+
 /* ---- contexts -------------------------------------------------------------------------------- */
 
 static bool own_items(struct request *r, const struct fetch_request *q, struct fetch_context *out)
@@ -225,8 +230,8 @@ static bool context_full(struct request *r, const struct fetch_request *q,
                          struct fetch_context *out)
 {
     struct fetch_sessions *s = r->broker->fetch_sessions;
-    struct fetch_session *old = map64_get(&s->by_id, (u64)q->session_id);
-    if (q->session_id != 0 && old != NULL && !old->in_use) {
+    struct fetch_session *old = fetch_session_find(s, q->session_id);
+    if (old != NULL && !old->in_use) {
         session_destroy(s, old);
     }
     bool wants_session = q->session_epoch == 0;
@@ -255,8 +260,7 @@ bool fetch_context_open(struct request *r, const struct fetch_request *q, struct
         return context_full(r, q, out);
     }
     struct fetch_sessions *s = r->broker->fetch_sessions;
-    struct fetch_session *session =
-        q->session_id == 0 ? NULL : map64_get(&s->by_id, (u64)q->session_id);
+    struct fetch_session *session = fetch_session_find(s, q->session_id);
     if (session == NULL || session->in_use) {
         out->kerr = KERR_FETCH_SESSION_ID_NOT_FOUND;
         return true;

@@ -31,6 +31,9 @@ struct fetch_session {
     u64 bytes; /* charged */
 };
 
+/* NULL: there is none. */
+struct fetch_session *fetch_session_find(struct fetch_sessions *s, i32 id);
+
 /* What a request means. kerr: NONE, or the error for the whole answer. */
 struct fetch_context {
     i16 kerr;

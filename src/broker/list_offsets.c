@@ -194,9 +194,6 @@ static bool list_partition(struct list_offsets *l, const struct list_offsets_req
     case LIST_EARLIEST_PENDING_UPLOAD:
         return true; /* nothing is tiered: offset -1 */
     default:
-        if (q->timestamp == LIST_MAX_TIMESTAMP) {
-            row_answer(row, -1, -1, info.leader_epoch);
-        }
         return search_by_time(l, q->timestamp, row);
     }
 }

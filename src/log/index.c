@@ -237,7 +237,7 @@ void partition_end_offset_for_epoch(const struct partition *p, i32 asked, i32 *e
 {
     *epoch = -1;
     *end_offset = -1;
-    if (asked < 0 || asked > p->leader_epoch) {
+    if (asked == -1 || asked > p->leader_epoch) {
         return;
     }
     if (asked == p->leader_epoch) {
