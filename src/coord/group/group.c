@@ -118,6 +118,8 @@ static i64 deadline(const struct group *g, i64 now_ms)
     return MAX(MIN(next_due(g).at_ms, g->expiry_due_ms), now_ms + 1);
 }
 
+enum { RECORD_OVERHEAD = 128 }; /* fixed fields, lengths, what a batch adds */
+
 /* ---- the step ------------------------------------------------------------------------------ */
 
 static const struct {
@@ -163,6 +165,68 @@ err_t group_step(struct group *g, const struct group_event *ev, struct group_out
     out->deadline_ms = deadline(g, ev->now_ms);
     out->dead = g->state == GROUP_DEAD || group_is_void(g);
     return OK;
+}
+
+/* A record of the group holds what its blocks hold. Of one that becomes empty there may be another.
+ */
+static u64 group_record_bytes(const struct group *g)
+{
+    return 2 * (g->id.len + RECORD_OVERHEAD) + g->members_bytes + g->bytes +
+           g->member_count * (u64)RECORD_OVERHEAD;
+}
+
+static u64 tombstone_bytes(const struct group *g)
+{
+    u64 bytes = 0;
+    for (u32 i = 0; i < g->offset_count; i++) {
+        bytes += g->id.len + g->offsets[i]->view.topic.len + RECORD_OVERHEAD;
+    }
+    return bytes;
+}
+
+static u64 offsets_bytes(const struct group *g, const struct group_event *ev)
+{
+    u64 bytes = 0;
+    for (u32 i = 0; i < ev->commit.offset_count; i++) {
+        const struct group_offset *o = &ev->commit.offsets[i];
+        bytes += g->id.len + o->topic.len + o->metadata.len + RECORD_OVERHEAD;
+    }
+    return bytes;
+}
+
+u64 group_step_bytes(const struct group *g, const struct group_event *ev)
+{
+    u64 bytes = RECORD_OVERHEAD;
+    switch (ev->kind) {
+    case GROUP_JOIN:
+        bytes += group_record_bytes(g) + member_bytes_of(ev, ev->join.fresh_member_id);
+        break;
+    case GROUP_SYNC:
+        bytes += group_record_bytes(g);
+        for (u32 i = 0; i < ev->sync.assignment_count; i++) {
+            bytes += ev->sync.assignments[i].assignment.len;
+        }
+        break;
+    case GROUP_LEAVE:
+    case GROUP_CLIENT_GONE:
+        bytes += group_record_bytes(g);
+        break;
+    case GROUP_TIMER:
+        bytes += group_record_bytes(g);
+        bytes += g->expiry_due_ms <= ev->now_ms ? tombstone_bytes(g) : 0;
+        break;
+    case GROUP_COMMIT:
+    case GROUP_DELETE_OFFSETS:
+        bytes += offsets_bytes(g, ev);
+        break;
+    case GROUP_DELETE:
+    case GROUP_TOPIC_DELETED:
+        bytes += group_record_bytes(g) + tombstone_bytes(g);
+        break;
+    case GROUP_HEARTBEAT:
+        break;
+    }
+    return MIN(bytes, (u64)STEP_RECORD_BYTES_MAX + STEP_RECORD_BYTES_MAX / 8);
 }
 
 void group_loaded(struct group *g, i64 now_ms, i64 wall_ms, struct group_out *out)

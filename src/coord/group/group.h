@@ -168,6 +168,11 @@ struct group_out {
 MUST_USE err_t group_step(struct group *g, const struct group_event *ev, struct group_out *out,
                           struct arena *arena);
 
+/* At most so many bytes of records (keys, values, what a batch adds) come out of that step: to be
+   asked for before it, when the log may be short of room. Events that only ask take nothing worth
+   mentioning. */
+u64 group_step_bytes(const struct group *g, const struct group_event *ev);
+
 /* ---- restart ------------------------------------------------------------------------------- */
 
 /* Which group a record belongs to; false: not a group's record we know (skip it). */

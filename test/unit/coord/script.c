@@ -1,7 +1,11 @@
 /* See script.h. */
 #include "script.h"
 
-enum { ITEMS_MAX = 32, START_MS = 1000000 };
+enum {
+    ITEMS_MAX = 32,
+    START_MS = 1000000,
+    BATCH_ADDS = 32 /* bytes of a record around key and value */
+};
 
 static const i64 start_wall_ms = 1700000000000;
 
@@ -100,10 +104,16 @@ err_t world_step(struct world *w, struct group_event *ev)
     arena_fini(&w->arena);
     arena_init(&w->arena, NULL, w->room == 0 ? 4096 : 64, w->room);
     w->before = group_state_of(w->g);
+    u64 foretold = group_step_bytes(w->g, ev);
     bool small = w->rng != NULL && rng_chance(w->rng, 1, 3);
     err_t e = small ? step_small(w, ev) : ERR_NO_MEMORY;
     e = e == OK ? OK : group_step(w->g, ev, &w->out, &w->arena);
     if (e == OK) {
+        u64 bytes = 0;
+        for (u32 i = 0; i < w->out.record_count; i++) {
+            bytes += w->out.records[i].key.len + w->out.records[i].value.len + BATCH_ADDS;
+        }
+        assert_true(bytes <= foretold);
         w->arena.cap_bytes = 0; /* what follows looks at what was said */
         keep_records(w);
         assert_true(w->out.deadline_ms > w->now_ms);
