@@ -558,8 +558,8 @@ static void refuse_replica(struct request *r, const struct fetch_request *q)
         const struct fetch_request_topic *in = &q->topics.items[i];
         struct fetch_response_fetchable_topic *out = &response.responses.items[i];
         out->topic = in->topic;
-        out->partitions.items = wire_new(&fetch_response_partition_data_struct, &r->arena,
-                                         in->partitions.count);
+        out->partitions.items =
+            wire_new(&fetch_response_partition_data_struct, &r->arena, in->partitions.count);
         out->partitions.count = out->partitions.items != NULL ? in->partitions.count : 0;
         for (u32 k = 0; k < out->partitions.count; k++) {
             out->partitions.items[k].partition_index = in->partitions.items[k].partition;

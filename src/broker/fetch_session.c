@@ -171,7 +171,8 @@ static bool own_items(struct request *r, const struct fetch_request *q, struct f
 {
     for (u32 i = 0; i < q->topics.count; i++) {
         const struct fetch_request_topic *t = &q->topics.items[i];
-        struct slice name = t->topic.len > 0 ? arena_copy(&r->arena, t->topic) : WIRE_EMPTY; /* by name, also by "" */
+        struct slice name = t->topic.len > 0 ? arena_copy(&r->arena, t->topic)
+                                             : WIRE_EMPTY; /* by name, also by "" */
         struct fetch_item *items = arena_array(&r->arena, t->partitions.count, sizeof *items);
         if (t->partitions.count > 0 && items == NULL) {
             return false;
