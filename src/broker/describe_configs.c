@@ -4,6 +4,7 @@
 #include "broker/conn.h"
 #include "broker/topics.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { RESOURCE_TOPIC = 2, RESOURCE_BROKER = 4 };
@@ -20,17 +21,31 @@ static void refuse(struct describe_configs_response_result *row, i16 kerr, const
     row->error_message = message == NULL ? (struct slice){0} : slice_cstr(message);
 }
 
-static bool is_asked(const struct describe_configs_request_resource *q, struct slice name)
+static int entry_order(const void *name, const void *entry)
 {
-    if (q->configuration_keys.is_null || q->configuration_keys.count == 0) {
-        return true;
+    return slice_cmp(*(const struct slice *)name, ((const struct config_entry *)entry)->name);
+}
+
+/* Which entries are wanted: all, or those whose keys are given. entries are in order of name, since
+   a request may give a million keys. NULL: the arena is full. */
+static bool *find_asked(struct describe_configs *d,
+                        const struct describe_configs_request_resource *q,
+                        const struct config_entry *entries, u32 count)
+{
+    bool *asked = arena_alloc(&d->r->arena, count);
+    if (asked == NULL) {
+        return NULL;
     }
-    for (u32 i = 0; i < q->configuration_keys.count; i++) {
-        if (slice_eq(q->configuration_keys.items[i], name)) {
-            return true;
+    const struct string_array *keys = &q->configuration_keys;
+    memset(asked, keys->is_null || keys->count == 0, count);
+    for (u32 i = 0; i < keys->count; i++) {
+        const struct config_entry *entry =
+            bsearch(&keys->items[i], entries, count, sizeof *entries, entry_order);
+        if (entry != NULL) {
+            asked[entry - entries] = true;
         }
     }
-    return false;
+    return asked;
 }
 
 static bool fill_synonyms(struct describe_configs *d, const struct config_entry *entry,
@@ -58,13 +73,14 @@ static void fill_entries(struct describe_configs *d,
 {
     out->configs.items =
         wire_new(&describe_configs_response_resource_result_struct, &d->r->arena, count);
-    if (out->configs.items == NULL) {
+    bool *asked = find_asked(d, q, entries, count);
+    if (out->configs.items == NULL || asked == NULL) {
         d->failed = true;
         return;
     }
     for (u32 i = 0; i < count && !d->failed; i++) {
         const struct config_entry *entry = &entries[i];
-        if (!is_asked(q, entry->name)) {
+        if (!asked[i]) {
             continue;
         }
         struct describe_configs_response_resource_result *row =
