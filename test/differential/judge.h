@@ -1,0 +1,98 @@
+/* The differential judge: the same requests to Odradek and to Apache Kafka, answers compared field
+   by field. judge.c asks and counts, generate.c makes the requests, compare.c reads the answers,
+   pairs.c knows what the two call differently. Test only; blocking sockets, one connection each.
+
+   Values a server chooses (topic ids, member ids, producer ids, fetch sessions) differ between the
+   two and mean the same. They are kept as pairs: learned where an answer shows them, written into
+   later requests each side in its own words, and equal in a comparison if they are of one pair. */
+#pragma once
+
+#include "wire/wire.h"
+
+enum side { OURS, KAFKA, SIDES };
+
+/* ---- pairs.c ---- */
+
+enum pair_kind { PAIR_TOPIC_ID, PAIR_MEMBER, PAIR_PRODUCER, PAIR_SESSION, PAIR_KINDS };
+
+#define PAIR_NONE UINT32_MAX
+
+/* The pair that holds this value on this side, or PAIR_NONE. */
+u32 pair_find(enum pair_kind kind, enum side side, struct slice value);
+/* Are the two of one pair? Two values that are both new become one. */
+bool pair_equal(enum pair_kind kind, struct slice ours, struct slice kafka);
+struct slice pair_value(enum pair_kind kind, u32 pair, enum side side);
+u32 pair_count(enum pair_kind kind);
+
+/* ---- generate.c ---- */
+
+/* A member of the request that is written anew for each side. */
+struct patch {
+    enum pair_kind kind;
+    u32 pair;
+    void *at;                   /* struct uuid, struct slice, i64 or i32, after the kind */
+    const struct recipe *batch; /* not NULL: at is a struct wire_records, built from this */
+};
+
+#define PATCHES_MAX 256
+struct generated {
+    void *request;
+    u32 patch_count;
+    struct patch patches[PATCHES_MAX];
+    bool wrong; /* made with something wrong in it, as far as its maker knows */
+};
+
+struct generator {
+    struct rng rng;
+    struct arena *arena;
+    struct generated *out;
+    const struct api_row *api;
+    i16 version;
+    u32 wrong;       /* chance in 100 that a value is a bad one */
+    u32 start;       /* where the elements of arrays begin to count, so that they differ */
+    u32 element;     /* number of the array's element being made */
+    u32 name_index;  /* of the topic last chosen */
+    i32 partition;   /* last chosen */
+    u32 group;       /* of the groups below */
+    u32 episode;     /* groups live for one episode: no session ends in it */
+    u32 topic_names; /* made up so far */
+};
+
+/* The topics that test/differential/run makes on both sides. */
+extern const char *const base_topics[];
+extern const u32 base_topic_count;
+
+void generate_sensible(struct generator *g);
+/* wire_random, tamed where a number would make a server wait or work for minutes. */
+MUST_USE err_t generate_random(struct generator *g);
+/* Write the patches of one side into the request. */
+void generated_for(struct generator *g, enum side side);
+/* A new set of groups. */
+void generator_next_episode(struct generator *g);
+/* A JoinGroup was answered: later requests may use its member and generation. */
+void generator_joined(struct generator *g, u32 member_pair, i32 generation);
+
+/* ---- compare.c ---- */
+
+/* Intended differences, from differences.tsv. False: the file cannot be used; it says why. */
+bool differences_load(const char *path);
+/* Rows no answer has needed; printed at the end of a long run. */
+void differences_print_unused(void);
+
+struct difference {
+    char path[160];
+    char ours[120];
+    char kafka[120];
+};
+#define DIFFERENCES_MAX 8
+struct comparison {
+    u32 count;
+    struct difference items[DIFFERENCES_MAX];
+};
+void compare_answers(const struct api_row *api, i16 version, const void *ours, const void *kafka,
+                     struct comparison *out);
+/* Outcomes other than two answers. */
+void compare_outcomes(const struct api_row *api, i16 version, const char *ours, const char *kafka,
+                      struct comparison *out);
+/* Is there an error code other than 0 anywhere in it? */
+bool answer_has_error(const struct struct_def *def, i16 version, const void *answer);
