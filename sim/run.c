@@ -112,6 +112,9 @@ static void knobs_choose(struct run *r, struct sim_net_knobs *net, struct worklo
                 (net->lifetime_ns == 0 || net->lifetime_ns >= 1 * SIM_S) &&
                 load->timeout_ns >= 1 * SIM_S;
     load->big_values = wide && chance(w, 1, 2);
+    if (load->big_values) {
+        r->memory_bytes = 32 * MIB; /* what a compressed batch may expand to depends on it */
+    }
 }
 
 static struct sim_faults no_faults(const struct run *r)
