@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- differences.tsv ---- */
+/* ---- differences.tsv ------------------------------------------------------------------------- */
 
 #define ROWS_MAX 40
 
@@ -122,7 +122,7 @@ static bool is_intended(const char *api, i16 version, const char *path, const ch
     return false;
 }
 
-/* ---- what a server chooses ---- */
+/* ---- what a server chooses ------------------------------------------------------------------- */
 
 /* field names -> what kind of pair their values are; PAIR_KINDS: a moment in time */
 static const struct {
@@ -151,7 +151,7 @@ static bool is_chosen(const struct field_def *field, enum pair_kind *kind)
     return false;
 }
 
-/* ---- walking ---- */
+/* ---- walking --------------------------------------------------------------------------------- */
 
 struct walk {
     const struct api_row *api;
@@ -214,8 +214,12 @@ static size_t element_bytes(const struct field_def *field)
 static void print_value(char *out, size_t size, const struct field_def *field, const void *value)
 {
     switch ((enum wire_kind)field->kind) {
-    case WIRE_BOOL: snprintf(out, size, "%s", *(const bool *)value ? "true" : "false"); break;
-    case WIRE_I8: snprintf(out, size, "%d", *(const i8 *)value); break;
+    case WIRE_BOOL:
+        snprintf(out, size, "%s", *(const bool *)value ? "true" : "false");
+        break;
+    case WIRE_I8:
+        snprintf(out, size, "%d", *(const i8 *)value);
+        break;
     case WIRE_I16: {
         i16 number = *(const i16 *)value;
         if (strcmp(field->name, "error_code") == 0) {
@@ -225,11 +229,21 @@ static void print_value(char *out, size_t size, const struct field_def *field, c
         }
         break;
     }
-    case WIRE_U16: snprintf(out, size, "%u", *(const u16 *)value); break;
-    case WIRE_I32: snprintf(out, size, "%" PRId32, *(const i32 *)value); break;
-    case WIRE_U32: snprintf(out, size, "%" PRIu32, *(const u32 *)value); break;
-    case WIRE_I64: snprintf(out, size, "%" PRId64, *(const i64 *)value); break;
-    case WIRE_F64: snprintf(out, size, "%g", *(const f64 *)value); break;
+    case WIRE_U16:
+        snprintf(out, size, "%u", *(const u16 *)value);
+        break;
+    case WIRE_I32:
+        snprintf(out, size, "%" PRId32, *(const i32 *)value);
+        break;
+    case WIRE_U32:
+        snprintf(out, size, "%" PRIu32, *(const u32 *)value);
+        break;
+    case WIRE_I64:
+        snprintf(out, size, "%" PRId64, *(const i64 *)value);
+        break;
+    case WIRE_F64:
+        snprintf(out, size, "%g", *(const f64 *)value);
+        break;
     case WIRE_UUID: {
         char text[23];
         uuid_print(*(const struct uuid *)value, text);
@@ -237,10 +251,14 @@ static void print_value(char *out, size_t size, const struct field_def *field, c
         break;
     }
     case WIRE_STRING:
-    case WIRE_BYTES: print_text(out, size, *(const struct slice *)value); break;
+    case WIRE_BYTES:
+        print_text(out, size, *(const struct slice *)value);
+        break;
     case WIRE_RECORDS:
     case WIRE_STRUCT:
-    case WIRE_KIND_COUNT: snprintf(out, size, "?"); break;
+    case WIRE_KIND_COUNT:
+        snprintf(out, size, "?");
+        break;
     }
 }
 
@@ -363,16 +381,33 @@ static void compare_one(struct walk *walk, const struct field_def *field, const 
     }
 }
 
-/* ---- arrays by key ---- */
+/* ---- arrays by key --------------------------------------------------------------------------- */
 
 static bool is_key(const struct field_def *field)
 {
     static const char *const names[] = {
-        "name",      "topic",   "topic_name",      "group_id",    "resource_name",
-        "member_id", "key",     "transactional_id", "feature",    "user",
-        "partition", "index",   "partition_index", "partition_id", "node_id",
-        "broker_id", "api_key", "resource_type",   "topic_id",    "replica_id",
-        "log_dir",   "group_instance_id",
+        "name",
+        "topic",
+        "topic_name",
+        "group_id",
+        "resource_name",
+        "member_id",
+        "key",
+        "transactional_id",
+        "feature",
+        "user",
+        "partition",
+        "index",
+        "partition_index",
+        "partition_id",
+        "node_id",
+        "broker_id",
+        "api_key",
+        "resource_type",
+        "topic_id",
+        "replica_id",
+        "log_dir",
+        "group_instance_id",
     };
     if (field->shape != WIRE_ONE) {
         return false;
@@ -412,9 +447,8 @@ static void make_key(const struct struct_def *def, i16 version, const u8 *elemen
         char text[120];
         enum pair_kind kind;
         if (is_chosen(field, &kind)) {
-            struct slice bytes = field->kind == WIRE_STRING
-                                     ? *(const struct slice *)value
-                                     : slice_of(value, element_bytes(field));
+            struct slice bytes = field->kind == WIRE_STRING ? *(const struct slice *)value
+                                                            : slice_of(value, element_bytes(field));
             u32 pair = bytes.len == 0 ? PAIR_NONE : pair_find(kind, side, bytes);
             if (pair != PAIR_NONE) {
                 snprintf(text, sizeof(text), "#%u", pair);
@@ -487,7 +521,8 @@ static void compare_many(struct walk *walk, const struct field_def *field, const
     }
     size_t bytes = element_bytes(field);
     for (u32 i = 0; i < a->count; i++) {
-        compare_one(walk, field, (const u8 *)a->items + i * bytes, (const u8 *)b->items + i * bytes);
+        compare_one(walk, field, (const u8 *)a->items + i * bytes,
+                    (const u8 *)b->items + i * bytes);
     }
 }
 
@@ -520,9 +555,9 @@ static void compare_struct(struct walk *walk, const struct struct_def *def, cons
             continue;
         }
         size_t before = walk->path_len;
-        walk->path_len += (size_t)snprintf(walk->path + before, sizeof(walk->path) - before,
-                                           ".%s%s", field->name,
-                                           field->shape == WIRE_MANY ? "[]" : "");
+        walk->path_len +=
+            (size_t)snprintf(walk->path + before, sizeof(walk->path) - before, ".%s%s", field->name,
+                             field->shape == WIRE_MANY ? "[]" : "");
         assert(walk->path_len < sizeof(walk->path));
         compare_field(walk, field, ours + field->offset, kafka + field->offset);
         walk->path_len = before;
@@ -535,8 +570,7 @@ void compare_answers(const struct api_row *api, i16 version, const void *ours, c
 {
     struct walk walk = {.api = api, .version = version, .out = out};
     out->count = 0;
-    walk.path_len =
-        (size_t)snprintf(walk.path, sizeof(walk.path), "%s", api->response->kafka_name);
+    walk.path_len = (size_t)snprintf(walk.path, sizeof(walk.path), "%s", api->response->kafka_name);
     compare_struct(&walk, api->response->body, ours, kafka);
 }
 

@@ -200,7 +200,7 @@ static char new_topic[16];
 static char long_text[301];
 static char huge_text[5000];
 
-/* ---- record batches ---- */
+/* ---- record batches -------------------------------------------------------------------------- */
 
 enum flaw {
     FLAW_NONE,
@@ -285,9 +285,9 @@ static struct slice bake(struct generator *g, const struct recipe *r, enum side 
         }
         struct slice no_key = {NULL, 0};
         i64 at_ms = r->flaw == FLAW_FUTURE ? 4000000000000ll : r->timestamp + (i64)i;
-        err_t err = batch_builder_add(&builder, at_ms,
-                                      r->flaw == FLAW_NO_KEY ? no_key : slice_cstr(key),
-                                      slice_of(value, bytes), NULL, 0);
+        err_t err =
+            batch_builder_add(&builder, at_ms, r->flaw == FLAW_NO_KEY ? no_key : slice_cstr(key),
+                              slice_of(value, bytes), NULL, 0);
         assert(err == OK);
     }
     struct slice batch;
@@ -304,18 +304,32 @@ static struct slice bake(struct generator *g, const struct recipe *r, enum side 
         bytes[BATCH_AT_CRC] ^= 1;
         seal = false;
         break;
-    case FLAW_MAGIC_1: bytes[BATCH_AT_MAGIC] = 1; break;
-    case FLAW_COUNT: store_be32(bytes + BATCH_AT_RECORD_COUNT, r->count + 1); break;
-    case FLAW_LAST_DELTA: store_be32(bytes + BATCH_AT_LAST_OFFSET_DELTA, r->count + 3); break;
-    case FLAW_CONTROL: bytes[BATCH_AT_ATTRIBUTES + 1] |= BATCH_ATTRIBUTE_CONTROL; break;
-    case FLAW_BASE_OFFSET: store_be64(bytes + BATCH_AT_BASE_OFFSET, 5); break;
-    case FLAW_TRUNCATED: len -= 3; break;
+    case FLAW_MAGIC_1:
+        bytes[BATCH_AT_MAGIC] = 1;
+        break;
+    case FLAW_COUNT:
+        store_be32(bytes + BATCH_AT_RECORD_COUNT, r->count + 1);
+        break;
+    case FLAW_LAST_DELTA:
+        store_be32(bytes + BATCH_AT_LAST_OFFSET_DELTA, r->count + 3);
+        break;
+    case FLAW_CONTROL:
+        bytes[BATCH_AT_ATTRIBUTES + 1] |= BATCH_ATTRIBUTE_CONTROL;
+        break;
+    case FLAW_BASE_OFFSET:
+        store_be64(bytes + BATCH_AT_BASE_OFFSET, 5);
+        break;
+    case FLAW_TRUNCATED:
+        len -= 3;
+        break;
     case FLAW_TWICE:
         memcpy(bytes + len, bytes, len);
         len *= 2;
         seal = false;
         break;
-    default: seal = false; break;
+    default:
+        seal = false;
+        break;
     }
     if (seal && len == batch.len) {
         store_be32(bytes + BATCH_AT_CRC,
@@ -324,7 +338,7 @@ static struct slice bake(struct generator *g, const struct recipe *r, enum side 
     return (struct slice){bytes, len};
 }
 
-/* ---- values ---- */
+/* ---- values ---------------------------------------------------------------------------------- */
 
 static u32 count_values(const char *list)
 {
@@ -496,21 +510,39 @@ static void fill_value(struct generator *g, const struct struct_def *def,
     }
     switch ((enum wire_kind)field->kind) {
     case WIRE_STRING:
-    case WIRE_BYTES: fill_text(g, field, word, at); break;
-    case WIRE_UUID: fill_uuid(g, word, at); break;
+    case WIRE_BYTES:
+        fill_text(g, field, word, at);
+        break;
+    case WIRE_UUID:
+        fill_uuid(g, word, at);
+        break;
     case WIRE_RECORDS:
         add_patch(g, PAIR_KINDS, 0, at, choose_recipe(g, bad || g->wrong > 30));
         break;
-    case WIRE_BOOL: *(bool *)at = number_of(g, word, at) != 0; break;
-    case WIRE_I8: *(i8 *)at = (i8)number_of(g, word, at); break;
+    case WIRE_BOOL:
+        *(bool *)at = number_of(g, word, at) != 0;
+        break;
+    case WIRE_I8:
+        *(i8 *)at = (i8)number_of(g, word, at);
+        break;
     case WIRE_I16:
-    case WIRE_U16: *(i16 *)at = (i16)number_of(g, word, at); break;
+    case WIRE_U16:
+        *(i16 *)at = (i16)number_of(g, word, at);
+        break;
     case WIRE_I32:
-    case WIRE_U32: *(i32 *)at = (i32)number_of(g, word, at); break;
-    case WIRE_I64: *(i64 *)at = number_of(g, word, at); break;
-    case WIRE_F64: *(f64 *)at = (f64)number_of(g, word, at); break;
+    case WIRE_U32:
+        *(i32 *)at = (i32)number_of(g, word, at);
+        break;
+    case WIRE_I64:
+        *(i64 *)at = number_of(g, word, at);
+        break;
+    case WIRE_F64:
+        *(f64 *)at = (f64)number_of(g, word, at);
+        break;
     case WIRE_STRUCT:
-    case WIRE_KIND_COUNT: assert(false); break;
+    case WIRE_KIND_COUNT:
+        assert(false);
+        break;
     }
     if (strcmp(field->name, "resource_type") == 0) {
         last_resource_type = *(i8 *)at;
@@ -523,19 +555,28 @@ static size_t value_bytes(const struct field_def *field)
 {
     switch ((enum wire_kind)field->kind) {
     case WIRE_BOOL:
-    case WIRE_I8: return 1;
+    case WIRE_I8:
+        return 1;
     case WIRE_I16:
-    case WIRE_U16: return 2;
+    case WIRE_U16:
+        return 2;
     case WIRE_I32:
-    case WIRE_U32: return 4;
+    case WIRE_U32:
+        return 4;
     case WIRE_I64:
-    case WIRE_F64: return 8;
-    case WIRE_UUID: return sizeof(struct uuid);
+    case WIRE_F64:
+        return 8;
+    case WIRE_UUID:
+        return sizeof(struct uuid);
     case WIRE_STRING:
-    case WIRE_BYTES: return sizeof(struct slice);
-    case WIRE_RECORDS: return sizeof(struct wire_records);
-    case WIRE_STRUCT: return field->type->bytes;
-    case WIRE_KIND_COUNT: break;
+    case WIRE_BYTES:
+        return sizeof(struct slice);
+    case WIRE_RECORDS:
+        return sizeof(struct wire_records);
+    case WIRE_STRUCT:
+        return field->type->bytes;
+    case WIRE_KIND_COUNT:
+        break;
     }
     assert(false);
     return 0;
@@ -611,7 +652,7 @@ static void fill_struct(struct generator *g, const struct struct_def *def, u8 *o
     }
 }
 
-/* ---- the door ---- */
+/* ---- the door -------------------------------------------------------------------------------- */
 
 static void begin(struct generator *g)
 {

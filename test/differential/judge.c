@@ -48,7 +48,7 @@ static void die(const char *what)
     exit(2);
 }
 
-/* ---- sockets ---- */
+/* ---- sockets --------------------------------------------------------------------------------- */
 
 static void parse_address(const char *text, struct sockaddr_in *out)
 {
@@ -136,7 +136,7 @@ static enum outcome receive_frame(struct peer *peer, struct arena *arena, struct
     return receive_all(peer, bytes, len);
 }
 
-/* ---- one exchange ---- */
+/* ---- one exchange ---------------------------------------------------------------------------- */
 
 struct exchange {
     const struct api_row *api;
@@ -251,7 +251,7 @@ static void ask_both(struct exchange *x, i16 key, i16 version, const void *reque
     }
 }
 
-/* ---- findings ---- */
+/* ---- findings -------------------------------------------------------------------------------- */
 
 #define FINDINGS_MAX 2000
 struct finding {
@@ -286,13 +286,13 @@ static void note(const struct exchange *x, const struct difference *d, u64 numbe
         *f = (struct finding){x->api, *d, 1, x->version, x->version, number, ""};
         snprintf(f->request, sizeof(f->request), "%s", request);
         if (getenv("JUDGE_DETAILS") != NULL) {
-            fprintf(stderr, "%s: ours %s, Kafka %s; v%d, case %" PRIu64 "\n    %s\n", d->path, d->ours,
-                    d->kafka, x->version, number, request);
+            fprintf(stderr, "%s: ours %s, Kafka %s; v%d, case %" PRIu64 "\n    %s\n", d->path,
+                    d->ours, d->kafka, x->version, number, request);
         }
     }
 }
 
-/* ---- the run ---- */
+/* ---- the run --------------------------------------------------------------------------------- */
 
 struct tally {
     u32 wanted;
@@ -324,8 +324,10 @@ static bool changes_something(i16 key)
     case API_delete_groups:
     case API_incremental_alter_configs:
     case API_offset_delete:
-    case API_delete_records: return true;
-    default: return false;
+    case API_delete_records:
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -379,9 +381,9 @@ static void break_frames(struct rng *rng, struct exchange *x)
     size_t len = MIN(x->frames[OURS].len, x->frames[KAFKA].len);
     i16 key = x->api->key;
     bool cut = rng_chance(rng, 1, 2) || key == API_join_group || key == API_fetch ||
-               key == API_create_topics || key == API_create_partitions ||
-               key == API_sync_group || key == API_delete_topics || key == API_update_features ||
-               key == API_elect_leaders || key == API_metadata;
+               key == API_create_topics || key == API_create_partitions || key == API_sync_group ||
+               key == API_delete_topics || key == API_update_features || key == API_elect_leaders ||
+               key == API_metadata;
     size_t header = 4 + 8 + 2 + 5 + 1; /* length, key, version, correlation, client id, tags */
     if (len <= header) {
         return;
@@ -431,8 +433,8 @@ static bool make_exchange(struct exchange *x, const struct api_row *api, struct 
     }
     for (u32 side = 0; side < SIDES; side++) {
         generated_for(&generator, (enum side)side);
-        x->frames[side] = frame_of(arena, api, version, (i32)(case_number & 0xffff) + 100000,
-                                   generated.request);
+        x->frames[side] =
+            frame_of(arena, api, version, (i32)(case_number & 0xffff) + 100000, generated.request);
         if (x->frames[side].ptr == NULL) {
             return false; /* a value this version cannot carry */
         }
@@ -465,8 +467,7 @@ static void remember_join(const struct exchange *x)
     const struct join_group_response *answer = x->answers[OURS];
     if (answer->error_code == KERR_UNKNOWN_MEMBER_ID && !generated.wrong) {
         generator_joined(&generator, PAIR_NONE, 0);
-    } else if (answer->error_code == KERR_NONE ||
-               answer->error_code == KERR_MEMBER_ID_REQUIRED) {
+    } else if (answer->error_code == KERR_NONE || answer->error_code == KERR_MEMBER_ID_REQUIRED) {
         u32 pair = pair_find(PAIR_MEMBER, OURS, answer->member_id);
         if (pair != PAIR_NONE) {
             generator_joined(&generator, pair, answer->generation_id);
@@ -516,7 +517,7 @@ static void one_case(const struct api_row *api, struct arena *arena)
     }
 }
 
-/* ---- preparing ---- */
+/* ---- preparing ------------------------------------------------------------------------------- */
 
 static void learn_versions(struct arena *arena)
 {
@@ -543,7 +544,8 @@ static void make_topics(struct arena *arena)
     static const char *const extra[][2] = {
         {"compact", "cleanup.policy\0compact"},
         {"appendtime", "message.timestamp.type\0LogAppendTime"},
-        {"small", "max.message.bytes\0" "1000"},
+        {"small", "max.message.bytes\0"
+                  "1000"},
     };
     struct create_topics_request request;
     wire_init(&create_topics_request_struct, &request);
@@ -641,13 +643,12 @@ static void fill_topics(struct arena *arena)
     }
 }
 
-/* ---- main ---- */
+/* ---- main ------------------------------------------------------------------------------------ */
 
 static const i16 phases[][40] = {
-    {API_produce, API_fetch, API_list_offsets, API_metadata, API_api_versions,
-     API_init_producer_id, API_offset_for_leader_epoch, API_find_coordinator,
-     API_describe_topic_partitions, API_describe_cluster, API_delete_records,
-     API_describe_producers, -1},
+    {API_produce, API_fetch, API_list_offsets, API_metadata, API_api_versions, API_init_producer_id,
+     API_offset_for_leader_epoch, API_find_coordinator, API_describe_topic_partitions,
+     API_describe_cluster, API_delete_records, API_describe_producers, -1},
     {API_offset_commit, API_offset_fetch, API_join_group, API_heartbeat, API_leave_group,
      API_sync_group, API_describe_groups, API_list_groups, API_delete_groups, API_offset_delete,
      -1},
@@ -713,8 +714,8 @@ static int report(u64 seed, bool details)
         }
         failed++;
         if (t->failures == 0) {
-            printf("FAIL %s only %u of %u answers are errors (seed %" PRIu64 ")\n",
-                   api->kafka_name, t->errors, t->compared, seed);
+            printf("FAIL %s only %u of %u answers are errors (seed %" PRIu64 ")\n", api->kafka_name,
+                   t->errors, t->compared, seed);
             continue;
         }
         const struct finding *first = NULL;

@@ -11,7 +11,7 @@
 
 enum side { OURS, KAFKA, SIDES };
 
-/* ---- pairs.c ---- */
+/* ---- pairs.c --------------------------------------------------------------------------------- */
 
 enum pair_kind { PAIR_TOPIC_ID, PAIR_MEMBER, PAIR_PRODUCER, PAIR_SESSION, PAIR_KINDS };
 
@@ -24,7 +24,7 @@ bool pair_equal(enum pair_kind kind, struct slice ours, struct slice kafka);
 struct slice pair_value(enum pair_kind kind, u32 pair, enum side side);
 u32 pair_count(enum pair_kind kind);
 
-/* ---- generate.c ---- */
+/* ---- generate.c ------------------------------------------------------------------------------ */
 
 /* A member of the request that is written anew for each side. */
 struct patch {
@@ -72,7 +72,7 @@ void generator_next_episode(struct generator *g);
 /* A JoinGroup was answered: later requests may use its member and generation. */
 void generator_joined(struct generator *g, u32 member_pair, i32 generation);
 
-/* ---- compare.c ---- */
+/* ---- compare.c ------------------------------------------------------------------------------- */
 
 /* Intended differences, from differences.tsv. False: the file cannot be used; it says why. */
 bool differences_load(const char *path);
