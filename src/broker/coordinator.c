@@ -298,22 +298,24 @@ static i64 now_ms(const struct coordinator *c)
     return (i64)(io_now_ns(c->broker->io) / 1000000u);
 }
 
-/* KERR_NONE, or why records could not be appended now. */
-static i16 can_append(struct coordinator *c, const struct owned_group *o)
-{
-    if (log_refuses(c->broker->log)) {
-        return KERR_COORDINATOR_NOT_AVAILABLE;
-    }
-    u64 bytes = APPEND_ROOM_BYTES + (o == NULL ? 0 : 2 * group_bytes(o->group));
-    return log_room(c->broker->log, bytes) ? KERR_NONE : KERR_COORDINATOR_NOT_AVAILABLE;
-}
-
-/* Runs one event. The group may be gone afterwards. */
-static MUST_USE err_t owned_step(struct owned_group *o, struct group_event *event)
+/* KERR_NONE, or why the records of this step could not be appended now. Sets the event's clocks. */
+static i16 can_append(struct owned_group *o, struct group_event *event)
 {
     struct coordinator *c = o->coordinator;
     event->now_ms = now_ms(c);
     event->wall_ms = io_wall_ms(c->broker->io);
+    if (log_refuses(c->broker->log)) {
+        return KERR_COORDINATOR_NOT_AVAILABLE;
+    }
+    return log_room(c->broker->log, group_step_bytes(o->group, event))
+               ? KERR_NONE
+               : KERR_COORDINATOR_NOT_AVAILABLE;
+}
+
+/* Runs one event that can_append has let pass. The group may be gone afterwards. */
+static MUST_USE err_t owned_step(struct owned_group *o, struct group_event *event)
+{
+    struct coordinator *c = o->coordinator;
     struct arena arena;
     arena_init(&arena, &c->broker->memory.requests, STEP_BLOCK_BYTES, 0);
     struct group_out out = {.deadline_ms = INT64_MAX};
@@ -346,12 +348,20 @@ static void group_timer_fired(struct io_timer *t)
     struct owned_group *o = CONTAINER_OF(t, struct owned_group, timer);
     struct coordinator *c = o->coordinator;
     struct group_event event = {.kind = GROUP_TIMER, .generation = -1};
-    if (can_append(c, o) != KERR_NONE || owned_step(o, &event) != OK) {
+    if (can_append(o, &event) != KERR_NONE || owned_step(o, &event) != OK) {
         timer_set(o, now_ms(c) + 100); /* no room just now */
     }
 }
 
 /* ---- calls ----------------------------------------------------------------------------------- */
+
+/* A group made for an event that did not happen. */
+static void owned_drop_void(struct owned_group *o)
+{
+    if (group_is_void(o->group)) {
+        owned_destroy(o);
+    }
+}
 
 i16 coordinator_call(struct coordinator *c, struct coordinator_call *call, struct slice id,
                      struct group_event *event, bool may_create)
@@ -370,15 +380,16 @@ i16 coordinator_call(struct coordinator *c, struct coordinator_call *call, struc
     if (o == NULL && !may_create) {
         return KERR_GROUP_ID_NOT_FOUND;
     }
-    i16 kerr = can_append(c, o);
-    if (kerr != KERR_NONE) {
-        return kerr;
-    }
     if (o == NULL) {
         o = owned_create(c, id);
         if (o == NULL) {
             return KERR_COORDINATOR_NOT_AVAILABLE;
         }
+    }
+    i16 kerr = can_append(o, event);
+    if (kerr != KERR_NONE) {
+        owned_drop_void(o);
+        return kerr;
     }
     call->coordinator = c;
     call->ticket = c->next_ticket++;
@@ -388,9 +399,7 @@ i16 coordinator_call(struct coordinator *c, struct coordinator_call *call, struc
     if (owned_step(o, event) != OK) {
         map64_remove(&c->tickets, call->ticket);
         call->group = NULL;
-        if (group_is_void(o->group)) {
-            owned_destroy(o);
-        }
+        owned_drop_void(o);
         return KERR_COORDINATOR_NOT_AVAILABLE;
     }
     return KERR_NONE;
@@ -410,6 +419,8 @@ void coordinator_cancel(struct coordinator_call *call)
         if (o == call->group) {
             struct group_event event = {
                 .kind = GROUP_CLIENT_GONE, .generation = -1, .ticket = call->ticket};
+            event.now_ms = now_ms(c);
+            event.wall_ms = io_wall_ms(c->broker->io);
             (void)!owned_step(o, &event); /* it needs no memory to forget */
             break;
         }
@@ -453,7 +464,7 @@ void coordinator_topic_deleted(struct coordinator *c, struct slice topic, struct
         struct group_event event = {.kind = GROUP_TOPIC_DELETED,
                                     .generation = -1,
                                     .topic_deleted = {.topic = topic, .topic_id = id}};
-        if (can_append(c, o) == KERR_NONE) {
+        if (can_append(o, &event) == KERR_NONE) {
             (void)!owned_step(o, &event); /* out of memory: the offsets stay until they expire */
         }
     }

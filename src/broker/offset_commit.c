@@ -67,6 +67,9 @@ void handle_offset_commit(struct request *r)
 {
     const struct offset_commit_request *q = r->body;
     struct offsets_under_way *under_way = request_alloc(r, sizeof *under_way);
+    /* Versions 2 to 4 may bring a retention of their own. */
+    i64 expire_wall_ms =
+        q->retention_time_ms < 0 ? 0 : io_wall_ms(r->broker->io) + q->retention_time_ms;
     u32 total = 0;
     for (u32 i = 0; i < q->topics.count; i++) {
         total += q->topics.items[i].partitions.count;
@@ -92,6 +95,7 @@ void handle_offset_commit(struct request *r)
                 .offset = p->committed_offset,
                 .leader_epoch = p->committed_leader_epoch,
                 .metadata = not_null(p->committed_metadata),
+                .expire_wall_ms = expire_wall_ms,
                 .kerr = known       ? KERR_NONE
                         : t == NULL ? topic_error
                                     : KERR_UNKNOWN_TOPIC_OR_PARTITION,
