@@ -308,7 +308,7 @@ static void job_run(void *arg)
 static void job_free(struct produce_job *job)
 {
     decompressor_fini(&job->scratch);
-    quota_release(&job->broker->memory.requests, job->charged);
+    quota_release(&job->broker->memory.root, job->charged);
     blob_unref(job->frame);
     list_remove(&job->node);
     mem_free(job);
@@ -341,9 +341,11 @@ static void produce_retry(struct io_timer *t)
 static void produce_work(struct produce *p)
 {
     struct broker *b = p->r->broker;
-    u64 need = b->memory.root.cap / 8 + 9 * MIB; /* a batch at its cap, and a window */
-    need = MIN(need, b->memory.requests.cap / 2);
-    if (!quota_charge(&b->memory.requests, need)) {
+    /* A batch at its cap, and a window; of a small budget a quarter, from whichever share leaves it
+     * unused. */
+    u64 need = b->memory.root.cap / 8 + DECOMPRESS_CONTEXT_BYTES_MAX;
+    need = MIN(need, b->memory.root.cap / 4);
+    if (!quota_charge(&b->memory.root, need)) {
         io_timer_start(b->io, &p->retry, io_now_ns(b->io) + WORKER_RETRY_MS * 1000000ull);
         return;
     }
