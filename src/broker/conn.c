@@ -18,15 +18,17 @@
 
 #include <string.h>
 
-#define FRAME_STALL_NS   (10ull * 1000 * 1000 * 1000)
-#define FRAME_RATE_BYTES (16ull * 1024)
-#define STARVE_MAX_NS    (60ull * 1000 * 1000 * 1000)
-#define SWEEP_NS         (1000ull * 1000 * 1000)
-#define RETRY_NS         (1000ull * 1000)
+#define FRAME_STALL_NS         (10ull * 1000 * 1000 * 1000)
+#define FRAME_STALL_PRESSED_NS (2ull * 1000 * 1000 * 1000)
+#define FRAME_RATE_BYTES       (16ull * 1024)
+#define STARVE_MAX_NS          (60ull * 1000 * 1000 * 1000)
+#define SWEEP_NS               (1000ull * 1000 * 1000)
+#define RETRY_NS               (1000ull * 1000)
 
 static void conn_event(void *user, u32 events);
 static void conn_parse(struct conn *c);
 static void conn_drop_stash(struct conn *c);
+static void grower_leave(struct conn *c);
 static void sweep_start(struct broker *b);
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -63,6 +65,7 @@ void conn_close(struct conn *c)
         conn_request_gone(r);
     }
     io_sock_close(b->io, c->sock);
+    grower_leave(c);
     if (c->blob != NULL) {
         blob_unref(c->blob);
     }
@@ -227,6 +230,35 @@ static size_t blob_bytes(const struct broker *b, size_t have, size_t need)
     return MAX(bytes, (size_t)CONN_RECEIVE_BYTES);
 }
 
+/* A blob for a frame of which `have` bytes have come.
+
+   The ordinary part of the receive memory is for everybody. When it is full, all of it may be held
+   by frames that are half received and wait for more of it; therefore one connection at a time, the
+   grower, may use the reserve, where the largest frame has room, until its frame is complete. */
+static struct blob *receive_blob(struct conn *c, size_t have, size_t need)
+{
+    struct broker *b = c->broker;
+    struct blob_pool *pool = &b->receive_pool;
+    size_t bytes = blob_bytes(b, have, need);
+    bool recycled = bytes == pool->usual_bytes && pool->free_count > 0;
+    if (recycled || b->memory.receive.used + bytes <= b->receive_ordinary_bytes) {
+        return blob_get(pool, bytes);
+    }
+    if (b->grower != NULL && b->grower != c) {
+        return NULL;
+    }
+    struct blob *blob = blob_get(pool, MAX(need, (size_t)CONN_RECEIVE_BYTES));
+    b->grower = blob != NULL ? c : b->grower;
+    return blob;
+}
+
+static void grower_leave(struct conn *c)
+{
+    if (c->broker->grower == c) {
+        c->broker->grower = NULL;
+    }
+}
+
 /* Makes room behind c->end for more of the frame, or for more small frames. */
 static MUST_USE err_t conn_make_room(struct conn *c)
 {
@@ -246,7 +278,7 @@ static MUST_USE err_t conn_make_room(struct conn *c)
     if (c->blob != NULL && c->start == 0 && c->end < c->blob->cap) {
         return OK; /* a large frame of which there is still room for a part */
     }
-    struct blob *fresh = blob_get(&c->broker->receive_pool, blob_bytes(c->broker, pending, need));
+    struct blob *fresh = receive_blob(c, pending, need);
     if (fresh == NULL) {
         return ERR_NO_MEMORY;
     }
@@ -432,6 +464,7 @@ static void conn_parse(struct conn *c)
         /* The handler may have marked the connection for closing, but never frees it. */
         c->start += bytes;
         conn_mark(c);
+        grower_leave(c);
     }
 }
 
@@ -519,11 +552,15 @@ static void sweep_start(struct broker *b)
     }
 }
 
-/* Is a frame half received that does not move fast enough, and not by our doing? */
+/* Is a frame half received that does not move fast enough, and not by our doing? While others wait
+   for memory there is less patience. */
 static bool conn_has_stalled(const struct conn *c, u64 now)
 {
-    return c->starved_ns != 0 ? now - c->starved_ns > STARVE_MAX_NS
-                              : now - c->mark_ns > FRAME_STALL_NS;
+    if (c->starved_ns != 0) {
+        return now - c->starved_ns > STARVE_MAX_NS;
+    }
+    bool pressed = !list_empty(&c->broker->starved_conns);
+    return now - c->mark_ns > (pressed ? FRAME_STALL_PRESSED_NS : FRAME_STALL_NS);
 }
 
 /* Closes connections whose half-sent frame does not move, and makes stalled readers give back their

@@ -36,14 +36,15 @@ struct broker *broker_create(const struct broker_params *params)
     quota_init(&b->memory.requests, "requests", &b->memory.root, 2 * sixteenth);
     b->memory.hot_bytes = 7 * sixteenth;
     b->memory.cold_bytes = 2 * sixteenth;
+    /* The reserve holds the largest frame, and what its connection had when it got there. */
+    u64 reserve = b->memory.receive.cap / 16 * 9;
+    b->receive_ordinary_bytes = b->memory.receive.cap - reserve;
     i64 configured = config_i64(b->config, CONFIG_socket_request_max_bytes);
-    /* While a frame grows there are two buffers of it, the old one half as large: see conn.c,
-       blob_bytes. */
-    b->request_bytes_max =
-        (i32)MIN((u64)configured, b->memory.receive.cap / 3 * 2 - 4 * CONN_RECEIVE_BYTES);
+    b->request_bytes_max = (i32)MIN((u64)configured, reserve - 2 * CONN_RECEIVE_BYTES);
 
     decompressor_init(&b->scratch, &b->memory.requests);
-    blob_pool_init(&b->receive_pool, "receive", &b->memory.receive, CONN_RECEIVE_BYTES, 8);
+    u32 keep_free = (u32)MIN(b->receive_ordinary_bytes / (16 * CONN_RECEIVE_BYTES), 8u);
+    blob_pool_init(&b->receive_pool, "receive", &b->memory.receive, CONN_RECEIVE_BYTES, keep_free);
     pool_init(&b->request_pool, "requests", &b->memory.requests, sizeof(struct request), 65536);
     pool_init(&b->conn_pool, "connections", &b->memory.requests, sizeof(struct conn), 65536);
     return b;

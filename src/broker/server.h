@@ -41,8 +41,9 @@ struct broker {
     struct pool conn_pool;
     struct io_timer sweep_timer;  /* runs only while a frame is half received or half sent */
     struct io_timer resume_timer; /* next turn: parse again where something was waited for */
-    i32 request_bytes_max; /* socket.request.max.bytes, at most two thirds of what receive buffers
-                              may take */
+    u64 receive_ordinary_bytes;   /* of the receive memory; the rest is the grower's, see conn.c */
+    struct conn *grower;          /* NULL: nobody */
+    i32 request_bytes_max; /* socket.request.max.bytes, at most what the reserve has room for */
 
     struct decompressor scratch; /* the loop's, for small compressed batches */
     struct list jobs;            /* produce.c: batches on a worker */

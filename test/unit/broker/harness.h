@@ -46,6 +46,8 @@ void harness_crash(
 /* Stops what runs, checks for leaks, removes the directory. */
 void harness_fini(struct harness *h);
 
+void harness_remove(const char *path); /* a directory and all in it */
+
 void harness_turn(struct harness *h); /* one turn of the loop, sleeping at most 20 ms */
 void harness_turns(struct harness *h, u32 count);
 void harness_skip_ms(struct harness *h, i64 ms);      /* both clocks go forward */

@@ -71,7 +71,7 @@ static void the_budget_limits_frames_too(void **state)
     struct harness h;
     harness_up(&h);
     assert_true(h.broker->request_bytes_max < 104857600);
-    assert_true(h.broker->request_bytes_max > 7 << 20);
+    assert_true(h.broker->request_bytes_max > 6 << 20);
     size_t bytes = 4 + (size_t)h.broker->request_bytes_max;
     u8 *frame = arena_alloc(&h.arena, bytes);
     put_small(frame, 7);
@@ -235,6 +235,41 @@ static void memory_follows_the_bytes_received(void **state)
     client_send_bytes(c, more, 1 << 20);
     harness_turns(&h, 20);
     assert_true(h.broker->memory.receive.used <= before + 8 * CONN_RECEIVE_BYTES + (3 << 20));
+    harness_fini(&h);
+}
+
+/* Half frames hold all the memory that everybody may use; who sends whole ones is served all the
+   same, and the half ones are given up before long. */
+static void half_frames_hold_up_nobody(void **state)
+{
+    enum { COUNT = 60, FRAME = 400000, HALF = 120000 };
+    struct harness h;
+    harness_init(&h);
+    h.memory_bytes = 32 * MIB;
+    harness_start(&h);
+    struct client *c = client_open(&h);
+    struct topic t = topic_make(c, "t", 1);
+    u8 *half = arena_alloc(&h.arena, HALF);
+    put_length(half, FRAME);
+    for (u32 i = 0; i < COUNT; i++) {
+        (void)client_send_some(client_open(&h), half, HALF);
+    }
+    harness_turns(&h, 50);
+    assert_true(h.broker->memory.receive.used >=
+                h.broker->receive_ordinary_bytes - CONN_RECEIVE_BYTES);
+    struct batch_builder_options o = batch_builder_plain();
+    struct slice batch = batch_with(&h, &o, 5, 80000);
+    u64 before = io_clock_ns();
+    for (u32 i = 0; i < 5; i++) {
+        client_expect_alive(c);
+        produce_ok(c, &t, 0, batch);
+    }
+    assert_true(io_clock_ns() - before < 5ull * 1000 * 1000 * 1000);
+    for (u32 i = 0; i < 70 && h.broker->conn_count > 1; i++) {
+        harness_skip_ms(&h, 1000);
+    }
+    assert_int_equal(h.broker->conn_count, 1);
+    client_expect_alive(c);
     harness_fini(&h);
 }
 
@@ -516,6 +551,7 @@ int main(void)
         cmocka_unit_test(a_frame_that_stops_is_given_up),
         cmocka_unit_test(a_byte_a_second_is_no_progress),
         cmocka_unit_test(memory_follows_the_bytes_received),
+        cmocka_unit_test(half_frames_hold_up_nobody),
         cmocka_unit_test(an_idle_connection_holds_no_buffer),
         cmocka_unit_test(a_hundred_thousand_requests_unread),
         cmocka_unit_test(large_answers_unread_stop_the_reading),
