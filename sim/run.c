@@ -6,6 +6,9 @@
      2. when enough was acknowledged and all planned ends have come, faults cease, and what is in
         flight is finished
      3. one more end, and the last reading by a broker that has only the disk
+     4. in some runs a bit of the data directory rots, several times: the broker refuses to start,
+   or serves everything but what the bit belongs to, and never anything wrong; turned back,
+   everything is there again
 
    A broker that refuses to start, or stops by itself, without an injected fault breaks a promise
    too. */
@@ -22,12 +25,13 @@
 
 enum {
     ACKED_PRODUCES_MIN = 1000,
-    LIVES_MAX = 60, /* with ends during start: more means that it never gets up */
+    ROT_UNREADABLE_MAX = 2500, /* records in a run of 64 KiB, or in one batch */
+    LIVES_MAX = 60,            /* with ends during start: more means that it never gets up */
 };
 #define CLOCK_JUMP_MAX_MS (25 * 60 * 1000) /* a batch of before the jump is still accepted */
 #define LIFE_MAX_NS       (30 * SIM_S)     /* longer without reaching its end: something is stuck */
 
-enum phase { PHASE_CHAOS, PHASE_SETTLE, PHASE_VERIFY };
+enum phase { PHASE_CHAOS, PHASE_SETTLE, PHASE_VERIFY, PHASE_ROT };
 enum end_kind { END_POWER_CUT, END_KILL, END_STOP };
 enum moment { MOMENT_ANY_CALL, MOMENT_START, MOMENT_WAL_WRITE, MOMENT_META_WRITE, MOMENT_COUNT };
 
@@ -280,6 +284,7 @@ static bool phase_over(struct run *r)
     case PHASE_SETTLE:
         return workload_settled(&r->workload);
     case PHASE_VERIFY:
+    case PHASE_ROT:
         return workload_verified(&r->workload);
     }
     return false;
@@ -414,6 +419,63 @@ static void lives_run(struct run *r)
     }
 }
 
+/* ---- bit rot --------------------------------------------------------------------------------- */
+
+static const char *const rot_promise = "bit rot is told, and nothing else suffers";
+
+/* One life with that bit wrong. */
+static void rot_life(struct run *r, const struct sim_rot *rot)
+{
+    struct world *w = &r->world;
+    bool wal = rot->kind == SIM_INODE_WAL;
+    world_say(w, "ROT    file %u of %s, byte %llu, bit %02x", rot->inode, wal ? "wal" : "meta",
+              (unsigned long long)rot->offset, rot->bit);
+    r->result->rotten_starts++;
+    err_t e = life_begin(r);
+    r->end_kind = END_POWER_CUT;
+    if (e == OK) {
+        workload_reread(&r->workload);
+        life_run(r);
+        u64 unreadable = workload_unreadable(&r->workload);
+        r->result->unreadable += unreadable;
+        if (unreadable > ROT_UNREADABLE_MAX || (unreadable > 0 && !wal)) {
+            world_fail(w, rot_promise, "%llu offsets cannot be read after one bit of %s",
+                       (unsigned long long)unreadable,
+                       wal ? "a WAL extent" : "one copy of the metadata");
+        }
+    } else if (e == ERR_CORRUPT && wal) {
+        r->result->rot_refused++;
+    } else {
+        world_fail(w, rot_promise, "one bit of %s, byte %llu, and the start ends with: %s: %s",
+                   wal ? "a WAL extent" : "one copy of the metadata",
+                   (unsigned long long)rot->offset, err_name(e), broker_reason(r->broker));
+    }
+    life_end(r);
+}
+
+static void rot_run(struct run *r)
+{
+    struct world *w = &r->world;
+    u32 lives = (u32)chance_between(w, 1, 4);
+    for (u32 i = 0; i < lives && !w->failed; i++) {
+        struct sim_rot rot;
+        if (!sim_disk_rot(r->disk, &rot)) {
+            return;
+        }
+        r->phase = PHASE_ROT;
+        rot_life(r, &rot);
+        if (rot.kind == SIM_INODE_WAL) {
+            sim_disk_unrot(r->disk, &rot); /* metadata was repaired from its other copy */
+        }
+    }
+    if (w->failed) {
+        return;
+    }
+    r->phase = PHASE_VERIFY;
+    workload_verify_again(&r->workload);
+    lives_run(r);
+}
+
 /* ---- everything ------------------------------------------------------------------------------ */
 
 static void diag_line(void *user, const char *line, size_t len)
@@ -459,6 +521,9 @@ void run_seed(const struct run_options *options, struct run_result *out)
     workload_init(&r->workload, &r->world, r->net, &load);
 
     lives_run(r);
+    if (!r->world.failed && chance(&r->world, 1, 6)) {
+        rot_run(r);
+    }
 
     result_fill(r);
     workload_fini(&r->workload);

@@ -24,6 +24,9 @@ struct run_result {
     u32 write_crashes; /* ... in the middle of a WAL write */
     u32 start_crashes; /* ... before the broker was up */
     u32 faults;        /* lives with an injected error of the disk */
+    u32 rotten_starts; /* with a bit of the data directory changed */
+    u32 rot_refused; /* ... that were refused, as they should be when the log's structure is hit */
+    u64 unreadable;  /* offsets refused after rot */
     u64 torn_writes;
     u64 planted_frames;
     char failure[768]; /* what promise was broken, and where */

@@ -39,8 +39,8 @@ struct sim_inode {
     u64 cap; /* of both */
     u64 live_size;
     u64 durable_size;
-    u64 tail;      /* end of the last write by write_begin */
-    bool recycled; /* behind the tail there may be older frames */
+    u64 tail; /* end of the last write by write_begin */
+    enum sim_inode_kind kind;
     struct list pending;
     const void *locked_by;
     /* a directory */
@@ -332,9 +332,9 @@ u64 sim_inode_size(const struct sim_inode *n)
     return n->live_size;
 }
 
-void sim_inode_recycled(struct sim_inode *n)
+void sim_inode_set_kind(struct sim_inode *n, enum sim_inode_kind kind)
 {
-    n->recycled = true;
+    n->kind = kind;
 }
 
 u32 sim_inode_number(const struct sim_inode *n)
@@ -674,7 +674,8 @@ static void plant_at(struct sim_disk *d, struct sim_inode *n, u64 at, u64 room)
 
 static void plant_behind(struct sim_disk *d, struct sim_inode *n)
 {
-    if (!n->recycled || n->tail == 0 || n->tail >= n->durable_size || below(d, 2) == 0) {
+    if (n->kind != SIM_INODE_WAL || n->tail == 0 || n->tail >= n->durable_size ||
+        below(d, 2) == 0) {
         return;
     }
     u64 units = (n->durable_size - n->tail) / FRAME_UNIT;
@@ -881,6 +882,44 @@ void sim_disk_power_cut(struct sim_disk *d)
         }
     }
     sweep(d);
+}
+
+/* ---- bit rot --------------------------------------------------------------------------------- */
+
+static u64 written_bytes(const struct sim_inode *n)
+{
+    return n->kind == SIM_INODE_OTHER ? 0 : MIN(n->tail, n->durable_size);
+}
+
+bool sim_disk_rot(struct sim_disk *d, struct sim_rot *out)
+{
+    u64 total = 0;
+    LIST_EACH (&d->inodes, node) {
+        total += written_bytes(CONTAINER_OF(node, struct sim_inode, node));
+    }
+    u64 at = total == 0 ? 0 : below(d, total);
+    LIST_EACH (&d->inodes, node) {
+        struct sim_inode *n = CONTAINER_OF(node, struct sim_inode, node);
+        if (at < written_bytes(n)) {
+            *out = (struct sim_rot){n->kind, n->number, at, (u8)(1u << below(d, 8))};
+            n->live[at] ^= out->bit;
+            n->durable[at] ^= out->bit;
+            return true;
+        }
+        at -= written_bytes(n);
+    }
+    return false;
+}
+
+void sim_disk_unrot(struct sim_disk *d, const struct sim_rot *rot)
+{
+    LIST_EACH (&d->inodes, node) {
+        struct sim_inode *n = CONTAINER_OF(node, struct sim_inode, node);
+        if (n->number == rot->inode) {
+            n->live[rot->offset] ^= rot->bit;
+            n->durable[rot->offset] ^= rot->bit;
+        }
+    }
 }
 
 void sim_disk_stats(const struct sim_disk *d, struct sim_disk_stats *out)

@@ -58,9 +58,10 @@ MUST_USE err_t sim_disk_list(struct sim_disk *d, const char *path,
 
 u64 sim_inode_size(const struct sim_inode *n);
 u32 sim_inode_number(const struct sim_inode *n);
-/* Its space may have been used before: behind the last write there may be older frames instead of
-   zeros. */
-void sim_inode_recycled(struct sim_inode *n);
+/* What the file is for. A WAL extent's space may have been used before: behind its last write there
+   may be older frames instead of zeros. Of a mirrored file there are two. */
+enum sim_inode_kind { SIM_INODE_OTHER, SIM_INODE_WAL, SIM_INODE_MIRRORED };
+void sim_inode_set_kind(struct sim_inode *n, enum sim_inode_kind kind);
 void sim_disk_read(const struct sim_inode *n, void *out, size_t len, u64 offset, size_t *moved);
 void sim_disk_write(struct sim_disk *d, struct sim_inode *n, const void *data, size_t len,
                     u64 offset);
@@ -93,6 +94,16 @@ void sim_disk_power_cut(struct sim_disk *d);
 /* Let the next end leave copies of older frames where writes did not arrive, and behind the last
  * write of a file. */
 void sim_disk_plant(struct sim_disk *d, bool on);
+/* Bit rot: one bit of what was once written to a WAL extent, or to a mirrored file, is another one.
+   false: there is nothing. sim_disk_unrot turns it back, as a restored backup would. */
+struct sim_rot {
+    enum sim_inode_kind kind;
+    u32 inode; /* its number */
+    u64 offset;
+    u8 bit;
+};
+MUST_USE bool sim_disk_rot(struct sim_disk *d, struct sim_rot *out);
+void sim_disk_unrot(struct sim_disk *d, const struct sim_rot *rot);
 struct sim_disk_stats {
     u64 writes_dropped;
     u64 writes_kept;

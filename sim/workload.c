@@ -73,13 +73,42 @@ bool workload_settled(const struct workload *wl)
 
 void workload_verify(struct workload *wl)
 {
-    assert(wl->verifier == NULL);
+    if (wl->verifier != NULL) {
+        consumer_destroy(wl->verifier);
+    }
     wl->verifier = consumer_create(wl, CONSUMERS_MAX, true);
+}
+
+void workload_verify_again(struct workload *wl)
+{
+    consumer_destroy(wl->verifier);
+    wl->verifier = NULL;
+    LIST_EACH (&wl->ledger.authors, n) {
+        struct author *a = CONTAINER_OF(n, struct author, node);
+        a->walk_next = 0;
+        for (u32 i = 0; i < a->count; i++) {
+            a->records[i].occurrences = 0;
+        }
+    }
 }
 
 bool workload_verified(const struct workload *wl)
 {
     return wl->verifier != NULL && consumer_verified(wl->verifier);
+}
+
+void workload_reread(struct workload *wl)
+{
+    if (wl->verifier != NULL) {
+        consumer_destroy(wl->verifier);
+    }
+    wl->verifier = consumer_create(wl, CONSUMERS_MAX, true);
+    consumer_pass_over(wl->verifier);
+}
+
+u64 workload_unreadable(const struct workload *wl)
+{
+    return wl->verifier == NULL ? 0 : consumer_passed_over(wl->verifier);
 }
 
 /* ---- topics ---------------------------------------------------------------------------------- */

@@ -57,6 +57,12 @@ bool workload_settled(const struct workload *wl);
 /* Reads every partition from 0 to its end; then the promises are held against what was read. */
 void workload_verify(struct workload *wl);
 bool workload_verified(const struct workload *wl);
+/* Forgets that it was: the next life reads once more. */
+void workload_verify_again(struct workload *wl);
+/* The same again after a bit has rotted: what cannot be read (that is, is refused) is passed over
+   and counted, what is read must be right. workload_verified tells when it is through. */
+void workload_reread(struct workload *wl);
+u64 workload_unreadable(const struct workload *wl);
 
 /* ---- shared by the clients ------------------------------------------------------------------- */
 
@@ -75,6 +81,9 @@ void producer_quiet(struct producer *p);
 bool producer_settled(const struct producer *p);
 
 struct consumer *consumer_create(struct workload *wl, u32 number, bool verifier);
+/* A verifier that passes over what is refused. */
+void consumer_pass_over(struct consumer *c);
+u64 consumer_passed_over(const struct consumer *c);
 void consumer_destroy(struct consumer *c);
 void consumer_quiet(struct consumer *c);
 bool consumer_verified(const struct consumer *c);

@@ -396,7 +396,7 @@ static void test_older_frames_are_planted(void **state)
         fixture_init(&f, seed);
         sim_disk_plant(f.disk, true);
         struct sim_inode *n = file_make(&f, "f", 8 * BLOCK);
-        sim_inode_recycled(n);
+        sim_inode_set_kind(n, SIM_INODE_WAL);
         u8 block[BLOCK];
         fill(block, 6);
         memcpy(block, "ODKFRAME", 8);
@@ -457,6 +457,31 @@ static void test_locks(void **state)
     fixture_fini(&f);
 }
 
+static void test_rot_and_back(void **state)
+{
+    (void)state;
+    for (u64 seed = 0; seed < SEEDS; seed++) {
+        struct fixture f;
+        fixture_init(&f, seed);
+        struct sim_inode *n = file_make(&f, "f", 4 * BLOCK);
+        struct sim_rot rot;
+        assert_false(sim_disk_rot(f.disk, &rot)); /* nothing was written to a file that may rot */
+        sim_inode_set_kind(n, SIM_INODE_WAL);
+        u8 block[BLOCK];
+        fill(block, 8);
+        sim_disk_write_end(f.disk, sim_disk_write_begin(f.disk, n, block, BLOCK, 0), true);
+        assert_true(sim_disk_rot(f.disk, &rot));
+        assert_true(rot.offset < BLOCK);
+        sim_disk_power_cut(f.disk);
+        size_t moved;
+        sim_disk_read(n, block, BLOCK, 0, &moved);
+        assert_int_equal(block[rot.offset], 8 ^ rot.bit);
+        sim_disk_unrot(f.disk, &rot);
+        assert_int_equal(sectors_with(n, 0, 8, 0), 8);
+        fixture_fini(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -474,6 +499,7 @@ int main(void)
         cmocka_unit_test(test_durable_write_extends),
         cmocka_unit_test(test_older_frames_are_planted),
         cmocka_unit_test(test_failed_write_leaves_a_part),
+        cmocka_unit_test(test_rot_and_back),
         cmocka_unit_test(test_locks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
