@@ -301,6 +301,13 @@ static void life_check_stuck(struct run *r)
     }
 }
 
+/* The wall clock only; nothing may depend on it but times in records. */
+static void clock_jump(struct world *w)
+{
+    i64 jump_ms = (i64)chance_between(w, 0, 2 * CLOCK_JUMP_MAX_MS) - CLOCK_JUMP_MAX_MS;
+    w->wall_start_ms = WORLD_WALL_START_MS + jump_ms;
+}
+
 static void life_run(struct run *r)
 {
     while (!r->world.failed && !sim_io_dead(r->io) && !r->stopped) {
@@ -309,6 +316,9 @@ static void life_run(struct run *r)
         }
         if (phase_over(r)) {
             return;
+        }
+        if (chance(&r->world, 1, 4096)) {
+            clock_jump(&r->world);
         }
         io_turn(r->io, true);
         life_check_stuck(r);
@@ -352,8 +362,7 @@ static void life_end(struct run *r)
         world_say(w, "LATE   a write is still on its way");
         world_start(w, &r->late, chance_between(w, 0, 400 * SIM_MS));
     }
-    w->wall_start_ms =
-        WORLD_WALL_START_MS + (i64)chance_between(w, 0, 2 * CLOCK_JUMP_MAX_MS) - CLOCK_JUMP_MAX_MS;
+    clock_jump(w);
     world_run(w, chance_between(w, 1 * SIM_MS, 500 * SIM_MS));
 }
 
