@@ -22,6 +22,7 @@
 #define FRAME_STALL_PRESSED_NS (2ull * 1000 * 1000 * 1000)
 #define FRAME_RATE_BYTES       (16ull * 1024)
 #define STARVE_MAX_NS          (60ull * 1000 * 1000 * 1000)
+#define SWEEP_PRESSED_NS       (50ull * 1000 * 1000)
 #define SWEEP_NS               (1000ull * 1000 * 1000)
 #define RETRY_NS               (1000ull * 1000)
 
@@ -545,10 +546,18 @@ void conns_resume(struct io_timer *t)
     }
 }
 
+/* A stalled reader keeps its read buffer for so long; a shorter time while others wait for one. */
+static u64 sweep_interval_ns(const struct broker *b)
+{
+    return b->loads_waiting > 0 ? SWEEP_PRESSED_NS : SWEEP_NS;
+}
+
 static void sweep_start(struct broker *b)
 {
-    if (!heap_linked(&b->sweep_timer.node)) {
-        io_timer_start(b->io, &b->sweep_timer, io_now_ns(b->io) + SWEEP_NS);
+    u64 due_ns = io_now_ns(b->io) + sweep_interval_ns(b);
+    if (!heap_linked(&b->sweep_timer.node) || due_ns < b->sweep_due_ns) {
+        b->sweep_due_ns = due_ns;
+        io_timer_start(b->io, &b->sweep_timer, due_ns);
     }
 }
 
@@ -575,7 +584,7 @@ void conns_sweep(struct io_timer *t)
         size_t bytes;
         if (c->want_send) {
             again = true;
-            if (now - c->progress_ns > SWEEP_NS) {
+            if (now - c->progress_ns >= sweep_interval_ns(b)) {
                 conn_give_back_loads(c);
             }
         }

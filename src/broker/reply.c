@@ -4,7 +4,7 @@
    A part of an answer is encoded bytes or a range of the log. A hot range is sent straight from the
    WAL's chunk: the pointer is good until the turn ends and nothing is pinned. A cold one is loaded
    first (log_load), whole batches at a time; a reader that stalls gives the buffer back after a
-   second and has it read again when its socket drains. */
+   second (sooner when others wait for one) and has it read again when its socket drains. */
 #include "broker/conn.h"
 
 enum { SEND_VECS_MAX = 128 };
@@ -19,6 +19,7 @@ static void load_done(struct log_load *load, err_t result)
 {
     struct request *r = CONTAINER_OF(load, struct request, load);
     r->load_state = result == OK ? LOAD_READY : LOAD_FAILED;
+    r->broker->loads_waiting--;
     const struct reply_part *part = &r->parts[r->part_index];
     if (result == OK && r->load_from + load->bytes <= part->sent) {
         /* All of this was sent while it was hot: go on behind it. */
@@ -36,6 +37,8 @@ static void load_start(struct request *r, const struct reply_part *part)
     r->load.range.pos += r->load_from;
     r->load.range.bytes -= r->load_from;
     r->load_state = LOAD_WAITING;
+    r->broker->loads_waiting++;
+    conn_watch_stall(r->conn); /* those who hold buffers and do not read have less time now */
     log_load(r->broker->log, &r->load);
 }
 

@@ -68,6 +68,7 @@ void request_release_frame(struct request *r)
 void request_free(struct request *r)
 {
     request_release_frame(r);
+    r->broker->loads_waiting -= r->load_state == LOAD_WAITING;
     if (r->load_state != LOAD_NONE) {
         log_load_release(&r->load);
     }

@@ -39,7 +39,9 @@ struct broker {
     struct blob_pool receive_pool;
     struct pool request_pool;
     struct pool conn_pool;
-    struct io_timer sweep_timer;  /* runs only while a frame is half received or half sent */
+    struct io_timer sweep_timer; /* runs only while a frame is half received or half sent */
+    u64 sweep_due_ns;
+    u32 loads_waiting; /* answers whose bytes are being read from the disk, or wait for a buffer */
     struct io_timer resume_timer; /* next turn: parse again where something was waited for */
     u64 receive_ordinary_bytes;   /* of the receive memory; the rest is the grower's, see conn.c */
     struct conn *grower;          /* NULL: nobody */

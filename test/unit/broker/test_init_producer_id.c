@@ -95,6 +95,10 @@ static void what_is_refused(void **state)
         assert_int_equal(r->error_code, KERR_INVALID_REQUEST);
         assert_int_equal(r->producer_id, -1);
         assert_int_equal(r->producer_epoch, -1);
+        /* Transactions are not served yet. */
+        r = init(c, version, "transactional", -1, -1);
+        assert_int_equal(r->error_code, KERR_UNSUPPORTED_VERSION);
+        assert_int_equal(r->producer_id, -1);
     }
     client_expect_alive(c);
     harness_fini(&h);
