@@ -19,7 +19,7 @@
 #include <string.h>
 
 #define FRAME_STALL_NS         (10ull * 1000 * 1000 * 1000)
-#define FRAME_STALL_PRESSED_NS (2ull * 1000 * 1000 * 1000)
+#define FRAME_STALL_PRESSED_NS (500ull * 1000 * 1000)
 #define FRAME_RATE_BYTES       (16ull * 1024)
 #define STARVE_MAX_NS          (60ull * 1000 * 1000 * 1000)
 #define SWEEP_PRESSED_NS       (50ull * 1000 * 1000)
@@ -546,10 +546,17 @@ void conns_resume(struct io_timer *t)
     }
 }
 
-/* A stalled reader keeps its read buffer for so long; a shorter time while others wait for one. */
+/* Is somebody waiting for receive memory? */
+static bool receive_pressed(const struct broker *b)
+{
+    return b->grower != NULL || !list_empty(&b->starved_conns);
+}
+
+/* So long a stalled reader keeps its read buffer, and so often is looked after frames that do not
+   move; a shorter time while others wait for memory. */
 static u64 sweep_interval_ns(const struct broker *b)
 {
-    return b->loads_waiting > 0 ? SWEEP_PRESSED_NS : SWEEP_NS;
+    return b->loads_waiting > 0 || receive_pressed(b) ? SWEEP_PRESSED_NS : SWEEP_NS;
 }
 
 static void sweep_start(struct broker *b)
@@ -568,8 +575,8 @@ static bool conn_has_stalled(const struct conn *c, u64 now)
     if (c->starved_ns != 0) {
         return now - c->starved_ns > STARVE_MAX_NS;
     }
-    bool pressed = !list_empty(&c->broker->starved_conns);
-    return now - c->mark_ns > (pressed ? FRAME_STALL_PRESSED_NS : FRAME_STALL_NS);
+    u64 patience_ns = receive_pressed(c->broker) ? FRAME_STALL_PRESSED_NS : FRAME_STALL_NS;
+    return now - c->mark_ns > patience_ns;
 }
 
 /* Closes connections whose half-sent frame does not move, and makes stalled readers give back their

@@ -68,8 +68,9 @@ void handle_offset_commit(struct request *r)
     const struct offset_commit_request *q = r->body;
     struct offsets_under_way *under_way = request_alloc(r, sizeof *under_way);
     /* Versions 2 to 4 may bring a retention of their own. */
+    i64 now_ms = io_wall_ms(r->broker->io);
     i64 expire_wall_ms =
-        q->retention_time_ms < 0 ? 0 : io_wall_ms(r->broker->io) + q->retention_time_ms;
+        q->retention_time_ms < 0 ? 0 : now_ms + MIN(q->retention_time_ms, INT64_MAX - now_ms);
     u32 total = 0;
     for (u32 i = 0; i < q->topics.count; i++) {
         total += q->topics.items[i].partitions.count;
