@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 const struct config_row config_rows[CONFIG_KEY_COUNT] = {
 #define OPT(scope, ident, key, type, initial, valid, update, status, synonyms, doc) \
@@ -92,14 +93,35 @@ const char *config_nearest(enum config_scope scope, struct slice key)
 
 /* ---- checking values ------------------------------------------------------------------------- */
 
-static bool parse_i64(struct slice text, i64 *out)
+/* Kafka trims every value before it looks at it: blanks and whatever else sorts below them. */
+static struct slice trimmed(struct slice text)
 {
-    char buf[32];
-    if (text.len == 0 || text.len >= sizeof buf) {
+    while (text.len > 0 && text.ptr[0] <= ' ') {
+        text = slice_of(text.ptr + 1, text.len - 1);
+    }
+    while (text.len > 0 && text.ptr[text.len - 1] <= ' ') {
+        text.len--;
+    }
+    return text;
+}
+
+/* As a C string; false when it does not fit, or is none. */
+static bool to_cstr(struct slice text, char *buf, size_t buf_bytes)
+{
+    if (text.len == 0 || text.len >= buf_bytes || memchr(text.ptr, 0, text.len) != NULL) {
         return false;
     }
     memcpy(buf, text.ptr, text.len);
     buf[text.len] = 0;
+    return true;
+}
+
+static bool parse_i64(struct slice text, i64 *out)
+{
+    char buf[32];
+    if (!to_cstr(text, buf, sizeof buf)) {
+        return false;
+    }
     bool digits = (buf[0] >= '0' && buf[0] <= '9') ||
                   ((buf[0] == '-' || buf[0] == '+') && buf[1] >= '0' && buf[1] <= '9');
     char *end;
@@ -111,11 +133,9 @@ static bool parse_i64(struct slice text, i64 *out)
 static bool parse_double(struct slice text, f64 *out)
 {
     char buf[64];
-    if (text.len == 0 || text.len >= sizeof buf) {
+    if (!to_cstr(text, buf, sizeof buf)) {
         return false;
     }
-    memcpy(buf, text.ptr, text.len);
-    buf[text.len] = 0;
     char *end;
     *out = strtod(buf, &end);
     return *end == 0 && *out == *out && *out - *out == 0; /* neither NaN nor infinite */
@@ -218,10 +238,12 @@ static MUST_USE err_t value_check(const struct config_row *row, struct slice val
     i64 low, high;
     f64 real;
     *number = 0;
+    value = trimmed(value);
     if (row->type == CONFIG_TYPE_BOOLEAN) {
-        bool yes = slice_eq_cstr(value, "true");
+        bool yes = value.len == 4 && strncasecmp((const char *)value.ptr, "true", 4) == 0;
+        bool no = value.len == 5 && strncasecmp((const char *)value.ptr, "false", 5) == 0;
         *number = yes;
-        wrong = yes || slice_eq_cstr(value, "false") ? NULL : "expected true or false";
+        wrong = yes || no ? NULL : "expected true or false";
     } else if (integer_bounds(row->type, &low, &high)) {
         if (!parse_i64(value, number)) {
             wrong = "not a number of configuration type";
@@ -466,7 +488,7 @@ static struct topic_value topic_value(const struct config *c, const struct meta_
     char ignored[256];
     for (u32 i = 0; i < t->config_count; i++) {
         if (slice_eq_cstr(t->configs[i].key, row->key)) {
-            v.text = t->configs[i].value;
+            v.text = trimmed(t->configs[i].value);
             err_t e = value_check(row, v.text, &v.number, ignored, sizeof ignored);
             assert(e == OK); /* topic_config_check let it in */
             return v;
