@@ -78,7 +78,7 @@ static void position_refused(struct consumer *c, struct position *p, i16 kerr)
         p->offset++;
         return;
     }
-    if (!workload_retriable(at->topic, kerr)) {
+    if (c->verifier || !workload_retriable(at->topic, kerr)) {
         world_fail(c->world, "what is there can be read",
                    "%s-%d offset %llu (promised up to %llu): %s", at->topic->name, at->index,
                    (unsigned long long)p->offset, (unsigned long long)p->floor_when_asked,

@@ -14,6 +14,7 @@ enum {
     TARGETS_MAX = 6,
     REQUESTS_MAX = 5,
     REQUEST_BATCHES_MAX = 3,
+    SILENT_PACE = 10,
 };
 
 struct target {
@@ -396,7 +397,8 @@ static void step_run(struct world_event *e)
         step_soon(p, 5 * SIM_MS);
     } else {
         (void)request_build(p);
-        step_soon(p, p->wl->knobs.think_ns);
+        /* Nothing else slows down who waits for no answer. */
+        step_soon(p, p->acks == 0 ? SILENT_PACE * p->wl->knobs.think_ns : p->wl->knobs.think_ns);
     }
 }
 

@@ -210,6 +210,8 @@ static void end_arm(struct run *r)
     switch (r->moment) {
     case MOMENT_WAL_WRITE:
         plan.in_wal_write = (i32)chance_between(w, 0, 20);
+        plan.wal_writes = (u32)chance_between(w, 1, FRAME_INFLIGHT_MAX);
+        plan.wal_patience = 200;
         break;
     case MOMENT_META_WRITE:
         plan.in_meta_write = (i32)chance_between(w, 0, 4);

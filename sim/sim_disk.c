@@ -560,6 +560,13 @@ enum fate {
     FATE_COUNT
 };
 
+/* Wholly kept is common enough that of two writes often the later one is whole and the earlier is
+ * not. */
+static enum fate fate_choose(struct sim_disk *d)
+{
+    return below(d, 3) == 0 ? FATE_KEPT : (enum fate)below(d, FATE_COUNT);
+}
+
 static bool sector_arrives(struct sim_disk *d, enum fate fate, u64 i, u64 cut, u64 cut_end)
 {
     switch (fate) {
@@ -587,7 +594,7 @@ static u64 fate_befall(struct sim_disk *d, struct sim_write *w)
 {
     struct sim_inode *n = w->inode;
     u64 count = sector_count(w);
-    enum fate fate = (enum fate)below(d, FATE_COUNT);
+    enum fate fate = fate_choose(d);
     u64 cut = below(d, count + 1);
     u64 cut_end = cut + 1 + below(d, 4);
     u64 arrived = 0;
@@ -805,7 +812,7 @@ static void sweep(struct sim_disk *d)
 static void under_way_arrives(struct sim_disk *d, struct sim_write *w)
 {
     struct sim_inode *n = w->inode;
-    enum fate fate = (enum fate)below(d, FATE_COUNT);
+    enum fate fate = fate_choose(d);
     u64 cut = below(d, sector_count(w) + 1);
     u64 cut_end = cut + 1 + below(d, 4);
     inode_reserve(n, w->offset + w->bytes);

@@ -458,19 +458,60 @@ static void sim_readv(struct io *io, struct io_op *op)
     (void)leave(s, 0);
 }
 
-/* The end comes while this write is under way, if the plan says so. */
-static void end_in_write(struct sim_io *s, i32 *countdown, struct sim_op *o, u64 delay_ns)
+/* The end comes while this write is under way; so are all others then that are now. */
+static void end_in_write(struct sim_io *s, u64 delay_ns)
+{
+    u64 end_ns = chance_between(s->world, 0, delay_ns);
+    LIST_EACH (&s->ops, n) {
+        struct sim_op *o = CONTAINER_OF(n, struct sim_op, node);
+        if (o->kind == OP_WRITE) {
+            world_start(s->world, &o->event, end_ns + 50 * SIM_US);
+        }
+    }
+    world_start(s->world, &s->end_event, end_ns);
+}
+
+static bool counted_down(i32 *countdown)
 {
     if (*countdown == SIM_NEVER) {
-        return;
+        return false;
     }
     if (*countdown > 0) {
         (*countdown)--;
+        return false;
+    }
+    return true;
+}
+
+static u32 wal_writes_under_way(const struct sim_io *s)
+{
+    u32 count = 0;
+    for (const struct list_node *n = s->ops.head.next; n != &s->ops.head; n = n->next) {
+        const struct sim_op *o = CONTAINER_OF(n, const struct sim_op, node);
+        count += o->kind == OP_WRITE && o->wal;
+    }
+    return count;
+}
+
+static void end_in_wal_write(struct sim_io *s, u64 delay_ns)
+{
+    if (!counted_down(&s->end.in_wal_write)) {
         return;
     }
-    *countdown = SIM_NEVER;
-    world_start(s->world, &o->event, delay_ns + 50 * SIM_US);
-    world_start(s->world, &s->end_event, chance_between(s->world, 0, delay_ns));
+    if (wal_writes_under_way(s) < s->end.wal_writes && s->end.wal_patience > 0) {
+        s->end.wal_patience--;
+        return;
+    }
+    s->end.in_wal_write = SIM_NEVER;
+    end_in_write(s, delay_ns);
+}
+
+static void end_in_meta_write(struct sim_io *s, u64 delay_ns)
+{
+    if (counted_down(&s->end.in_meta_write)) {
+        s->end.in_meta_write = SIM_NEVER;
+        end_in_write(s, delay_ns);
+    }
 }
 
 static void sim_writev(struct io *io, struct io_op *op)
@@ -504,9 +545,9 @@ static void sim_writev(struct io *io, struct io_op *op)
               (unsigned long long)op->offset, (unsigned long long)bytes,
               op->durable ? ", durable" : "", o->fails ? ": will fail" : "");
     if (op->durable && f->wal) {
-        end_in_write(s, &s->end.in_wal_write, o, delay_ns);
+        end_in_wal_write(s, delay_ns);
     } else if (op->durable && f->meta) {
-        end_in_write(s, &s->end.in_meta_write, o, delay_ns);
+        end_in_meta_write(s, delay_ns);
     }
     (void)leave(s, 0);
 }

@@ -29,7 +29,9 @@ struct sim_end_plan {
     u64 at_call;       /* of this life; 0: not so */
     i32 in_wal_write;  /* in the middle of a durable write to wal/, after so many others; SIM_NEVER:
                           not so */
-    i32 in_meta_write; /* the same for meta/ */
+    u32 wal_writes;    /* ... and when at least so many are under way at once, */
+    u32 wal_patience;  /* ... which is waited for during so many writes */
+    i32 in_meta_write; /* in the middle of one to meta/ */
 };
 
 struct sim_io_params {
