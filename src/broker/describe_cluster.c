@@ -1,6 +1,7 @@
 /* DescribeCluster (API key 60) and ListPartitionReassignments (46): a cluster of one, with nothing
    on the move. */
 #include "broker/conn.h"
+#include "broker/topics.h"
 
 enum { ENDPOINT_BROKERS = 1, ENDPOINT_CONTROLLERS = 2 };
 
@@ -10,7 +11,7 @@ void handle_describe_cluster(struct request *r)
     struct describe_cluster_response response;
     wire_init(&describe_cluster_response_struct, &response);
     response.cluster_id = WIRE_EMPTY;
-    response.endpoint_type = r->version >= 1 ? q->endpoint_type : ENDPOINT_BROKERS;
+    response.endpoint_type = ENDPOINT_BROKERS; /* what answers, whatever was asked for */
     if (r->version >= 1 && q->endpoint_type != ENDPOINT_BROKERS) {
         bool controllers = q->endpoint_type == ENDPOINT_CONTROLLERS;
         response.error_code =
@@ -36,6 +37,9 @@ void handle_describe_cluster(struct request *r)
     request_advertised(r, &broker->host, &broker->port);
     response.brokers.items = broker;
     response.brokers.count = 1;
+    if (q->include_cluster_authorized_operations) {
+        response.cluster_authorized_operations = AUTHORIZED_ON_CLUSTER;
+    }
     request_reply(r, &response);
 }
 

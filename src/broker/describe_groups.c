@@ -1,6 +1,7 @@
 /* DescribeGroups (API key 15), ListGroups (16) and DeleteGroups (42) [kafka-semantics.md 6]. */
 #include "broker/conn.h"
 #include "broker/groups.h"
+#include "broker/topics.h"
 
 enum { NOT_FOUND_FROM = 6, TYPES_FROM = 5 };
 
@@ -39,6 +40,10 @@ void handle_describe_groups(struct request *r)
         out->group_state = WIRE_EMPTY;
         const struct group *g =
             coordinator_group(r->broker->coordinator, out->group_id, &out->error_code);
+        bool told = g != NULL || (out->error_code == KERR_NONE && r->version < NOT_FOUND_FROM);
+        if (told && q->include_authorized_operations) {
+            out->authorized_operations = AUTHORIZED_ON_GROUP;
+        }
         if (g != NULL) {
             out->group_state = slice_cstr(group_state_name(group_state_of(g)));
             out->protocol_type = group_protocol_type(g);

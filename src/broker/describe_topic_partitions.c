@@ -67,6 +67,7 @@ static bool add_topic(struct page *p, struct slice name, u32 from)
     struct describe_topic_partitions_response_topic *row =
         &p->response.topics.items[p->response.topics.count++];
     row->name = name;
+    row->topic_authorized_operations = AUTHORIZED_ON_TOPIC; /* asked for or not, there or not */
     i16 kerr;
     const struct meta_topic *t = request_topic(p->r, name, (struct uuid){{0}}, false, &kerr);
     if (t == NULL) {

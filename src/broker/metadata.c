@@ -54,6 +54,9 @@ static bool fill_topic(struct request *r, const struct meta_topic *t,
     out->name = t->name;
     out->topic_id = t->id;
     out->is_internal = t->internal;
+    if (((const struct metadata_request *)r->body)->include_topic_authorized_operations) {
+        out->topic_authorized_operations = AUTHORIZED_ON_TOPIC;
+    }
     return fill_partitions(r, t, out);
 }
 
@@ -129,6 +132,9 @@ static bool fill_broker(struct request *r, struct metadata_response *response)
     response->controller_id = BROKER_NODE_ID;
     uuid_print(cluster_id(r->broker->cluster), id);
     response->cluster_id = slice_cstr(id);
+    if (((const struct metadata_request *)r->body)->include_cluster_authorized_operations) {
+        response->cluster_authorized_operations = AUTHORIZED_ON_CLUSTER;
+    }
     return true;
 }
 
@@ -204,15 +210,15 @@ static i16 request_problem(const struct request *r, const struct metadata_reques
     return KERR_NONE;
 }
 
-/* Ids before version 12, or neither name nor id: every topic of the request is refused, as Kafka
-   does. */
+/* Ids before version 12, or neither name nor id: every topic of the request is refused and
+   nothing else told, as Kafka does. */
 static void answer_refused(struct request *r, const struct metadata_request *q, i16 kerr)
 {
     struct metadata_response response;
     wire_init(&metadata_response_struct, &response);
     response.topics.items = wire_new(&metadata_response_topic_struct, &r->arena, q->topics.count);
     response.topics.count = q->topics.count;
-    if (response.topics.items == NULL || !fill_broker(r, &response)) {
+    if (response.topics.items == NULL) {
         request_fail(r);
         return;
     }

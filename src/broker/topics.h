@@ -22,5 +22,15 @@ struct topic_draft {
 /* Name free, not clashing modulo '.' and '_', not too many partitions; sets kerr and message. */
 void topic_draft_check(struct request *r, struct topic_draft *d);
 
+/* Bits of the operations a client may do (KIP-430): all there are for the kind of resource, since
+   nobody is refused anything without an authorizer. */
+enum {
+    AUTHORIZED_ON_TOPIC =
+        3576, /* read write create delete alter describe, (describe, alter)_configs */
+    AUTHORIZED_ON_CLUSTER =
+        8096, /* create alter describe cluster_action, both _configs, idempotent_write */
+    AUTHORIZED_ON_GROUP = 3400, /* read delete describe, both _configs */
+};
+
 /* The one replica there is, for every partition: {1}. */
 struct i32_array topic_replicas(void);
