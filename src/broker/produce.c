@@ -34,8 +34,9 @@ struct produce_item {
     struct partition *partition;
     struct produce_topic *topic;
     struct batch_view view;
-    bool accepted;   /* until something says otherwise */
-    bool for_worker; /* records not walked yet */
+    bool accepted;      /* until something says otherwise */
+    bool refused_early; /* before its topic's log was asked */
+    bool for_worker;    /* records not walked yet */
     struct batch_verdict verdict;
     struct batch_summary summary;
 };
@@ -98,10 +99,22 @@ static void item_refuse(struct produce *p, struct produce_item *item, i16 kerr, 
     }
 }
 
+/* Kafka tells it with errors found by looking at records or producers, not with earlier ones. */
+static void tell_log_start(struct produce_item *item)
+{
+    struct partition_info info;
+    partition_info(item->partition, &info);
+    item->answer->log_start_offset = (i64)info.log_start_offset;
+}
+
 static void item_refuse_verdict(struct produce *p, struct produce_item *item,
                                 const struct batch_verdict *v)
 {
     item_refuse(p, item, v->kerr, v->message);
+    if (v->kerr == KERR_INVALID_TIMESTAMP ||
+        (v->kerr == KERR_INVALID_RECORD && !item->refused_early)) {
+        tell_log_start(item);
+    }
     struct produce_response_batch_index_and_error_message *rows =
         arena_array(&p->r->arena, v->error_count, sizeof *rows);
     if (rows == NULL) {
@@ -151,12 +164,26 @@ static void item_walked(struct produce *p, struct produce_item *item, err_t e,
     }
 }
 
+/* Kafka looks first whether it is one batch of magic 2, of a codec the version may use. */
+static bool is_refused_early(struct slice records, i16 kerr)
+{
+    struct batch_view view;
+    bool one = batch_view_next(&records, &view) == OK && records.len < BATCH_HEADER_BYTES;
+    return kerr == KERR_UNSUPPORTED_COMPRESSION_TYPE || (kerr == KERR_INVALID_RECORD && !one);
+}
+
 static void item_verify(struct produce *p, struct produce_item *item,
                         const struct wire_records *records)
 {
     struct broker *b = p->r->broker;
-    if (!batch_verify_header(records->bytes, &item->topic->policy, p->now_ms, &item->view,
-                             &item->verdict)) {
+    bool good = batch_verify_header(records->bytes, &item->topic->policy, p->now_ms, &item->view,
+                                    &item->verdict);
+    item->refused_early = !good && is_refused_early(records->bytes, item->verdict.kerr);
+    if ((p->acks < -1 || p->acks > 1) && !item->refused_early) {
+        item_refuse(p, item, KERR_INVALID_REQUIRED_ACKS, NULL);
+        return;
+    }
+    if (!good) {
         item_refuse_verdict(p, item, &item->verdict);
         return;
     }
@@ -264,10 +291,6 @@ static bool produce_collect(struct produce *p, const struct produce_request *req
             item->answer->index = in->partition_data.items[k].index;
             item->topic = &topics[i];
             item->accepted = true;
-            if (p->acks < -1 || p->acks > 1) {
-                item_refuse(p, item, KERR_INVALID_REQUIRED_ACKS, NULL);
-                continue;
-            }
             if (t == NULL) {
                 item_refuse(p, item, topic_error, NULL);
                 continue;
@@ -408,6 +431,7 @@ static void item_append(struct produce *p, struct produce_item *item)
     partition_append(item->partition, &item->view, item->topic->log_append_time, &result);
     if (result.kerr != KERR_NONE) {
         item_refuse(p, item, result.kerr, NULL);
+        tell_log_start(item);
         return;
     }
     if (result.duplicate) {
