@@ -243,7 +243,9 @@ static void fill_partition(struct fetch *f, const struct fetch_item *item,
 {
     out->partition_index = item->partition;
     out->error_code = kerr;
-    out->aborted_transactions.is_null = !f->read_committed;
+    /* As Kafka: an empty list where the partition is unknown, null where reading it failed. */
+    bool unknown = kerr == KERR_UNKNOWN_TOPIC_OR_PARTITION || kerr == KERR_UNKNOWN_TOPIC_ID;
+    out->aborted_transactions.is_null = kerr == KERR_NONE ? !f->read_committed : !unknown;
     bool known = kerr == KERR_NONE;
     out->high_watermark = known ? (i64)t->info.high_watermark : -1;
     out->last_stable_offset = known ? (i64)t->info.last_stable_offset : -1;
