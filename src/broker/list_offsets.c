@@ -159,19 +159,19 @@ static bool list_partition(struct list_offsets *l, const struct list_offsets_req
     struct request *r = l->r;
     const struct list_offsets_request_partition *q = &t->partitions.items[index];
     row->partition_index = q->partition_index;
-    i16 kerr;
-    const struct meta_topic *topic = request_topic(r, t->name, (struct uuid){{0}}, false, &kerr);
-    l->p = topic == NULL ? NULL : cluster_partition(r->broker->cluster, topic, q->partition_index);
-    if (l->p == NULL) {
-        row->error_code = KERR_UNKNOWN_TOPIC_OR_PARTITION;
-        return true;
-    }
     if (l->repeats[index] != REPEAT_NONE) {
         row->error_code = KERR_INVALID_REQUEST;
         return true;
     }
     if (r->version < special_min_version(q->timestamp)) {
         row->error_code = KERR_UNSUPPORTED_VERSION;
+        return true;
+    }
+    i16 kerr;
+    const struct meta_topic *topic = request_topic(r, t->name, (struct uuid){{0}}, false, &kerr);
+    l->p = topic == NULL ? NULL : cluster_partition(r->broker->cluster, topic, q->partition_index);
+    if (l->p == NULL) {
+        row->error_code = KERR_UNKNOWN_TOPIC_OR_PARTITION;
         return true;
     }
     row->error_code = request_check_epoch(r, topic, q->current_leader_epoch);
