@@ -207,7 +207,7 @@ const struct meta_topic *request_topic(struct request *r, struct slice name, str
 i16 request_check_epoch(const struct request *r, const struct meta_topic *t, i32 asked)
 {
     i32 current = meta_leader_epoch(cluster_meta(r->broker->cluster), t);
-    if (asked < 0 || asked == current) {
+    if (asked == -1 || asked == current) {
         return KERR_NONE;
     }
     return asked < current ? KERR_FENCED_LEADER_EPOCH : KERR_UNKNOWN_LEADER_EPOCH;
