@@ -55,7 +55,8 @@ void handle_init_producer_id(struct request *r)
                -1);
         return;
     }
-    if ((q->producer_id < 0) != (q->producer_epoch < 0)) {
+    /* Both or neither; only -1 means neither, as in Kafka. */
+    if ((q->producer_id == -1) != (q->producer_epoch == -1)) {
         answer(r, KERR_INVALID_REQUEST, -1);
         return;
     }
