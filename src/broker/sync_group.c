@@ -16,9 +16,17 @@ static void sync_answer(struct request *r, i16 kerr, const struct group_reply *r
     request_reply(r, &response);
 }
 
+enum { PROTOCOL_FROM = 5 };
+
 void handle_sync_group(struct request *r)
 {
     const struct sync_group_request *q = r->body;
+    /* Before anything is looked up, as in Kafka (KIP-559). */
+    if (r->version >= PROTOCOL_FROM &&
+        (q->protocol_type.ptr == NULL || q->protocol_name.ptr == NULL)) {
+        sync_answer(r, KERR_INCONSISTENT_GROUP_PROTOCOL, NULL);
+        return;
+    }
     struct group_assignment *assignments =
         arena_array(&r->arena, q->assignments.count, sizeof *assignments);
     if (assignments == NULL && q->assignments.count > 0) {
