@@ -366,7 +366,11 @@ static void owned_drop_void(struct owned_group *o)
 i16 coordinator_call(struct coordinator *c, struct coordinator_call *call, struct slice id,
                      struct group_event *event, bool may_create)
 {
-    if (id.len == 0) {
+    /* "" is nobody's group to be a member of; offsets it may have, as of clients before groups. */
+    bool membership = event->kind == GROUP_JOIN || event->kind == GROUP_SYNC ||
+                      event->kind == GROUP_HEARTBEAT || event->kind == GROUP_LEAVE ||
+                      event->kind == GROUP_DELETE_OFFSETS;
+    if (id.len == 0 && membership) {
         return KERR_INVALID_GROUP_ID;
     }
     if (!c->loaded) {
@@ -430,9 +434,7 @@ void coordinator_cancel(struct coordinator_call *call)
 
 const struct group *coordinator_group(struct coordinator *c, struct slice id, i16 *kerr)
 {
-    *kerr = id.len == 0  ? KERR_INVALID_GROUP_ID
-            : !c->loaded ? KERR_COORDINATOR_LOAD_IN_PROGRESS
-                         : KERR_NONE;
+    *kerr = c->loaded ? KERR_NONE : KERR_COORDINATOR_LOAD_IN_PROGRESS;
     const struct owned_group *o = *kerr == KERR_NONE ? map_slice_get(&c->by_id, id) : NULL;
     return o == NULL ? NULL : o->group;
 }
