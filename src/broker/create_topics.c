@@ -86,6 +86,15 @@ static void check_counts(struct request *r, const struct create_topics_request_c
                          struct topic_draft *d)
 {
     const struct config *config = r->broker->config;
+    if (t->replication_factor == -1) {
+        d->replication_factor = (i16)config_i64(config, CONFIG_default_replication_factor);
+    } else if (t->replication_factor <= 0) {
+        refuse(d, KERR_INVALID_REPLICATION_FACTOR,
+               "Replication factor must be larger than 0, or -1 to use the default.");
+        return;
+    } else {
+        d->replication_factor = t->replication_factor;
+    }
     if (t->num_partitions == -1) {
         d->partition_count = (u32)config_i64(config, CONFIG_num_partitions);
     } else if (t->num_partitions <= 0) {
@@ -94,14 +103,6 @@ static void check_counts(struct request *r, const struct create_topics_request_c
         return;
     } else {
         d->partition_count = (u32)t->num_partitions;
-    }
-    if (t->replication_factor == -1) {
-        d->replication_factor = (i16)config_i64(config, CONFIG_default_replication_factor);
-    } else if (t->replication_factor <= 0) {
-        refuse(d, KERR_INVALID_REPLICATION_FACTOR,
-               "Replication factor must be larger than 0, or -1 to use the default.");
-    } else {
-        d->replication_factor = t->replication_factor;
     }
 }
 
@@ -157,6 +158,9 @@ static void draft(struct create_topics *c, u32 index)
     }
     topic_draft_check(
         r, d); /* the name comes first: an existing topic is told as such whatever else is wrong */
+    if (d->kerr == KERR_NONE) {
+        check_configs(r, t, d);
+    }
     if (d->kerr == KERR_NONE && t->assignments.count > 0) {
         check_assignments(r, t, d);
     } else if (d->kerr == KERR_NONE) {
@@ -164,9 +168,6 @@ static void draft(struct create_topics *c, u32 index)
     }
     if (d->kerr == KERR_NONE) {
         topic_draft_check(r, d);
-    }
-    if (d->kerr == KERR_NONE) {
-        check_configs(r, t, d);
     }
 }
 
