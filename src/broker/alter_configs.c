@@ -103,22 +103,34 @@ static u32 current_configs(struct request *r, const struct alter_answer *a,
     const struct meta *meta = cluster_meta(r->broker->cluster);
     if (a->resource_type == RESOURCE_TOPIC) {
         const struct meta_topic *t = meta_topic_by_name(meta, a->resource_name);
-        *list = t->configs;
-        return t->config_count;
+        *list = t != NULL ? t->configs : NULL;
+        return t != NULL ? t->config_count : 0;
     }
     return meta_configs(meta, RESOURCE_BROKER, a->resource_name, list);
 }
 
-static bool resource_ok(struct request *r, struct alter_answer *a)
+/* Asked after the values: Kafka tells a bad value also of a topic that is not there. */
+static bool topic_is_there(struct request *r, struct alter_answer *a)
 {
     i16 kerr = KERR_NONE;
+    if (a->resource_type == RESOURCE_TOPIC) {
+        (void)request_topic(r, a->resource_name, (struct uuid){{0}}, false, &kerr);
+    }
+    if (kerr != KERR_NONE) {
+        refuse(a, kerr, "The topic does not exist.");
+    }
+    return kerr == KERR_NONE;
+}
+
+static bool resource_ok(struct request *r, struct alter_answer *a)
+{
     switch (a->resource_type) {
     case RESOURCE_TOPIC:
-        (void)request_topic(r, a->resource_name, (struct uuid){{0}}, false, &kerr);
-        if (kerr != KERR_NONE) {
-            refuse(a, kerr, "The topic does not exist.");
+        if (a->resource_name.len == 0) {
+            refuse(a, KERR_INVALID_REQUEST, "Default topic resources are not allowed.");
+            return false;
         }
-        return kerr == KERR_NONE;
+        return true;
     case RESOURCE_BROKER:
         if (a->resource_name.len > 0 && !slice_eq_cstr(a->resource_name, CONFIG_BROKER_NAME)) {
             refuse(a, KERR_INVALID_REQUEST, "There is no broker with that id.");
@@ -331,7 +343,7 @@ static void incremental_one(struct alter *alter, u32 row,
             return;
         }
     }
-    if (!validate_only && q->configs.count > 0) {
+    if (topic_is_there(alter->r, a) && !validate_only && q->configs.count > 0) {
         add_command(alter, row, sets, q->configs.count);
     }
 }
@@ -414,7 +426,7 @@ static void whole_one(struct alter *alter, u32 row, const struct alter_configs_r
             sets[count++] = (struct meta_config){.key = arena_copy(&alter->r->arena, own[i].key)};
         }
     }
-    if (!validate_only && count > 0) {
+    if (topic_is_there(alter->r, a) && !validate_only && count > 0) {
         add_command(alter, row, sets, count);
     }
 }
