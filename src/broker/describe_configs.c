@@ -158,6 +158,19 @@ static void describe_broker(struct describe_configs *d,
     fill_entries(d, q, entries, count, out);
 }
 
+/* Topic 2, broker 4, logger 8, client metrics 16, group 32: another fails the whole request, as in
+   Kafka. */
+static bool names_unknown_type(const struct describe_configs_request *q)
+{
+    for (u32 i = 0; i < q->resources.count; i++) {
+        i8 type = q->resources.items[i].resource_type;
+        if (type != 2 && type != 4 && type != 8 && type != 16 && type != 32) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void handle_describe_configs(struct request *r)
 {
     struct describe_configs d = {.r = r, .q = r->body};
@@ -170,17 +183,24 @@ void handle_describe_configs(struct request *r)
         request_fail(r);
         return;
     }
+    bool refused = names_unknown_type(d.q);
     for (u32 i = 0; i < count && !d.failed; i++) {
         const struct describe_configs_request_resource *q = &d.q->resources.items[i];
         struct describe_configs_response_result *out = &response.results.items[i];
         out->resource_type = q->resource_type;
         out->resource_name = q->resource_name;
+        if (refused) {
+            refuse(out, KERR_INVALID_REQUEST, "The request names a resource type that is unknown.");
+            continue;
+        }
         switch (q->resource_type) {
         case RESOURCE_TOPIC:
             describe_topic(&d, q, out);
             break;
         case RESOURCE_BROKER:
             describe_broker(&d, q, out);
+            break;
+        case 16: /* subscriptions of client metrics: any name may be asked for, none has any */
             break;
         default:
             refuse(out, KERR_INVALID_REQUEST,
