@@ -2,6 +2,13 @@
    needed [KIP-460]. */
 #include "broker/conn.h"
 
+/* 0 preferred, 1 unclean; version 0 knows only the first. */
+static bool election_unknown(const struct request *r)
+{
+    const struct elect_leaders_request *q = r->body;
+    return r->version >= 1 && q->election_type != 0 && q->election_type != 1;
+}
+
 static void answer_topic(struct request *r, const struct elect_leaders_request_topic_partitions *q,
                          struct elect_leaders_response_replica_election_result *out)
 {
@@ -16,6 +23,11 @@ static void answer_topic(struct request *r, const struct elect_leaders_request_t
         i32 partition = q->partitions.items[i];
         bool there = t != NULL && partition >= 0 && (u32)partition < t->partition_count;
         row->partition_id = partition;
+        if (election_unknown(r)) {
+            row->error_code = KERR_INVALID_REQUEST;
+            row->error_message = slice_cstr("Unknown election type.");
+            continue;
+        }
         row->error_code = there ? KERR_ELECTION_NOT_NEEDED : KERR_UNKNOWN_TOPIC_OR_PARTITION;
         row->error_message = slice_cstr(there ? "Leader election not needed for topic partition."
                                               : "No such topic or partition.");
@@ -27,6 +39,8 @@ void handle_elect_leaders(struct request *r)
     const struct elect_leaders_request *q = r->body;
     struct elect_leaders_response response;
     wire_init(&elect_leaders_response_struct, &response);
+    bool for_none = !q->topic_partitions.is_null && q->topic_partitions.count == 0;
+    response.error_code = election_unknown(r) && !for_none ? KERR_INVALID_REQUEST : KERR_NONE;
     /* Null means all partitions that need one: none. */
     u32 count = q->topic_partitions.is_null ? 0 : q->topic_partitions.count;
     response.replica_election_results.items =
