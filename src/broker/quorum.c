@@ -22,6 +22,14 @@ static bool fill_voter(struct request *r, struct describe_quorum_response_partit
     return true;
 }
 
+/* There is one thing to ask for; together with anything else it is refused too, as in Kafka. */
+static bool asks_for_the_quorum(const struct describe_quorum_request *q)
+{
+    return q->topics.count == 1 && q->topics.items[0].partitions.count == 1 &&
+           slice_eq_cstr(q->topics.items[0].topic_name, "__cluster_metadata") &&
+           q->topics.items[0].partitions.items[0].partition_index == 0;
+}
+
 static bool fill_topic(struct request *r, const struct describe_quorum_request_topic_data *q,
                        struct describe_quorum_response_topic_data *out)
 {
@@ -36,7 +44,7 @@ static bool fill_topic(struct request *r, const struct describe_quorum_request_t
     for (u32 i = 0; i < q->partitions.count; i++) {
         struct describe_quorum_response_partition_data *row = &out->partitions.items[i];
         row->partition_index = q->partitions.items[i].partition_index;
-        if (!slice_eq_cstr(q->topic_name, "__cluster_metadata") || row->partition_index != 0) {
+        if (!asks_for_the_quorum(r->body)) {
             row->error_code = KERR_UNKNOWN_TOPIC_OR_PARTITION;
             row->error_message = slice_cstr("This server does not host this topic-partition.");
             continue;
