@@ -285,8 +285,7 @@ static bool chosen_equal(const struct field_def *field, enum pair_kind kind, con
     static const u8 zeros[16];
     static const u8 ones[8] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
     size_t bytes = element_bytes(field);
-    if (memcmp(ours, kafka, bytes) == 0 && pair_find(kind, OURS, slice_of(ours, bytes)) ==
-                                               pair_find(kind, KAFKA, slice_of(kafka, bytes))) {
+    if (memcmp(ours, kafka, bytes) == 0) {
         return true;
     }
     bool none[SIDES];
@@ -465,6 +464,22 @@ static void make_key(const struct struct_def *def, i16 version, const u8 *elemen
     }
 }
 
+/* It has arrays, and nothing in them. */
+static bool is_empty(const struct struct_def *def, i16 version, const u8 *element)
+{
+    bool found = false;
+    for (u32 i = 0; i < def->field_count; i++) {
+        const struct field_def *field = &def->fields[i];
+        if (field->shape == WIRE_MANY && (field->versions >> version & 1)) {
+            found = true;
+            if (((const struct i8_array *)(const void *)(element + field->offset))->count > 0) {
+                return false;
+            }
+        }
+    }
+    return found;
+}
+
 static void compare_structs(struct walk *walk, const struct field_def *field, const u8 *ours,
                             u32 our_count, const u8 *kafka, u32 kafka_count)
 {
@@ -488,9 +503,17 @@ static void compare_structs(struct walk *walk, const struct field_def *field, co
                     : b == kafka_count ? -1
                                        : strcmp(lists[OURS][a].key, lists[KAFKA][b].key);
         if (order < 0) {
-            differ(walk, lists[OURS][a++].key, "(missing)");
+            bool empty = is_empty(field->type, walk->version,
+                                  ours + (size_t)lists[OURS][a].index * field->type->bytes);
+            char text[sizeof(lists[OURS][a].key) + 10];
+            snprintf(text, sizeof(text), "%s%s", lists[OURS][a++].key, empty ? " (empty)" : "");
+            differ(walk, text, "(missing)");
         } else if (order > 0) {
-            differ(walk, "(missing)", lists[KAFKA][b++].key);
+            bool empty = is_empty(field->type, walk->version,
+                                  kafka + (size_t)lists[KAFKA][b].index * field->type->bytes);
+            char text[sizeof(lists[KAFKA][b].key) + 10];
+            snprintf(text, sizeof(text), "%s%s", lists[KAFKA][b++].key, empty ? " (empty)" : "");
+            differ(walk, "(missing)", text);
         } else {
             compare_struct(walk, field->type,
                            ours + (size_t)lists[OURS][a++].index * field->type->bytes,
@@ -585,7 +608,8 @@ void compare_outcomes(const struct api_row *api, i16 version, const char *ours, 
     }
 }
 
-bool answer_has_error(const struct struct_def *def, i16 version, const void *answer)
+static bool find_error(const struct struct_def *def, i16 version, const void *answer, bool any,
+                       i16 code)
 {
     for (u32 i = 0; i < def->field_count; i++) {
         const struct field_def *field = &def->fields[i];
@@ -594,24 +618,37 @@ bool answer_has_error(const struct struct_def *def, i16 version, const void *ans
             continue;
         }
         if (field->kind == WIRE_I16 && field->shape == WIRE_ONE &&
-            strcmp(field->name, "error_code") == 0 && *(const i16 *)(const void *)value != 0) {
+            strcmp(field->name, "error_code") == 0 &&
+            (any ? *(const i16 *)(const void *)value != 0
+                 : *(const i16 *)(const void *)value == code)) {
             return true;
         }
         if (field->kind != WIRE_STRUCT) {
             continue;
         }
-        if (field->shape == WIRE_ONE && answer_has_error(field->type, version, value)) {
+        if (field->shape == WIRE_ONE && find_error(field->type, version, value, any, code)) {
             return true;
         }
         if (field->shape == WIRE_MANY) {
             const struct i8_array *array = (const void *)value;
             for (u32 k = 0; k < array->count; k++) {
-                if (answer_has_error(field->type, version,
-                                     (const u8 *)array->items + (size_t)k * field->type->bytes)) {
+                if (find_error(field->type, version,
+                               (const u8 *)array->items + (size_t)k * field->type->bytes, any,
+                               code)) {
                     return true;
                 }
             }
         }
     }
     return false;
+}
+
+bool answer_has_error(const struct struct_def *def, i16 version, const void *answer)
+{
+    return find_error(def, version, answer, true, 0);
+}
+
+bool answer_has(const struct struct_def *def, i16 version, const void *answer, i16 code)
+{
+    return find_error(def, version, answer, false, code);
 }

@@ -31,10 +31,12 @@ struct rule {
 #define TOPIC_BAD "nowhere|{empty}|a b|.|{long}|t1"
 
 static const struct rule rules[] = {
-    /* Topics that are made, changed and deleted. */
+    /* Topics that are made, changed and deleted. Not more replicas than one, which we accept and do
+       not have, and not more partitions than Kafka takes in one request: then the two would not
+       have the same topics any more. */
     {"create_topics_request_creatable_topic", "name", "{new}", TOPIC_BAD "|plain|..|a/b"},
-    {"create_topics_request_creatable_topic", "num_partitions", "1|2|3|-1", "0|-2|20001"},
-    {"create_topics_request_creatable_topic", "replication_factor", "1|-1", "0|2|-2|32767"},
+    {"create_topics_request_creatable_topic", "num_partitions", "1|2|3|-1", "0|-2"},
+    {"create_topics_request_creatable_topic", "replication_factor", "1|-1", "0|-2"},
     {"create_topics_request_creatable_topic", "#assignments", "0", "1|2"},
     {"create_topics_request_creatable_topic", "#configs", "0|1|2", "1|2"},
     {"create_topics_request_creatable_replica_assignment", "partition_index", "0|1", "5|-1"},
@@ -43,7 +45,7 @@ static const struct rule rules[] = {
     {"delete_topics_request*", "*name*", "{new}", TOPIC_BAD},
     {"delete_topics_request_topic_state", "topic_id", "{topic_id}", "{random}|{zero}"},
     {"create_partitions_request_topic", "name", "{new}", TOPIC_BAD},
-    {"create_partitions_request_topic", "count", "2|3|4|5", "0|-1|1|20001"},
+    {"create_partitions_request_topic", "count", "2|3|4|5", "0|-1|1"},
     {"create_partitions_request_topic", "#assignments", "{null}", "0|1|2"},
     /* Configs. */
     {"*configs_request_resource", "resource_type", "2|2|2|4", "0|8|16|32|1|99|-1"},
@@ -59,7 +61,7 @@ static const struct rule rules[] = {
     {"produce_request", "acks", "-1|1|-1|0", "2|-2|100"},
     {"*", "records", "{batch}", "{batch}"},
     {"produce_request*", "*index", "0|1|2", "3|-1"},
-    {"fetch_request", "replica_id", "-1", "-2|1"},
+    {"fetch_request", "replica_id", "-1", "-1"},
     {"fetch_request*", "replica_epoch", "-1", "-1"},
     {"fetch_request_replica_state", "replica_id", "-1", "-1"},
     {"fetch_request", "max_wait_ms", "0|0|10", "-1|0"},
@@ -75,12 +77,12 @@ static const struct rule rules[] = {
     {"fetch_request_partition", "log_start_offset", "-1|0", "5"},
     {"*", "current_leader_epoch", "-1|-1|0", "1|7|-2"},
     {"offset_for_leader_epoch_request*", "leader_epoch", "0|-1", "1|7|-2|2147483647"},
-    {"offset_for_leader_epoch_request", "replica_id", "-2|-1", "1"},
+    {"offset_for_leader_epoch_request", "replica_id", "-1", "-1"},
     {"*", "committed_leader_epoch", "-1|0|3", "-2"},
     {"*", "isolation_level", "0|1", "2|-1"},
     {"list_offsets_request_partition", "timestamp",
      "-1|-2|-3|1700000000000|1700000000003|1800000000000|-4|-5", "-6|-7|0|-9223372036854775808"},
-    {"list_offsets_request", "replica_id", "-1", "-2|1"},
+    {"list_offsets_request", "replica_id", "-1", "-1"},
     {"init_producer_id_request", "transactional_id", "{null}", "{empty}"},
     {"init_producer_id_request", "transaction_timeout_ms", "60000|2147483647", "0|-1"},
     {"init_producer_id_request", "producer_id", "-1", "{producer}|-2|5"},
@@ -149,7 +151,7 @@ static const struct rule rules[] = {
     {"*", "producer_id_filters", "-1|5", "7"},
     {"describe_transactions_request", "transactional_ids", "nothing|other", "{empty}"},
     /* Anywhere. */
-    {"*", "timeout_ms", "5000|30000", "0|-1"},
+    {"*", "timeout_ms", "5000|30000", "60000"},
     {"*", "#topics", "1|1|2|{null}", "0|1|3"},
     {"*", "#*", "1|1|2", "0|1|3"},
     {"*", "topic_names", "{new}", TOPIC_BAD},
@@ -486,7 +488,8 @@ static void fill_uuid(struct generator *g, const char *word, struct uuid *out)
         /* The first are the base topics; those that come and go are the last. */
         u32 n = g->api->key == API_delete_topics
                     ? count - 1 - (u32)rng_below(&g->rng, MIN(count - MIN(count, 6u) + 1, 8u))
-                    : (u32)rng_below(&g->rng, MIN(count, 6u));
+                    : (g->element > 0 ? g->start + g->element : (u32)rng_below(&g->rng, 6)) %
+                          MIN(count, 6u);
         if (g->api->key == API_delete_topics && n < 7) {
             return;
         }
@@ -726,15 +729,25 @@ static void tame(struct generator *g, const struct struct_def *def, u8 *out)
                 tame(g, field->type, (u8 *)array->items + (size_t)k * field->type->bytes);
             }
         }
-        if (!(field->versions >> g->version & 1) || field->shape != WIRE_ONE ||
-            field->kind != WIRE_I32) {
+        if (!(field->versions >> g->version & 1) || field->shape != WIRE_ONE) {
             continue;
         }
-        if (strstr(field->name, "timeout_ms") != NULL || strcmp(field->name, "max_wait_ms") == 0) {
+        if (strcmp(field->name, "acks") == 0 && *(i16 *)at == 0) {
+            *(i16 *)at = -1; /* Kafka answers some of these never, and closes neither */
+        }
+        if (field->kind != WIRE_I32) {
+            continue;
+        }
+        if (strcmp(field->name, "timeout_ms") == 0) {
+            *(i32 *)at = 30000; /* "too late" would be a matter of luck */
+        } else if (strstr(field->name, "timeout_ms") != NULL ||
+                   strcmp(field->name, "max_wait_ms") == 0) {
             *(i32 *)at = (i32)rng_below(&g->rng, 100);
         } else if (strcmp(field->name, "num_partitions") == 0 ||
                    strcmp(field->name, "count") == 0) {
             *(i32 *)at = -5;
+        } else if (strcmp(field->name, "replica_id") == 0) {
+            *(i32 *)at = -1; /* a single node has no followers that could ask */
         }
     }
 }

@@ -96,3 +96,4 @@ void compare_outcomes(const struct api_row *api, i16 version, const char *ours, 
                       struct comparison *out);
 /* Is there an error code other than 0 anywhere in it? */
 bool answer_has_error(const struct struct_def *def, i16 version, const void *answer);
+bool answer_has(const struct struct_def *def, i16 version, const void *answer, i16 code);
