@@ -1,0 +1,66 @@
+"""A group member on confluent-kafka-python, that is on librdkafka; what it prints is in run."""
+
+import sys
+
+import confluent_kafka
+from confluent_kafka import Consumer
+
+import member
+
+
+def main():
+    options = member.parse()
+    if options.version:
+        print(f"{confluent_kafka.version()} on librdkafka {confluent_kafka.libversion()[0]}")
+        return
+    settings = {
+        "bootstrap.servers": options.brokers,
+        "group.id": options.group,
+        "enable.auto.commit": False,
+        "auto.offset.reset": "earliest",
+        "session.timeout.ms": options.session_ms,
+        "heartbeat.interval.ms": 300,
+        "reconnect.backoff.max.ms": 500,
+        "fetch.wait.max.ms": 100,
+        "partition.assignment.strategy": options.assignor or "range,roundrobin",
+        "error_cb": lambda _error: None,
+        "log_level": 0,
+    }
+    if options.instance:
+        settings["group.instance.id"] = options.instance
+    consumer = Consumer(settings)
+    owned = set()
+
+    def assigned(_consumer, partitions):
+        owned.update(part.partition for part in partitions)
+        member.say_assigned(owned)
+
+    def revoked(_consumer, partitions):
+        owned.difference_update(part.partition for part in partitions)
+
+    consumer.subscribe(
+        [options.topic], on_assign=assigned, on_revoke=revoked, on_lost=revoked
+    )
+    stopped = member.stop_wanted()
+    while not stopped.is_set():
+        ends = {}
+        for message in consumer.consume(500, timeout=0.1):
+            if message.error():
+                continue  # a lost connection: the broker is killed on purpose
+            member.say_got(message.partition(), message.offset())
+            ends[message.partition()] = message.offset() + 1
+        if ends:
+            offsets = [
+                confluent_kafka.TopicPartition(options.topic, p, end) for p, end in ends.items()
+            ]
+            try:
+                for done in consumer.commit(offsets=offsets, asynchronous=False):
+                    if done.error is None:
+                        member.say_committed(done.partition, done.offset)
+            except confluent_kafka.KafkaException as failure:
+                print(f"commit: {failure}", file=sys.stderr)
+    consumer.close()
+    print("left", flush=True)
+
+
+main()

@@ -1,0 +1,59 @@
+"""A group member on kafka-python; what it prints is in run."""
+
+import logging
+import sys
+
+import kafka
+from kafka import ConsumerRebalanceListener, KafkaConsumer
+from kafka.errors import KafkaError
+from kafka.structs import OffsetAndMetadata
+
+import member
+
+
+class Listener(ConsumerRebalanceListener):
+    def on_partitions_revoked(self, revoked):
+        pass
+
+    def on_partitions_assigned(self, assigned):
+        member.say_assigned(part.partition for part in assigned)
+
+
+def main():
+    logging.disable(logging.CRITICAL)  # the broker is killed on purpose
+    options = member.parse()
+    if options.version:
+        print(kafka.__version__)
+        return
+    consumer = KafkaConsumer(
+        bootstrap_servers=options.brokers,
+        group_id=options.group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        session_timeout_ms=options.session_ms,
+        heartbeat_interval_ms=300,
+        retry_backoff_ms=100,
+        reconnect_backoff_max_ms=500,
+        fetch_max_wait_ms=100,
+    )
+    consumer.subscribe([options.topic], listener=Listener())
+    stopped = member.stop_wanted()
+    while not stopped.is_set():
+        try:
+            polled = consumer.poll(timeout_ms=100)
+            ends = {}
+            for partition, messages in polled.items():
+                for message in messages:
+                    member.say_got(message.partition, message.offset)
+                ends[partition] = OffsetAndMetadata(messages[-1].offset + 1, "", -1)
+            if ends:
+                consumer.commit(ends, timeout_ms=10000)
+                for partition, end in ends.items():
+                    member.say_committed(partition.partition, end.offset)
+        except KafkaError as failure:
+            print(f"poll or commit: {failure!r}", file=sys.stderr)
+    consumer.close()
+    print("left", flush=True)
+
+
+main()

@@ -1,0 +1,86 @@
+"""The clients of test/groups: how each member program is got and called."""
+
+import os
+import shutil
+import subprocess
+
+import harness
+from harness import BUILD, Failed, Unavailable, newer, run
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Client:
+    """A member program. `commits` is False for one that does not tell its commits."""
+
+    def __init__(self, name, find, assignor="", static=False, commits=True):
+        self.name = name
+        self.find = find
+        self.assignor = assignor
+        self.static = static
+        self.commits = commits
+        self.program = None
+        self.missing = None
+
+    def prepare(self):
+        try:
+            self.program = self.find()
+            done = run([*self.program, "--version"])
+            return done.stdout.strip()
+        except (Unavailable, Failed, subprocess.TimeoutExpired) as reason:
+            self.missing = str(reason)
+            return f"missing: {self.missing}"
+
+
+def confluent(script):
+    return [harness.python_environment(), os.path.join(HERE, script)]
+
+
+def java_member():
+    """GroupMember.java, compiled once against the jars of Kafka's tools."""
+    source = os.path.join(HERE, "GroupMember.java")
+    folder = os.path.join(BUILD, "groups-java")
+    classes = harness.java_jars()
+    if not newer(os.path.join(folder, "GroupMember.class"), source):
+        if not shutil.which("javac"):
+            raise Unavailable("no Java compiler: apt-get install openjdk-17-jdk-headless")
+        os.makedirs(folder, exist_ok=True)
+        run(["javac", "-cp", classes, "-d", folder, source], timeout=120)
+    return ["java", *harness.JAVA_FLAGS, "-cp", f"{folder}:{classes}", "GroupMember"]
+
+
+def go_member(client):
+    """The Go program of all three Go clients."""
+    folder = os.path.join(HERE, "go")
+    target = os.path.join(BUILD, "compat", "go_member")
+    if not newer(
+        target, *(os.path.join(folder, name) for name in os.listdir(folder) if name != ".")
+    ):
+        go = shutil.which("go")
+        if not go:
+            raise Unavailable("no Go toolchain in PATH")
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        try:
+            run([go, "build", "-o", target, "."], timeout=300, cwd=folder)
+        except (Failed, subprocess.TimeoutExpired) as failure:
+            raise Unavailable(f"the Go members do not build here: {failure}") from failure
+    return [target, "--client", client]
+
+
+CLIENTS = [
+    Client("librdkafka", lambda: confluent("confluent_member.py")),
+    Client(
+        "librdkafka-cooperative",
+        lambda: confluent("confluent_member.py"),
+        assignor="cooperative-sticky",
+    ),
+    Client("librdkafka-static", lambda: confluent("confluent_member.py"), static=True),
+    Client("java", java_member),
+    Client("java-cooperative", java_member, assignor="cooperative-sticky"),
+    Client("java-static", java_member, static=True),
+    Client("kafka-python", lambda: confluent("kafka_python_member.py")),
+    Client("aiokafka", lambda: confluent("aiokafka_member.py")),
+    Client("franz-go", lambda: go_member("franz-go")),
+    Client("sarama", lambda: go_member("sarama"), commits=False),
+    Client("kafka-go", lambda: go_member("kafka-go")),
+]
