@@ -5,13 +5,12 @@
 #include "broker/repeats.h"
 #include "broker/topics.h"
 
-#define PARTITIONS_MAX 100000
-
 struct create_partitions {
     struct change change;
     struct request *r;
     struct create_partitions_response response;
     u8 *repeats; /* of the topics' names */
+    u32 planned; /* partitions of the topics that passed */
 };
 
 static void refuse(struct create_partitions_response_topic_result *row, i16 kerr,
@@ -73,16 +72,19 @@ static void raise_one(struct create_partitions *c, const struct create_partition
             t->partition_count, in->count));
         return;
     }
-    if (in->count > PARTITIONS_MAX) {
-        refuse(row, KERR_INVALID_PARTITIONS, "A topic can have at most 100000 partitions.");
+    u32 added = (u32)in->count - t->partition_count;
+    const char *problem = partitions_problem(r, (u32)in->count, added, c->planned);
+    if (problem != NULL) {
+        refuse(row, KERR_INVALID_PARTITIONS, problem);
         return;
     }
-    if (!assignments_ok(in, (u32)in->count - t->partition_count, row) || q->validate_only) {
+    if (!assignments_ok(in, added, row) || q->validate_only) {
         return;
     }
     struct meta_command *m = change_add(&c->change, META_CREATE_PARTITIONS, index);
     m->create_partitions.id = t->id;
     m->create_partitions.partition_count = (u32)in->count;
+    c->planned += added;
 }
 
 static void raise_outcome(struct change *change, u32 row, i16 kerr)

@@ -15,6 +15,7 @@ struct create_topics {
     struct create_topics_response response;
     struct topic_draft *drafts;
     u8 *repeats; /* of the topics' names */
+    u32 planned; /* partitions of the topics that passed */
 };
 
 static void refuse(struct topic_draft *d, i16 kerr, const char *message)
@@ -147,6 +148,7 @@ static void draft(struct create_topics *c, u32 index)
     const struct create_topics_request_creatable_topic *t = &c->q->topics.items[index];
     struct topic_draft *d = &c->drafts[index];
     d->name = t->name;
+    d->planned = c->planned;
     if (c->repeats[index] != REPEAT_NONE) {
         refuse(d, KERR_INVALID_REQUEST, "Duplicate topic name.");
         return;
@@ -268,7 +270,11 @@ void handle_create_topics(struct request *r)
         c->response.topics.items[i].name = q->topics.items[i].name;
         c->response.topics.items[i].configs.is_null = true;
         draft(c, i);
-        if (c->drafts[i].kerr == KERR_NONE && !q->validate_only) {
+        if (c->drafts[i].kerr != KERR_NONE) {
+            continue;
+        }
+        c->planned += c->drafts[i].partition_count;
+        if (!q->validate_only) {
             add_command(c, i);
         }
     }

@@ -165,6 +165,7 @@ static void create_outcome(struct change *change, u32 row, i16 kerr)
 static bool collect_missing(struct metadata *m)
 {
     struct request *r = m->r;
+    u32 planned = 0;
     u8 *repeats = REPEATS_OF_NAMES(&r->arena, m->q->topics, name);
     if (repeats == NULL || !change_init(&m->change, r, m->q->topics.count)) {
         return false;
@@ -177,6 +178,7 @@ static bool collect_missing(struct metadata *m)
         struct topic_draft draft = {
             .name = q->name,
             .partition_count = (u32)config_i64(r->broker->config, CONFIG_num_partitions),
+            .planned = planned,
             .replication_factor =
                 (i16)config_i64(r->broker->config, CONFIG_default_replication_factor),
         };
@@ -193,6 +195,7 @@ static bool collect_missing(struct metadata *m)
         c->create_topic.name = q->name;
         io_random(r->broker->io, &c->create_topic.id, sizeof c->create_topic.id);
         c->create_topic.partition_count = draft.partition_count;
+        planned += draft.partition_count;
         c->create_topic.replication_factor = draft.replication_factor;
     }
     return true;

@@ -3,8 +3,10 @@
 
 #include "broker/conn.h"
 
-/* A topic of a million partitions is a typo; all topics together are bounded by memory. */
+/* A topic of a million partitions is a typo. */
 #define PARTITIONS_PER_TOPIC_MAX 100000u
+/* What a partition in use takes of memory that nobody charges, rounded up. */
+#define PARTITION_MEMORY_BYTES 1024u
 
 static bool name_byte_ok(u8 c)
 {
@@ -61,11 +63,28 @@ void topic_draft_check(struct request *r, struct topic_draft *d)
                             name, (int)clash->name.len, (const char *)clash->name.ptr));
         return;
     }
-    if (d->partition_count > PARTITIONS_PER_TOPIC_MAX) {
-        refuse(d, KERR_INVALID_PARTITIONS,
-               arena_printf(&r->arena, "A topic can have at most %u partitions; %u were asked for.",
-                            PARTITIONS_PER_TOPIC_MAX, d->partition_count));
+    problem = partitions_problem(r, d->partition_count, d->partition_count, d->planned);
+    if (problem != NULL) {
+        refuse(d, KERR_INVALID_PARTITIONS, problem);
     }
+}
+
+const char *partitions_problem(struct request *r, u32 total, u32 added, u32 planned)
+{
+    if (total > PARTITIONS_PER_TOPIC_MAX) {
+        return arena_printf(&r->arena, "A topic can have at most %u partitions; %u were asked for.",
+                            PARTITIONS_PER_TOPIC_MAX, total);
+    }
+    u64 all = (u64)meta_partition_total(cluster_meta(r->broker->cluster)) + planned;
+    u64 max = r->broker->params.memory_bytes / PARTITION_MEMORY_BYTES;
+    if (all + added > max) {
+        return arena_printf(
+            &r->arena,
+            "The broker has memory for %llu partitions, and %llu are there; it needs "
+            "a larger memory budget for %u more.",
+            (unsigned long long)max, (unsigned long long)all, added);
+    }
+    return NULL;
 }
 
 struct i32_array topic_replicas(void)

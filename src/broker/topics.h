@@ -13,6 +13,7 @@ const char *topic_name_problem(struct slice name);
 struct topic_draft {
     struct slice name;
     u32 partition_count;
+    u32 planned; /* partitions that the same request makes besides */
     i16 replication_factor;
     const struct meta_config *configs;
     u32 config_count;
@@ -31,6 +32,11 @@ enum {
         8096, /* create alter describe cluster_action, both _configs, idempotent_write */
     AUTHORIZED_ON_GROUP = 3400, /* read delete describe, both _configs */
 };
+
+/* May a topic have `total` partitions, `added` of them new, when `planned` more are about to be
+   made? NULL, or one sentence in the arena. A partition takes memory from its first use on, so the
+   budget limits how many there are. */
+const char *partitions_problem(struct request *r, u32 total, u32 added, u32 planned);
 
 /* The one replica there is, for every partition: {1}. */
 struct i32_array topic_replicas(void);

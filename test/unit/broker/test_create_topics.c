@@ -332,6 +332,38 @@ static void validate_only_makes_nothing(void **state)
     harness_fini(&h);
 }
 
+/* One partition per KiB of the budget, in one request or in many, made by whatever request. */
+static void memory_limits_how_many_partitions_there_are(void **state)
+{
+    struct harness h;
+    harness_init(&h);
+    h.memory_bytes = 32 * MIB; /* 32,768 partitions */
+    harness_set(&h, "num.partitions", "20000");
+    harness_start(&h);
+    struct client *c = client_open(&h);
+    row_t rows[] = {row_of("a", 20000, 1), row_of("b", 20000, 1), row_of("c", 12768, 1),
+                    row_of("d", 1, 1)};
+    struct create_topics_response *r = create(c, 7, rows, 4, false);
+    assert_int_equal(r->topics.items[0].error_code, KERR_NONE);
+    assert_int_equal(r->topics.items[1].error_code, KERR_INVALID_PARTITIONS);
+    assert_non_null(r->topics.items[1].error_message.ptr);
+    assert_int_equal(r->topics.items[2].error_code, KERR_NONE);
+    assert_int_equal(r->topics.items[3].error_code, KERR_INVALID_PARTITIONS);
+    struct create_partitions_request_topic more = {
+        .name = text("a"), .count = 20001, .assignments = {.is_null = true}};
+    struct create_partitions_request q = {.topics = {.items = &more, .count = 1}};
+    assert_int_equal(CALL(c, create_partitions, 3, &q)->results.items[0].error_code,
+                     KERR_INVALID_PARTITIONS);
+    struct metadata_request_topic missing = {.name = text("auto")};
+    struct metadata_request m = {.topics = {.items = &missing, .count = 1},
+                                 .allow_auto_topic_creation = true};
+    assert_int_not_equal(CALL(c, metadata, 9, &m)->topics.items[0].error_code, KERR_NONE);
+    struct topic a = {.name = "a", .id = r->topics.items[0].topic_id};
+    topic_delete(c, &a);
+    assert_int_equal(create_one(c, row_of("d", 1, 1)), KERR_NONE);
+    harness_fini(&h);
+}
+
 static void an_empty_request_and_a_large_one(void **state)
 {
     enum { COUNT = 2000 };
@@ -373,6 +405,7 @@ int main(void)
         cmocka_unit_test(assignments),
         cmocka_unit_test(configs),
         cmocka_unit_test(validate_only_makes_nothing),
+        cmocka_unit_test(memory_limits_how_many_partitions_there_are),
         cmocka_unit_test(an_empty_request_and_a_large_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
