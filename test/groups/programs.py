@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 
 import harness
 from harness import BUILD, Failed, Unavailable, newer, run
@@ -67,6 +68,36 @@ def go_member(client):
     return [target, "--client", client]
 
 
+def node_member(script):
+    """A member on Node, its packages installed in the build folder by npm from the lock file."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if not node or not npm:
+        raise Unavailable("no Node.js with npm in PATH")
+    source = os.path.join(HERE, "node")
+    folder = os.path.join(BUILD, "groups-node")
+    os.makedirs(folder, exist_ok=True)
+    lock = os.path.join(source, "package-lock.json")
+    stamp = os.path.join(folder, "installed")
+    for name in os.listdir(source):
+        shutil.copy(os.path.join(source, name), folder)
+    if not newer(stamp, lock):
+        try:
+            run(
+                [npm, "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"],
+                timeout=300,
+                cwd=folder,
+            )
+        except (Failed, subprocess.TimeoutExpired) as failure:
+            raise Unavailable(f"npm could not fetch the Node clients: {failure}") from failure
+        open(stamp, "w").close()
+    return [node, os.path.join(folder, script)]
+
+
+def kcat_member():
+    harness.kcat_program()
+    return [sys.executable, os.path.join(HERE, "kcat_member.py")]
+
+
 CLIENTS = [
     Client("librdkafka", lambda: confluent("confluent_member.py")),
     Client(
@@ -83,4 +114,7 @@ CLIENTS = [
     Client("franz-go", lambda: go_member("franz-go")),
     Client("sarama", lambda: go_member("sarama"), commits=False),
     Client("kafka-go", lambda: go_member("kafka-go")),
+    Client("kafkajs", lambda: node_member("kafkajs_member.mjs")),
+    Client("platformatic-kafka", lambda: node_member("platformatic_member.mjs")),
+    Client("kcat", kcat_member, commits=False),
 ]

@@ -1,0 +1,80 @@
+// A group member on @platformatic/kafka; what it prints is in run.
+
+import { readFileSync } from 'node:fs'
+import { Consumer, MessagesStreamFallbackModes, MessagesStreamModes } from '@platformatic/kafka'
+import { parse, sayAssigned, sayCommitted, sayGot, stopWanted } from './member.mjs'
+
+async function main () {
+  const options = parse()
+  if (options.version) {
+    const found = new URL('node_modules/@platformatic/kafka/package.json', import.meta.url)
+    console.log(`${JSON.parse(readFileSync(found)).version} on Node ${process.versions.node}`)
+    return
+  }
+  const consumer = new Consumer({
+    groupId: options.group,
+    clientId: 'member',
+    bootstrapBrokers: [options.brokers],
+    sessionTimeout: options.sessionMs,
+    rebalanceTimeout: 10000,
+    heartbeatInterval: 300,
+    maxWaitTime: 100,
+    minBytes: 1,
+    retries: 60,
+    retryDelay: 200
+  })
+  consumer.on('error', failure => console.error(`consumer: ${failure.message}`))
+  let told = ''
+  setInterval(() => {
+    const now = (consumer.assignments ?? []).flatMap(part => part.partitions)
+    if (String(now) !== told) {
+      told = String(now)
+      sayAssigned(now)
+    }
+  }, 50)
+  // What has come since the last commit; committed every 100 ms, one commit at a time.
+  let ends = new Map()
+  // An error ends a stream, a broker that restarts is one: the next stream begins at what is committed.
+  async function read () {
+    try {
+      const stream = await consumer.consume({
+        topics: [options.topic],
+        mode: MessagesStreamModes.COMMITTED,
+        fallbackMode: MessagesStreamFallbackModes.EARLIEST,
+        autocommit: false
+      })
+      for await (const message of stream) {
+        sayGot(message.partition, message.offset)
+        ends.set(message.partition, message.offset + 1n)
+      }
+    } catch (failure) {
+      const causes = (failure.errors ?? []).map(cause => cause.message + JSON.stringify(cause))
+      console.error(`stream: ${failure.message} ${causes.slice(0, 1)}`)
+      ends = new Map()
+    }
+    setTimeout(read, 100)
+  }
+  read()
+  async function commit () {
+    if (ends.size > 0) {
+      const offsets = [...ends].map(([partition, offset]) => {
+        return { topic: options.topic, partition, offset, leaderEpoch: 0 }
+      })
+      ends = new Map()
+      try {
+        await consumer.commit({ offsets })
+        offsets.forEach(({ partition, offset }) => sayCommitted(partition, offset))
+      } catch (failure) {
+        console.error(`commit: ${failure.message}`)
+      }
+    }
+    setTimeout(commit, 100)
+  }
+  commit()
+  await stopWanted()
+  await consumer.close(true)
+  console.log('left')
+  process.exit(0)
+}
+
+main()
