@@ -331,20 +331,27 @@ static void incremental_one(struct alter *alter, u32 row,
         refuse(a, KERR_UNKNOWN_SERVER_ERROR, "Out of memory for this request.");
         return;
     }
+    u32 count = 0;
     for (u32 i = 0; i < q->configs.count; i++) {
         const struct incremental_alter_configs_request_alterable_config *c = &q->configs.items[i];
-        if (has_key(sets, i, c->name)) {
+        enum config_scope scope =
+            a->resource_type == RESOURCE_TOPIC ? CONFIG_SCOPE_TOPIC : CONFIG_SCOPE_BROKER;
+        if (c->config_operation == ALTER_DELETE && config_row_find(scope, c->name) < 0) {
+            continue; /* what nobody knows is not set anyway; Kafka takes it too */
+        }
+        if (has_key(sets, count, c->name)) {
             refuse(a, KERR_INVALID_REQUEST, "Error due to duplicate config keys");
             return;
         }
-        sets[i].key = c->name;
+        sets[count].key = c->name;
         if (!operation_value(alter->r, a, c->name, (enum alter_operation)c->config_operation,
-                             c->value, &sets[i].value)) {
+                             c->value, &sets[count].value)) {
             return;
         }
+        count++;
     }
-    if (topic_is_there(alter->r, a) && !validate_only && q->configs.count > 0) {
-        add_command(alter, row, sets, q->configs.count);
+    if (topic_is_there(alter->r, a) && !validate_only && count > 0) {
+        add_command(alter, row, sets, count);
     }
 }
 
@@ -406,6 +413,13 @@ static void whole_one(struct alter *alter, u32 row, const struct alter_configs_r
     if (sets == NULL) {
         refuse(a, KERR_UNKNOWN_SERVER_ERROR, "Out of memory for this request.");
         return;
+    }
+    for (u32 i = 0; i < q->configs.count; i++) {
+        if (q->configs.items[i].value.ptr ==
+            NULL) { /* before any value is looked at, as in Kafka */
+            refuse(a, KERR_INVALID_REQUEST, "Null value not supported.");
+            return;
+        }
     }
     u32 count = 0;
     for (u32 i = 0; i < q->configs.count; i++) {

@@ -88,7 +88,7 @@ static void fetch_find(struct fetch *f, const struct fetch_item *item, struct fe
         return;
     }
     partition_info(t->partition, &t->info);
-    t->kerr = request_check_epoch(r, t->topic, item->leader_epoch);
+    t->kerr = request_check_epoch(r, t->topic, MAX(item->leader_epoch, -1));
     if (t->kerr == KERR_NONE) {
         check_divergence(item, t);
     }
