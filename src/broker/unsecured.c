@@ -2,16 +2,12 @@
    broker without authorizer, users and quotas answers them [kafka-semantics.md 9]. */
 #include "broker/conn.h"
 
-static bool within(i8 value, i8 first, i8 last)
-{
-    return value >= first && value <= last;
-}
-
-/* From 1 (ANY) to the last that Kafka knows; with another pattern type it closes, as on any request
-   it cannot read. */
+/* A filter field that says UNKNOWN (0) closes the connection, as with any request Kafka cannot
+   read; numbers nobody knows do not. */
 static bool acl_filter_known(const struct describe_acls_request *q)
 {
-    return within(q->pattern_type_filter, 1, 4);
+    return q->resource_type_filter != 0 && q->pattern_type_filter != 0 && q->operation != 0 &&
+           q->permission_type != 0;
 }
 
 void handle_describe_acls(struct request *r)
