@@ -384,7 +384,9 @@ static void offsets_check(struct admin *a, const struct list_offsets_response_pa
         }
         break;
     case OFFSETS_BY_TIME:
-        by_time_check(a, r);
+        if (!a->wl->rotten) {
+            by_time_check(a, r);
+        }
         break;
     }
 }

@@ -81,6 +81,7 @@ void workload_verify(struct workload *wl)
 
 void workload_verify_again(struct workload *wl)
 {
+    wl->rotten = false;
     consumer_destroy(wl->verifier);
     wl->verifier = NULL;
     LIST_EACH (&wl->ledger.authors, n) {
@@ -104,6 +105,7 @@ void workload_reread(struct workload *wl)
     }
     wl->verifier = consumer_create(wl, CONSUMERS_MAX, true);
     consumer_pass_over(wl->verifier);
+    wl->rotten = true;
 }
 
 u64 workload_unreadable(const struct workload *wl)

@@ -40,7 +40,8 @@ struct workload {
     struct sim_net *net;
     struct ledger ledger;
     struct workload_knobs knobs;
-    bool quiet; /* nothing new is produced */
+    bool quiet;  /* nothing new is produced */
+    bool rotten; /* something may be unreadable, and so not be found by its time */
     struct producer *producers[PRODUCERS_MAX];
     struct consumer *consumers[CONSUMERS_MAX];
     struct consumer *verifier; /* of the last reading */
