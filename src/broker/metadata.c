@@ -71,6 +71,9 @@ static void fill_missing(const struct metadata *m, const struct metadata_request
         out->name = (struct slice){0};
         return;
     }
+    if (m->q->include_topic_authorized_operations) {
+        out->topic_authorized_operations = AUTHORIZED_ON_TOPIC;
+    }
     if (topic_name_problem(q->name) != NULL) {
         out->error_code = KERR_INVALID_TOPIC_EXCEPTION;
         return;
