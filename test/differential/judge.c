@@ -401,7 +401,7 @@ static void break_frames(struct rng *rng, struct exchange *x)
     bool cut = rng_chance(rng, 1, 2) || key == API_join_group || key == API_fetch ||
                key == API_create_topics || key == API_create_partitions || key == API_sync_group ||
                key == API_delete_topics || key == API_update_features || key == API_elect_leaders ||
-               key == API_metadata;
+               key == API_find_coordinator || key == API_init_producer_id || key == API_metadata;
     size_t header = 4 + 8 + 2 + 5 + 1; /* length, key, version, correlation, client id, tags */
     if (len <= header) {
         return;
