@@ -72,6 +72,7 @@ void handle_offset_commit(struct request *r)
     i64 expire_wall_ms =
         q->retention_time_ms < 0 ? 0 : now_ms + MIN(q->retention_time_ms, INT64_MAX - now_ms);
     u32 total = 0;
+    u32 known_count = 0;
     for (u32 i = 0; i < q->topics.count; i++) {
         total += q->topics.items[i].partitions.count;
     }
@@ -89,6 +90,7 @@ void handle_offset_commit(struct request *r)
             const struct offset_commit_request_partition *p = &in->partitions.items[k];
             bool known = t != NULL && p->partition_index >= 0 &&
                          (u32)p->partition_index < t->partition_count;
+            known_count += known;
             offsets[under_way->count++] = (struct group_offset){
                 .topic = t != NULL ? t->name : in->name,
                 .topic_id = t != NULL ? t->id : in->topic_id,
@@ -105,6 +107,10 @@ void handle_offset_commit(struct request *r)
     }
     under_way->offsets = offsets;
     r->kept = under_way;
+    if (known_count == 0) {
+        commit_answer(r, KERR_NONE, NULL); /* nothing for the group to decide */
+        return;
+    }
     struct group_event event = {
         .kind = GROUP_COMMIT,
         .version = r->version,

@@ -61,7 +61,8 @@ void group_destroy(struct group *g)
 
 bool group_is_void(const struct group *g)
 {
-    return g->member_count == 0 && g->pending_count == 0 && g->offset_count == 0 && !g->has_record;
+    return g->member_count == 0 && g->pending_count == 0 && g->offset_count == 0 &&
+           !g->has_record && !g->committed;
 }
 
 /* ---- time ---------------------------------------------------------------------------------- */

@@ -182,7 +182,8 @@ bool group_record_owner(struct slice key, struct slice *group_id);
 MUST_USE err_t group_replay(struct group *g, struct slice key, struct slice value,
                             i64 record_wall_ms);
 void group_loaded(struct group *g, i64 now_ms, i64 wall_ms, struct group_out *out);
-/* No members, no pending ids, no offsets, no record: not worth keeping. */
+/* No members, no pending ids, no offsets, no record, and no commit since the last restart: not
+   worth keeping. */
 bool group_is_void(const struct group *g);
 
 /* ---- looking ------------------------------------------------------------------------------- */

@@ -272,8 +272,10 @@ void group_commit(struct step *s)
     if (kerr != KERR_NONE) {
         return;
     }
+    bool any = false;
     for (u32 i = 0; i < ev->commit.offset_count; i++) {
         struct group_offset *o = &ev->commit.offsets[i];
+        any |= o->kerr == KERR_NONE;
         if (o->kerr == KERR_NONE && utf16_units(o->metadata) > g->limits->metadata_units_max) {
             o->kerr = KERR_OFFSET_METADATA_TOO_LARGE;
         }
@@ -290,14 +292,27 @@ void group_commit(struct step *s)
             offset_store(g, &ev->commit.offsets[i]);
         }
     }
+    g->committed |= any; /* Kafka makes the group of a commit before it looks at its metadata */
     if (g->state != GROUP_EMPTY) {
         member_session_restart(s, &g->members[member_find(g, ev->member_id)]);
+    }
+    if (g->offset_count == 0) {
+        group_expiry_schedule(g, s->now_ms, s->wall_ms);
+        return;
     }
     i64 soon_ms = MIN(MAX(g->limits->offsets_retention_ms, EXPIRY_EARLIEST_MS), EXPIRY_LATEST_MS);
     g->expiry_due_ms = MIN(g->expiry_due_ms, s->now_ms + soon_ms);
 }
 
 /* ---- OffsetDelete, DeleteGroups, topics that go -------------------------------------------- */
+
+/* A group that has lost its last offset goes at the next look, if nobody commits until then. */
+static void soon_if_bare(const struct step *s)
+{
+    if (s->g->offset_count == 0 && !s->exhausted) {
+        group_expiry_schedule(s->g, s->now_ms, s->wall_ms);
+    }
+}
 
 void group_delete_offsets(struct step *s)
 {
@@ -335,6 +350,7 @@ void group_delete_offsets(struct step *s)
             offset_remove(g, o->topic, o->partition);
         }
     }
+    soon_if_bare(s);
 }
 
 /* Called with everything said. */
@@ -348,6 +364,7 @@ static void die(struct step *s)
     }
     group_set_state(s, GROUP_DEAD);
     g->has_record = false;
+    g->committed = false;
     g->expiry_due_ms = INT64_MAX;
 }
 
@@ -389,6 +406,9 @@ void group_topic_deleted(struct step *s)
     u32 buried;
     (void)offsets_bury(s, of_topic, NULL, &buried);
     offsets_settle(s);
+    if (buried > 0) {
+        soon_if_bare(s);
+    }
 }
 
 /* ---- expiry -------------------------------------------------------------------------------- */
@@ -440,7 +460,7 @@ static i64 left_ms(i64 at, i64 wall_ms)
 void group_expiry_schedule(struct group *g, i64 now_ms, i64 wall_ms)
 {
     if (g->offset_count == 0) {
-        bool can_go = g->state == GROUP_EMPTY && g->has_record;
+        bool can_go = g->state == GROUP_EMPTY && (g->has_record || g->committed);
         g->expiry_due_ms = can_go ? now_ms + EXPIRY_CHECK_MS : INT64_MAX;
         return;
     }

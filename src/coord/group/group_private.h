@@ -92,6 +92,7 @@ struct group {
     i32 generation;
     i64 state_wall_ms; /* since when it is in this state; -1: not known */
     bool has_record;   /* a GroupMetadata record of it stands in the log */
+    bool committed;    /* since the last restart: it goes by deletion or expiry only */
     bool initial;      /* this rebalance began in Empty */
     bool new_member_added;
     struct block *protocol_type; /* NULL: none */

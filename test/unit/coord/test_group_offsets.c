@@ -2,8 +2,9 @@
    (script.h); the last ones look at order, size and memory. */
 #include "script.h"
 
-#define HOUR "3600000"
-#define WEEK "604800000"
+#define HOUR  "3600000"
+#define WEEK  "604800000"
+#define CHECK "600000" /* a group without offsets and members goes after this */
 
 /* "consumer" subscriptions of version 1: to t, to t and u. */
 static const u8 to_t[] = {0, 1, 0, 0, 0, 1, 0, 1, 't', 255, 255, 255, 255, 0, 0, 0, 0};
@@ -96,6 +97,23 @@ SCRIPT(test_one_partition_twice,
            {"look", "Empty g0 / t/0=2'' in " HOUR},
        })
 
+/* As in Kafka the commit makes the group, even if none of it is kept. */
+SCRIPT(test_commit_that_keeps_nothing_makes_the_group,
+       {
+           {"commit 1 o=t/0:1:123456789", "1:NONE OFFSET_METADATA_TOO_LARGE"},
+           {"look", "Empty g0 / in " CHECK},
+           {"commit 2 g=0 o=t/0:1", "2:UNKNOWN_MEMBER_ID"},
+           {"deloff 3 o=t/0", "3:NONE NONE"},
+           {"time " CHECK, "| Dead"},
+           {"look", "Dead g0 / dead"},
+       })
+
+SCRIPT(test_refused_commit_makes_no_group, {
+                                               {"commit 1 o=t/0!:1", "1:NONE "
+                                                                     "UNKNOWN_TOPIC_OR_PARTITION"},
+                                               {"look", "Empty g0 / dead"},
+                                           })
+
 SCRIPT(test_odd_offsets,
        {
            {"commit 1 o=t/0:-2,t/1:9223372036854775807", "1:NONE NONE NONE; +O t/0=-2; "
@@ -165,7 +183,9 @@ SCRIPT(test_topic_deleted, {
 SCRIPT(test_topic_deleted_was_all, {
                                        {"commit 1 o=t/0:5", "1:NONE NONE; +O t/0=5"},
                                        {"topicgone o=t id=1", "-O t/0"},
-                                       {"look", "Empty g0 / in " HOUR " dead"},
+                                       {"look", "Empty g0 / in " CHECK},
+                                       {"restart", ""},
+                                       {"look", "Empty g0 / dead"},
                                    })
 
 /* ---- OffsetDelete, DeleteGroups ------------------------------------------------------------ */
@@ -176,6 +196,18 @@ SCRIPT(test_offset_delete,
            {"deloff 2 o=t/0,t/9,u/0!", "2:NONE NONE NONE UNKNOWN_TOPIC_OR_PARTITION; -O t/0"},
            {"look", "Empty g0 / t/1=6'' u/0=7'' in " HOUR},
        })
+
+SCRIPT(test_group_outlives_its_last_offset, {
+                                                {"commit 1 o=t/0:5", "1:NONE NONE; +O t/0=5"},
+                                                {"deloff 2 o=t/0", "2:NONE NONE; -O t/0"},
+                                                {"look", "Empty g0 / in " CHECK},
+                                                {"later 599999", ""},
+                                                {"commit 3 o=t/0:6", "3:NONE NONE; +O t/0=6"},
+                                                {"time 1", ""},
+                                                {"look", "Empty g0 / t/0=6'' in " HOUR},
+                                                {"deloff 4 o=t/0", "4:NONE NONE; -O t/0"},
+                                                {"time " CHECK, "| Dead"},
+                                            })
 
 SCRIPT(test_offset_delete_with_members_of_another_kind,
        {
@@ -535,12 +567,15 @@ int main(void)
         cmocka_unit_test(test_metadata_limit),
         cmocka_unit_test(test_refused_partitions_are_skipped),
         cmocka_unit_test(test_one_partition_twice),
+        cmocka_unit_test(test_commit_that_keeps_nothing_makes_the_group),
+        cmocka_unit_test(test_refused_commit_makes_no_group),
         cmocka_unit_test(test_odd_offsets),
         cmocka_unit_test(test_commit_too_large),
         cmocka_unit_test(test_offset_of_another_topic_of_that_name),
         cmocka_unit_test(test_topic_deleted),
         cmocka_unit_test(test_topic_deleted_was_all),
         cmocka_unit_test(test_offset_delete),
+        cmocka_unit_test(test_group_outlives_its_last_offset),
         cmocka_unit_test(test_offset_delete_with_members_of_another_kind),
         cmocka_unit_test(test_offset_delete_with_unreadable_members),
         cmocka_unit_test(test_offset_delete_of_subscribed_topics),
