@@ -500,10 +500,12 @@ static err_t scan_run(struct scan *s, u64 *length)
     return e == ERR_NOT_FOUND ? scan_end(s, length) : e;
 }
 
-err_t disk_wal_scan(struct home *h, u64 wal, u64 nonce, u64 sealed_length,
+err_t disk_wal_scan(struct home *h, u64 wal, u64 nonce, u64 trim, u64 sealed_length,
                     const struct home_wal_visitor *v, u64 *length)
 {
     struct home_disk *d = disk_of(h);
+    assert(trim == 0); /* nothing is filed yet */
+    (void)trim;
     struct scan *s = mem_alloc(sizeof(*s));
     *s = (struct scan){
         .d = d,

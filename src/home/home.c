@@ -158,13 +158,14 @@ void home_wal_read(struct home *h, struct home_read *r)
     h->ops->wal_read(h, r);
 }
 
-err_t home_wal_scan(struct home *h, u64 wal, u64 nonce, u64 sealed_length,
+err_t home_wal_scan(struct home *h, u64 wal, u64 nonce, u64 trim, u64 sealed_length,
                     const struct home_wal_visitor *v, u64 *length)
 {
     assert(h->replayed);
     assert(!h->wal_started);
     assert(v->slot != NULL);
-    return h->ops->wal_scan(h, wal, nonce, sealed_length, v, length);
+    assert(trim <= sealed_length);
+    return h->ops->wal_scan(h, wal, nonce, trim, sealed_length, v, length);
 }
 
 void home_wal_remove(struct home *h, u64 wal)

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "home/frame.h"
+#include "home/pack.h"
 #include "io/io.h"
 
 struct home;
@@ -41,6 +42,9 @@ u32 home_block_bytes(const struct home *h);
 bool home_is_direct(
     const struct home *h); /* false: buffered + fdatasync, to be announced at start */
 bool home_fenced(const struct home *h);
+/* A worker's durable write failed (pack_finish): from now on nothing is acknowledged. On the loop.
+ */
+void home_fence_now(struct home *h, const char *why);
 
 /* ---- metadata slots: an ordered log, two copies, one writer
  * ------------------------------------------- */
@@ -109,6 +113,8 @@ void home_wal_read(struct home *h, struct home_read *r);
 /* Blocking, start-up. Walks a WAL that this process does not write: takes the locks of its extents,
    tells a torn tail from corruption (storage.md "Torn tail or corruption"), delivers every good
    frame's header and index in slot order, and remembers where slots are for home_wal_read.
+   trim: slots below it have been filed: they are not delivered and may be gone. What is there of
+   the WAL begins in the extent that holds slot `trim` or before; a gap above it is corruption.
    sealed_length: UINT64_MAX when not sealed yet; otherwise slots at or above it are not delivered.
    *length: number of slots (the seal position). ERR_CORRUPT: damage below the durable end; the
    reason names file, position and what is affected. payload_damaged lists batches that fail while
@@ -119,7 +125,62 @@ struct home_wal_visitor {
                   u32 count);
     void (*damaged)(void *user, u64 wal, u64 slot, const struct frame_entry *entry);
 };
-MUST_USE err_t home_wal_scan(struct home *h, u64 wal, u64 nonce, u64 sealed_length,
+MUST_USE err_t home_wal_scan(struct home *h, u64 wal, u64 nonce, u64 trim, u64 sealed_length,
                              const struct home_wal_visitor *v, u64 *length);
 /* A retired WAL (sealed, no data needed): its files go. Blocking, start-up. */
 void home_wal_remove(struct home *h, u64 wal);
+
+/* ---- filing ----------------------------------------------------------------------------------
+ */
+
+/* Slots [from, to) of a WAL as a worker reads them: where they are is copied on the loop, the bytes
+   are read off it. They must be durable and not below what home_wal_trim was given; nothing of them
+   is trimmed before home_slots_free. */
+struct home_slots;
+MUST_USE err_t home_slots_find(struct home *h, u64 wal, u64 nonce, u64 from, u64 to,
+                               struct home_slots **out);
+/* Blocking, worker: the whole frame of `slot` into buf (BLOB_ALIGN-aligned, cap a multiple of the
+   block size). Slots are asked for in ascending order, which is read front to back. The header and
+   the index are checked, the payload is not (the caller copies and checks each batch anyway):
+   ERR_CORRUPT when they are not that slot's. *bytes: of the frame, at most 32 MiB and a little;
+   ERR_NO_MEMORY: cap is too small, *bytes says what is needed. */
+MUST_USE err_t home_slots_read(struct home_slots *s, u64 slot, void *buf, size_t cap, u32 *bytes);
+void home_slots_free(struct home_slots *s); /* on the loop */
+
+/* Slots below `slot` are filed, durably: their extents are used again by this session's WAL or go.
+   On the loop; the work is done off it. slot UINT64_MAX: all of a WAL of an earlier session. */
+void home_wal_trim(struct home *h, u64 wal, u64 slot);
+
+/* Blocking, start-up: removes the files of packs/ that are not in `keep` (sorted by id); those kept
+   must be there with the size given: ERR_CORRUPT. *next_id: above every id seen. */
+MUST_USE err_t home_packs_sweep(struct home *h, const struct home_pack *keep, u32 count,
+                                u64 *next_id);
+/* Blocking, start-up: checks header, index and trailer and delivers the index, sorted.
+   ERR_CORRUPT: the reason names file and place. */
+struct home_pack_visitor {
+    void *user;
+    err_t (*runs)(void *user, const struct pack_run *runs, u32 count);
+    err_t (*producers)(void *user, const struct pack_producer *producers, u32 count);
+};
+MUST_USE err_t home_pack_load(struct home *h, struct home_pack pack,
+                              const struct home_pack_visitor *v);
+/* On the loop, as home_wal_read, with r->wal = the pack's id and r->slot = 0. ERR_NOT_FOUND: it was
+   removed. */
+void home_pack_read(struct home *h, struct home_read *r);
+/* Blocking, worker: bytes of a pack front to back, for rewriting. */
+struct pack_reader;
+MUST_USE err_t pack_open(struct home *h, struct home_pack pack, void *buffer, u32 buffer_bytes,
+                         struct pack_reader **out);
+MUST_USE err_t pack_bytes(struct pack_reader *r, u32 pos, u32 bytes, void *out);
+void pack_close(struct pack_reader *r);
+/* On the loop: the metadata state names it no more. Reads under way end first; the file goes off
+   the loop. */
+void home_pack_remove(struct home *h, u64 id);
+
+/* Bytes on the medium, as allocated. */
+struct home_usage {
+    u64 wal_bytes;
+    u64 pack_bytes;
+    u64 free_bytes; /* of the file system, as last looked; UINT64_MAX: no limit known */
+};
+void home_usage(struct home *h, struct home_usage *out);

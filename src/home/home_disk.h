@@ -167,7 +167,7 @@ void disk_wal_read(struct home *h, struct home_read *r);
 void disk_wal_fini(struct home_disk *d);
 
 /* disk_scan.c */
-MUST_USE err_t disk_wal_scan(struct home *h, u64 wal, u64 nonce, u64 sealed_length,
+MUST_USE err_t disk_wal_scan(struct home *h, u64 wal, u64 nonce, u64 trim, u64 sealed_length,
                              const struct home_wal_visitor *v, u64 *length);
 
 /* ---- disk_window.c --------------------------------------------------------------------------- */

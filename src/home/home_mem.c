@@ -188,7 +188,7 @@ static err_t frame_visit(const u8 *frame, const struct home_wal_visitor *v)
     return result;
 }
 
-static err_t mem_wal_scan(struct home *h, u64 wal, u64 nonce, u64 sealed_length,
+static err_t mem_wal_scan(struct home *h, u64 wal, u64 nonce, u64 trim, u64 sealed_length,
                           const struct home_wal_visitor *v, u64 *length)
 {
     (void)nonce;
@@ -200,7 +200,7 @@ static err_t mem_wal_scan(struct home *h, u64 wal, u64 nonce, u64 sealed_length,
             (unsigned long long)wal, (unsigned long long)count, (unsigned long long)sealed_length);
     }
     count = MIN(count, sealed_length);
-    for (u64 slot = 0; slot < count; slot++) {
+    for (u64 slot = trim; slot < count; slot++) {
         TRY(frame_visit(found->frames.items[slot].data, v));
     }
     *length = count;

@@ -20,7 +20,7 @@ struct home_ops {
     err_t (*wal_start)(struct home *h, u64 wal, u64 nonce);
     void (*wal_write)(struct home *h, struct home_write *w);
     void (*wal_read)(struct home *h, struct home_read *r);
-    err_t (*wal_scan)(struct home *h, u64 wal, u64 nonce, u64 sealed_length,
+    err_t (*wal_scan)(struct home *h, u64 wal, u64 nonce, u64 trim, u64 sealed_length,
                       const struct home_wal_visitor *v, u64 *length);
     void (*wal_remove)(struct home *h, u64 wal);
 };

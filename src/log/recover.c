@@ -160,7 +160,7 @@ err_t log_recover_wal(struct log *l, u64 wal, u64 nonce, u64 sealed_length,
         .slot = recover_slot,
         .damaged = recover_damaged,
     };
-    err_t e = home_wal_scan(l->home, wal, nonce, sealed_length, &visitor, length);
+    err_t e = home_wal_scan(l->home, wal, nonce, 0, sealed_length, &visitor, length);
     mem_free(r.damaged);
     return e;
 }

@@ -466,7 +466,7 @@ static inline err_t wal_scan(struct fixture *f, u64 sealed_length, u64 *length)
     f->scanned = 0;
     f->entries = 0;
     f->damaged = 0;
-    return home_wal_scan(f->home, f->wal, f->nonce, sealed_length, &v, length);
+    return home_wal_scan(f->home, f->wal, f->nonce, 0, sealed_length, &v, length);
 }
 
 struct read_wait {

@@ -561,7 +561,7 @@ static struct canary_seen canary_scan(struct fixture *f, u32 canaries, u64 seale
     u64 length;
     assert_int_equal(fixture_open_only(f, canaries), OK);
     assert_int_equal(fixture_replay(f), OK);
-    assert_int_equal(home_wal_scan(f->home, f->wal, f->nonce, sealed_length, &v, &length), OK);
+    assert_int_equal(home_wal_scan(f->home, f->wal, f->nonce, 0, sealed_length, &v, &length), OK);
     home_destroy(f->home);
     return seen;
 }

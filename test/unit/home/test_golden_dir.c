@@ -405,7 +405,7 @@ static void scan_expect(struct home *h, struct uuid cluster, u64 wal, u64 sealed
     struct seen_wal seen = {.cluster = cluster, .wal = wal};
     struct home_wal_visitor v = {.user = &seen, .slot = see_frame, .damaged = no_damage};
     u64 length;
-    must(home_wal_scan(h, wal, WAL_NONCE(wal), sealed, &v, &length), h);
+    must(home_wal_scan(h, wal, WAL_NONCE(wal), 0, sealed, &v, &length), h);
     assert_int_equal(length, expected);
     assert_int_equal(seen.next, expected);
 }

@@ -154,12 +154,12 @@ static void test_sessions(void **state)
     assert_int_equal(seen.snapshot_slot, 7);
     struct home_wal_visitor v = {.user = frames, .slot = on_frame};
     u64 length;
-    assert_int_equal(home_wal_scan(h, 1, 99, UINT64_MAX, &v, &length), OK);
+    assert_int_equal(home_wal_scan(h, 1, 99, 0, UINT64_MAX, &v, &length), OK);
     assert_int_equal(length, SLOTS);
-    assert_int_equal(home_wal_scan(h, 1, 99, 30, &v, &length), OK);
+    assert_int_equal(home_wal_scan(h, 1, 99, 0, 30, &v, &length), OK);
     assert_int_equal(length, 30);
-    assert_int_equal(home_wal_scan(h, 1, 99, SLOTS + 1, &v, &length), ERR_CORRUPT);
-    assert_int_equal(home_wal_scan(h, 2, 99, UINT64_MAX, &v, &length), OK);
+    assert_int_equal(home_wal_scan(h, 1, 99, 0, SLOTS + 1, &v, &length), ERR_CORRUPT);
+    assert_int_equal(home_wal_scan(h, 2, 99, 0, UINT64_MAX, &v, &length), OK);
     assert_int_equal(length, 0);
 
     struct blob_pool pool;

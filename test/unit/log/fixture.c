@@ -40,11 +40,11 @@ static void flipping_read(struct home *h, struct home_read *r)
     }
 }
 
-static err_t replaced_scan(struct home *h, u64 wal, u64 nonce, u64 sealed_length,
+static err_t replaced_scan(struct home *h, u64 wal, u64 nonce, u64 trim, u64 sealed_length,
                            const struct home_wal_visitor *v, u64 *length)
 {
     return current->scan != NULL ? current->scan(v, length)
-                                 : mem_ops->wal_scan(h, wal, nonce, sealed_length, v, length);
+                                 : mem_ops->wal_scan(h, wal, nonce, trim, sealed_length, v, length);
 }
 
 void fixture_complete(struct fixture *f, u32 index, err_t result)

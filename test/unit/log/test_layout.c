@@ -72,7 +72,8 @@ static void check_frames(struct fixture *f, u32 batches)
     const struct home_wal_visitor visitor = {.user = &s, .slot = check_slot};
     u64 length;
     f->home->wal_started = false; /* a scan while the session lives, for the test's sake */
-    assert_int_equal(home_wal_scan(f->home, f->wal, f->wal * 7, UINT64_MAX, &visitor, &length), OK);
+    assert_int_equal(home_wal_scan(f->home, f->wal, f->wal * 7, 0, UINT64_MAX, &visitor, &length),
+                     OK);
     f->home->wal_started = true;
     assert_int_equal(s.slots, length);
     assert_int_equal(s.batches, batches);
