@@ -22,6 +22,7 @@ struct broker_params {
     u32 snapshot_every; /* metadata slots between snapshots; 0 = usual; the simulator: few */
     u32 home_canaries;  /* simulator only */
     u32 log_canaries;
+    u32 group_canaries;
     /* Called once when the broker has stopped (result OK), or must stop because storage failed
        (ERR_IO): then the process ends with its own exit code and must not be used further. */
     void (*stopped)(void *user, err_t result);

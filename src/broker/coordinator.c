@@ -82,6 +82,7 @@ struct coordinator *coordinator_create(struct broker *b)
         .size_max = (u32)config_i64(config, CONFIG_group_max_size),
         .metadata_units_max = (u32)config_i64(config, CONFIG_offset_metadata_max_bytes),
         .offsets_retention_ms = config_i64(config, CONFIG_offsets_retention_minutes) * 60000,
+        .canaries = b->params.group_canaries,
     };
     struct batch_builder_options plain = batch_builder_plain();
     batch_builder_init(&c->builder, &plain);
@@ -254,7 +255,9 @@ static void held_durable(struct log_waiter *w, err_t result)
 
 static bool is_durable(const struct owned_group *o)
 {
-    return !o->has_records || log_durable_slot(o->coordinator->broker->log) > o->last_slot;
+    const struct coordinator *c = o->coordinator;
+    bool early = (c->limits.canaries & GROUP_CANARY_ANSWER_EARLY) != 0;
+    return !o->has_records || early || log_durable_slot(c->broker->log) > o->last_slot;
 }
 
 static void replies_hold(struct owned_group *o, const struct group_out *out, struct arena *arena)

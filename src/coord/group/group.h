@@ -34,6 +34,13 @@ enum group_state {
 /* "Empty", "PreparingRebalance", ..., as Kafka prints them. */
 const char *group_state_name(enum group_state s);
 
+enum group_canary { /* simulator only */
+                    GROUP_CANARY_OLD_GENERATION = 1,
+                    GROUP_CANARY_FORGET_OFFSETS = 2,
+                    GROUP_CANARY_ANSWER_EARLY = 4, /* broker/coordinator.c */
+                    GROUP_CANARY_KEEP_MEMBERS = 8,
+};
+
 struct group_limits {
     i32 session_timeout_min_ms; /* group.min.session.timeout.ms */
     i32 session_timeout_max_ms; /* group.max.session.timeout.ms */
@@ -41,6 +48,7 @@ struct group_limits {
     u32 size_max;             /* group.max.size */
     u32 metadata_units_max;   /* offset.metadata.max.bytes, UTF-16 code units */
     i64 offsets_retention_ms; /* offsets.retention.minutes */
+    u32 canaries;             /* enum group_canary */
 };
 
 /* id is copied. limits must outlive the group. */

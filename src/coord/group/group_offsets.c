@@ -249,7 +249,8 @@ static i16 commit_check(const struct group *g, const struct group_event *ev)
     if (kerr != KERR_NONE) {
         return kerr;
     }
-    if (ev->generation != g->generation) {
+    if (ev->generation != g->generation &&
+        (g->limits->canaries & GROUP_CANARY_OLD_GENERATION) == 0) {
         return KERR_ILLEGAL_GENERATION;
     }
     return g->state == GROUP_COMPLETING_REBALANCE ? KERR_REBALANCE_IN_PROGRESS : KERR_NONE;

@@ -208,7 +208,7 @@ static err_t replay_group(struct group *g, struct slice bytes, struct arena *are
 static err_t replay_offset(struct group *g, const struct offset_commit_key *key, struct slice bytes,
                            struct arena *arena)
 {
-    if (bytes.ptr == NULL) {
+    if (bytes.ptr == NULL || (g->limits->canaries & GROUP_CANARY_FORGET_OFFSETS) != 0) {
         offset_remove(g, key->topic, key->partition);
         return OK;
     }

@@ -246,6 +246,10 @@ void group_session_timeout(struct step *s, u32 index)
         m->session_deadline_ms = INT64_MAX; /* it waits for us: that is a sign of life */
         return;
     }
+    if ((s->g->limits->canaries & GROUP_CANARY_KEEP_MEMBERS) != 0) {
+        member_session_restart(s, m);
+        return;
+    }
     seen("group: a session ended");
     member_drop_and_update(s, index);
 }
