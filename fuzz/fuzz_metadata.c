@@ -1,6 +1,7 @@
 /* Any bytes as metadata: as a run of commands, and as a snapshot. A command that is decoded encodes
    to the bytes that it came from and may be applied whatever it says; a snapshot that is accepted
-   gives itself again. The first byte chooses. */
+   gives itself again. Whatever they lead to, only partitions that are there have a log start. The
+   first byte chooses. */
 #include "fuzz.h"
 #include "meta/meta.h"
 
@@ -21,6 +22,18 @@ static void snapshot_check(const struct meta *m, struct slice expected)
         meta_destroy(again);
     }
     mem_free(bytes);
+}
+
+static void log_starts_check(const struct meta *m)
+{
+    struct meta_log_start s = {0};
+    for (u32 before = 0; meta_log_start_next(m, &s); before = s.partition_id) {
+        const struct meta_topic *topic;
+        u32 index;
+        PROPERTY(s.partition_id > before && s.offset > 0 && s.offset <= INT64_MAX);
+        PROPERTY(meta_log_start(m, s.partition_id) == s.offset);
+        PROPERTY(meta_partition_owner(m, s.partition_id, &topic, &index));
+    }
 }
 
 static void command_check(const struct meta_command *c, const u8 *from, size_t len)
@@ -53,6 +66,7 @@ static void commands(struct slice bytes)
         PROPERTY(out.kerr == said);
         arena_reset(&arena);
     }
+    log_starts_check(m);
     snapshot_check(m, (struct slice){0});
     arena_fini(&arena);
     meta_destroy(m);
@@ -62,6 +76,7 @@ static void snapshot(struct slice bytes)
 {
     struct meta *m = meta_create();
     if (meta_snapshot_load(m, bytes) == OK) {
+        log_starts_check(m);
         snapshot_check(m, bytes);
     } else {
         PROPERTY(meta_topic_count(m) == 0 && meta_session_count(m) == 0);

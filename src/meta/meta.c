@@ -24,6 +24,7 @@ static void meta_fini(struct meta *m)
     }
     mem_free(m->topics);
     mem_free(m->runs);
+    mem_free(m->log_starts);
     mem_free(m->sessions);
     mem_free(m->resources);
     map_slice_fini(&m->by_name);
@@ -194,6 +195,38 @@ bool meta_partition_owner(const struct meta *m, u32 partition_id, const struct m
     const struct run *run = &m->runs[at];
     *topic = &run->topic->t;
     *partition_index = run->first_index + (partition_id - run->range.first_id);
+    return true;
+}
+
+u32 log_start_lower_bound(const struct meta *m, u64 partition_id)
+{
+    u32 low = 0;
+    u32 high = m->log_start_count;
+    while (low < high) {
+        u32 middle = low + (high - low) / 2;
+        if (m->log_starts[middle].partition_id < partition_id) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+u64 meta_log_start(const struct meta *m, u32 partition_id)
+{
+    u32 at = log_start_lower_bound(m, partition_id);
+    bool there = at < m->log_start_count && m->log_starts[at].partition_id == partition_id;
+    return there ? m->log_starts[at].offset : 0;
+}
+
+bool meta_log_start_next(const struct meta *m, struct meta_log_start *s)
+{
+    u32 at = log_start_lower_bound(m, s->partition_id + 1ull);
+    if (at == m->log_start_count) {
+        return false;
+    }
+    *s = m->log_starts[at];
     return true;
 }
 

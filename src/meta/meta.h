@@ -1,7 +1,7 @@
-/* The metadata state machine: topics, their partitions and configs, broker configs, sessions
-   (WALs), producer-id blocks. Pure: commands in, state out; no io, no clock. cluster/metalog makes
-   commands durable and applies them in order; a restart replays them (or loads a snapshot) into the
-   same state. Reading is free for everybody on the loop.
+/* The metadata state machine: topics, their partitions and configs, where partitions start, broker
+   configs, sessions (WALs), producer-id blocks. Pure: commands in, state out; no io, no clock.
+   cluster/metalog makes commands durable and applies them in order; a restart replays them (or
+   loads a snapshot) into the same state. Reading is free for everybody on the loop.
 
    Command: checked and applied in one step, by meta_apply. An invalid command changes nothing and
    says why (the author sees it). Commands and snapshots as bytes:
@@ -62,6 +62,15 @@ u32 meta_partition_id(const struct meta_topic *t, u32 partition_index);
 /* Which topic and index a partition id belongs to; false: none (deleted). */
 bool meta_partition_owner(const struct meta *m, u32 partition_id, const struct meta_topic **topic,
                           u32 *partition_index);
+/* The first offset that readers may see; 0: nothing was ever deleted, or no such partition. */
+u64 meta_log_start(const struct meta *m, u32 partition_id);
+struct meta_log_start {
+    u32 partition_id;
+    u64 offset;
+};
+/* The next partition above s->partition_id whose start is not 0, into *s; false: none. Begin with a
+   zeroed one. */
+bool meta_log_start_next(const struct meta *m, struct meta_log_start *s);
 /* 0 for a topic made in this session; one more for every restart since. */
 i32 meta_leader_epoch(const struct meta *m, const struct meta_topic *t);
 
@@ -85,6 +94,7 @@ enum meta_command_kind {
     META_CREATE_PARTITIONS = 5,
     META_ALTER_CONFIGS = 6,
     META_ALLOC_PRODUCER_IDS = 7,
+    META_SET_LOG_STARTS = 8,
 };
 struct meta_command {
     enum meta_command_kind kind;
@@ -123,6 +133,10 @@ struct meta_command {
         struct {
             u32 count;
         } alloc_producer_ids;
+        struct {
+            const struct meta_log_start *starts;
+            u32 count;
+        } set_log_starts;
     };
 };
 struct meta_outcome {

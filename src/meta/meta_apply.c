@@ -3,6 +3,7 @@
    nothing but the state and the command. */
 #include "meta/meta_private.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* ---- is it accepted? ------------------------------------------------------------------------- */
@@ -89,6 +90,17 @@ static i16 check_alloc_producer_ids(const struct meta *m, const struct meta_comm
     return fits ? KERR_NONE : KERR_INVALID_REQUEST;
 }
 
+/* Elements that have become void are no reason: see apply_set_log_starts. */
+static i16 check_set_log_starts(const struct meta_command *c)
+{
+    for (u32 i = 0; i < c->set_log_starts.count; i++) {
+        if (c->set_log_starts.starts[i].offset > INT64_MAX) {
+            return KERR_INVALID_REQUEST; /* offsets are i64 on the wire */
+        }
+    }
+    return c->set_log_starts.count > 0 ? KERR_NONE : KERR_INVALID_REQUEST;
+}
+
 i16 meta_check(const struct meta *m, const struct meta_command *c)
 {
     switch (c->kind) {
@@ -106,6 +118,8 @@ i16 meta_check(const struct meta *m, const struct meta_command *c)
         return check_alter_configs(m, c);
     case META_ALLOC_PRODUCER_IDS:
         return check_alloc_producer_ids(m, c);
+    case META_SET_LOG_STARTS:
+        return check_set_log_starts(c);
     }
     return KERR_INVALID_REQUEST;
 }
@@ -154,6 +168,88 @@ static void apply_seal(struct meta *m, const struct meta_command *c)
     s->s.retired = c->seal.length == 0;
     s->retired_at = s->s.retired ? m->next_wal : 0;
     m->seals++;
+}
+
+/* ---- log starts ------------------------------------------------------------------------------ */
+
+void log_starts_reserve(struct meta *m, u32 more)
+{
+    if (m->log_start_cap - m->log_start_count < more) {
+        m->log_start_cap = MAX(2 * m->log_start_cap, m->log_start_count + more);
+        m->log_starts = mem_resize(m->log_starts, m->log_start_cap * sizeof(m->log_starts[0]));
+    }
+}
+
+static void log_starts_remove(struct meta *m, struct meta_range range)
+{
+    u32 from = log_start_lower_bound(m, range.first_id);
+    u32 to = log_start_lower_bound(m, (u64)range.first_id + range.count);
+    if (from < to) {
+        memmove(&m->log_starts[from], &m->log_starts[to],
+                (m->log_start_count - to) * sizeof(m->log_starts[0]));
+        m->log_start_count -= to - from;
+    }
+}
+
+static int log_start_cmp(const void *a, const void *b)
+{
+    const struct meta_log_start *left = a;
+    const struct meta_log_start *right = b;
+    if (left->partition_id != right->partition_id) {
+        return left->partition_id < right->partition_id ? -1 : 1;
+    }
+    return left->offset < right->offset ? -1 : left->offset > right->offset;
+}
+
+/* Of partitions without a start so far, in any order. Merged from the back: one pass, however many
+   they are. */
+static void log_starts_insert(struct meta *m, struct meta_log_start *fresh, u32 count)
+{
+    u32 kept = 0;
+    if (count > 1) {
+        qsort(fresh, count, sizeof(*fresh), log_start_cmp);
+    }
+    for (u32 i = 0; i < count; i++) {
+        if (i + 1 == count || fresh[i].partition_id != fresh[i + 1].partition_id) {
+            fresh[kept] = fresh[i];
+            kept++;
+        }
+    }
+    log_starts_reserve(m, kept);
+    u32 old = m->log_start_count;
+    m->log_start_count += kept;
+    for (u32 to = m->log_start_count; kept > 0; to--) {
+        if (old > 0 && m->log_starts[old - 1].partition_id > fresh[kept - 1].partition_id) {
+            old--;
+            m->log_starts[to - 1] = m->log_starts[old];
+        } else {
+            kept--;
+            m->log_starts[to - 1] = fresh[kept];
+        }
+    }
+}
+
+/* Each element for itself: retention moves many partitions with one command, decided before the
+   command has its place in the log, and a topic that is deleted meanwhile, or a DeleteRecords that
+   was faster, must not keep the others from moving. What is skipped is what its author wanted: that
+   nothing below the offset can be read. */
+static void apply_set_log_starts(struct meta *m, const struct meta_command *c)
+{
+    u32 count = c->set_log_starts.count;
+    struct meta_log_start *fresh = mem_alloc(count * sizeof(*fresh));
+    u32 fresh_count = 0;
+    for (u32 i = 0; i < count; i++) {
+        struct meta_log_start s = c->set_log_starts.starts[i];
+        u32 at = log_start_lower_bound(m, s.partition_id);
+        if (at < m->log_start_count && m->log_starts[at].partition_id == s.partition_id) {
+            m->log_starts[at].offset = MAX(m->log_starts[at].offset, s.offset);
+        } else if (s.offset > 0 && run_find(m, s.partition_id) < m->run_count) {
+            fresh[fresh_count] = s;
+            fresh_count++;
+        }
+    }
+    log_starts_insert(m, fresh, fresh_count);
+    mem_free(fresh);
 }
 
 /* ---- topics ---------------------------------------------------------------------------------- */
@@ -261,6 +357,7 @@ static void apply_delete_topic(struct meta *m, const struct meta_command *c,
            out->deleted_range_count * sizeof(out->deleted_ranges[0]));
     for (u32 i = 0; i < t->t.range_count; i++) {
         run_remove(m, t->t.ranges[i]);
+        log_starts_remove(m, t->t.ranges[i]);
     }
     m->partition_total -= t->t.partition_count;
     topic_remove(m, t);
@@ -360,6 +457,9 @@ void meta_apply(struct meta *m, const struct meta_command *c, struct meta_outcom
     case META_ALLOC_PRODUCER_IDS:
         out->first_producer_id = m->next_producer_id;
         m->next_producer_id += c->alloc_producer_ids.count;
+        break;
+    case META_SET_LOG_STARTS:
+        apply_set_log_starts(m, c);
         break;
     }
 }

@@ -8,6 +8,7 @@ enum {
     COMMAND_VERSION = 1,
     UUID_BYTES = 16,
     CONFIG_BYTES_MIN = 8, /* two lengths */
+    LOG_START_BYTES = 4 + 8,
     FLAG_INTERNAL = 1,
 };
 #define NO_VALUE UINT32_MAX
@@ -116,6 +117,8 @@ size_t meta_command_size(const struct meta_command *c)
                configs_size(c->alter_configs.sets, c->alter_configs.set_count);
     case META_ALLOC_PRODUCER_IDS:
         return head + sizeof(u32);
+    case META_SET_LOG_STARTS:
+        return head + sizeof(u32) + (size_t)c->set_log_starts.count * LOG_START_BYTES;
     }
     assert(false && "a command has one of the kinds");
     return 0;
@@ -158,6 +161,13 @@ void meta_command_encode(const struct meta_command *c, struct writer *w)
     case META_ALLOC_PRODUCER_IDS:
         write_le32(w, c->alloc_producer_ids.count);
         break;
+    case META_SET_LOG_STARTS:
+        write_le32(w, c->set_log_starts.count);
+        for (u32 i = 0; i < c->set_log_starts.count; i++) {
+            write_le32(w, c->set_log_starts.starts[i].partition_id);
+            write_le64(w, c->set_log_starts.starts[i].offset);
+        }
+        break;
     }
 }
 
@@ -176,6 +186,29 @@ static MUST_USE err_t create_topic_decode(struct reader *in, struct arena *arena
         return ERR_INVALID;
     }
     return read_configs(in, arena, &c->create_topic.configs, &c->create_topic.config_count);
+}
+
+static MUST_USE err_t log_starts_decode(struct reader *in, struct arena *arena,
+                                        struct meta_command *c)
+{
+    u32 count = read_le32(in);
+    if (in->failed || count > reader_left(in) / LOG_START_BYTES) {
+        return ERR_TRUNCATED;
+    }
+    struct meta_log_start *starts = NULL;
+    if (count > 0) {
+        starts = arena_array(arena, count, sizeof(*starts));
+        if (starts == NULL) {
+            return ERR_NO_MEMORY;
+        }
+    }
+    for (u32 i = 0; i < count; i++) {
+        starts[i].partition_id = read_le32(in);
+        starts[i].offset = read_le64(in);
+    }
+    c->set_log_starts.starts = starts;
+    c->set_log_starts.count = count;
+    return OK;
 }
 
 static MUST_USE err_t body_decode(struct reader *in, struct arena *arena, struct meta_command *c)
@@ -206,6 +239,8 @@ static MUST_USE err_t body_decode(struct reader *in, struct arena *arena, struct
     case META_ALLOC_PRODUCER_IDS:
         c->alloc_producer_ids.count = read_le32(in);
         break;
+    case META_SET_LOG_STARTS:
+        return log_starts_decode(in, arena, c);
     }
     return OK;
 }
@@ -221,7 +256,7 @@ err_t meta_command_decode(struct reader *in, struct arena *arena, struct meta_co
         return ERR_INVALID;
     }
     /* What we do not know was written by a program that knew more. */
-    if (kind > META_ALLOC_PRODUCER_IDS || version > COMMAND_VERSION) {
+    if (kind > META_SET_LOG_STARTS || version > COMMAND_VERSION) {
         return ERR_VERSION;
     }
     struct meta_command c = {.kind = (enum meta_command_kind)kind};

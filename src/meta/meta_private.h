@@ -3,6 +3,8 @@
    topics    pointers, sorted by name; maps by name, by id and by folded name beside it
    runs      partition ids back to their topics, sorted by first id; ids only grow, so a new run is
              always the last one
+   starts    of the partitions that start above 0, sorted by partition id: a topic's are neighbours,
+             run by run
    sessions  sorted by wal, since wal ids only grow
    resources dynamic configs of everything that is not a topic, sorted by (type, name)
 
@@ -55,6 +57,9 @@ struct meta {
     struct run *runs;
     u32 run_count;
     u32 run_cap;
+    struct meta_log_start *log_starts;
+    u32 log_start_count;
+    u32 log_start_cap;
     struct session *sessions;
     u32 session_count;
     u32 session_cap;
@@ -73,7 +78,9 @@ struct topic *topic_create(struct slice name);
 void topic_destroy(struct topic *t);
 struct topic *topic_find(const struct meta *m, struct uuid id);
 u32 run_find(const struct meta *m,
-             u32 partition_id);                  /* index of the run that holds it, or run_count */
+             u32 partition_id); /* index of the run that holds it, or run_count */
+/* Where the start of that partition, or of a later one, is or would be. */
+u32 log_start_lower_bound(const struct meta *m, u64 partition_id);
 u32 session_find(const struct meta *m, u64 wal); /* index or session_count */
 /* Where (type, name) is or would be. */
 u32 resource_lower_bound(const struct meta *m, i8 type, struct slice name);
@@ -82,6 +89,7 @@ bool resource_is(const struct meta *m, u32 index, i8 type, struct slice name);
 /* meta_apply.c: also for loading. */
 void topic_insert(struct meta *m, struct topic *t, u32 at);
 void run_push(struct meta *m, struct run run);
+void log_starts_reserve(struct meta *m, u32 more);
 void session_push(struct meta *m, struct session s);
 void resource_insert(struct meta *m, u32 at, i8 type, struct slice name);
 

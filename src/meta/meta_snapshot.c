@@ -1,17 +1,20 @@
 /* The whole state as bytes and back (docs/internals/formats-metadata.md). Everything is written in
    an order that the state alone decides, so equal states give equal bytes; and what is loaded is
    checked as if it came from a stranger: what meta_snapshot_load accepts, meta_snapshot_write gives
-   back byte for byte. */
+   back byte for byte. So a version has no more to say than it must: 1 is written until a partition
+   has a log start, and programs that know no other can still read it. */
 #include "meta/meta_private.h"
 
 #include <stdlib.h>
 
 enum {
-    SNAPSHOT_VERSION = 1,
+    VERSION_PLAIN = 1,
+    VERSION_LOG_STARTS = 2, /* and log starts, at least one */
     LOAD_BLOCK_BYTES = 4096,
     UUID_BYTES = 16,
     SESSION_BYTES = 8 + 8 + 4 + 1 + 8 + 8,
     RANGE_BYTES = 4 + 4,
+    LOG_START_BYTES = 4 + 8,
     FLAG_INTERNAL = 1,
     FLAG_SEALED = 1,
 };
@@ -38,6 +41,9 @@ size_t meta_snapshot_size(const struct meta *m)
         const struct resource *r = &m->resources[i];
         bytes += sizeof(i8) + sizeof(u32) + r->name.len;
         bytes += configs_size(r->configs.items, r->configs.count);
+    }
+    if (m->log_start_count > 0) {
+        bytes += sizeof(u32) + (size_t)m->log_start_count * LOG_START_BYTES;
     }
     return bytes;
 }
@@ -67,9 +73,18 @@ static void topic_write(const struct meta_topic *t, struct writer *w)
     write_configs(w, t->configs, t->config_count);
 }
 
+static void log_starts_write(const struct meta *m, struct writer *w)
+{
+    write_le32(w, m->log_start_count);
+    for (u32 i = 0; i < m->log_start_count; i++) {
+        write_le32(w, m->log_starts[i].partition_id);
+        write_le64(w, m->log_starts[i].offset);
+    }
+}
+
 void meta_snapshot_write(const struct meta *m, struct writer *w)
 {
-    write_u8(w, SNAPSHOT_VERSION);
+    write_u8(w, m->log_start_count > 0 ? VERSION_LOG_STARTS : VERSION_PLAIN);
     write_le32(w, m->next_partition_id);
     write_le32(w, m->seals);
     write_le64(w, m->next_wal);
@@ -88,6 +103,9 @@ void meta_snapshot_write(const struct meta *m, struct writer *w)
         write_u8(w, (u8)r->type);
         write_string(w, r->name);
         write_configs(w, r->configs.items, r->configs.count);
+    }
+    if (m->log_start_count > 0) {
+        log_starts_write(m, w);
     }
 }
 
@@ -233,7 +251,29 @@ static MUST_USE err_t runs_sort(struct meta *m)
     return OK;
 }
 
-static MUST_USE err_t state_load(struct meta *m, struct reader *r, struct arena *arena)
+static MUST_USE err_t log_starts_load(struct meta *m, struct reader *r)
+{
+    u32 count = read_le32(r);
+    if (r->failed || count == 0 || count > reader_left(r) / LOG_START_BYTES) {
+        return ERR_CORRUPT;
+    }
+    log_starts_reserve(m, count);
+    for (u32 i = 0; i < count; i++) {
+        struct meta_log_start s = {.partition_id = read_le32(r)};
+        s.offset = read_le64(r);
+        bool good = s.offset > 0 && s.offset <= INT64_MAX &&
+                    run_find(m, s.partition_id) < m->run_count &&
+                    (i == 0 || s.partition_id > m->log_starts[i - 1].partition_id);
+        if (!good) {
+            return ERR_CORRUPT;
+        }
+        m->log_starts[i] = s;
+        m->log_start_count++;
+    }
+    return OK;
+}
+
+static MUST_USE err_t state_load(struct meta *m, struct reader *r, struct arena *arena, u8 version)
 {
     m->next_partition_id = read_le32(r);
     m->seals = read_le32(r);
@@ -255,6 +295,9 @@ static MUST_USE err_t state_load(struct meta *m, struct reader *r, struct arena 
         TRY(resource_load(m, r, arena));
         arena_reset(arena);
     }
+    if (version >= VERSION_LOG_STARTS) {
+        TRY(log_starts_load(m, r));
+    }
     return r->failed || reader_left(r) > 0 ? ERR_CORRUPT : OK;
 }
 
@@ -268,12 +311,12 @@ err_t meta_snapshot_load(struct meta *m, struct slice bytes)
     if (r.failed || version == 0) {
         return ERR_CORRUPT;
     }
-    if (version > SNAPSHOT_VERSION) {
+    if (version > VERSION_LOG_STARTS) {
         return ERR_VERSION;
     }
     struct arena arena;
     arena_init(&arena, NULL, LOAD_BLOCK_BYTES, 0);
-    err_t e = state_load(m, &r, &arena);
+    err_t e = state_load(m, &r, &arena, version);
     arena_fini(&arena);
     if (e != OK) {
         meta_clear(m);

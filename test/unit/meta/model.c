@@ -79,6 +79,7 @@ static void grow(struct model *m, struct model_topic *t, u32 count)
     for (u32 i = 0; i < count; i++) {
         assert_true(t->count < MODEL_PARTITIONS_MAX);
         t->ids[t->count] = m->next_partition_id;
+        t->log_starts[t->count] = 0;
         t->count++;
         m->next_partition_id++;
     }
@@ -204,6 +205,27 @@ static i16 seal(struct model *m, const struct meta_command *c)
     return KERR_INVALID_REQUEST;
 }
 
+static i16 set_log_starts(struct model *m, const struct meta_command *c)
+{
+    for (u32 i = 0; i < c->set_log_starts.count; i++) {
+        if (c->set_log_starts.starts[i].offset >> 63 != 0) {
+            return KERR_INVALID_REQUEST;
+        }
+    }
+    for (u32 i = 0; i < c->set_log_starts.count; i++) {
+        const struct meta_log_start *s = &c->set_log_starts.starts[i];
+        for (u32 k = 0; k < MODEL_TOPICS; k++) {
+            struct model_topic *t = &m->topics[k];
+            for (u32 p = 0; t->there && p < t->count; p++) {
+                if (t->ids[p] == s->partition_id) {
+                    t->log_starts[p] = MAX(t->log_starts[p], s->offset);
+                }
+            }
+        }
+    }
+    return c->set_log_starts.count == 0 ? KERR_INVALID_REQUEST : KERR_NONE;
+}
+
 i16 model_apply(struct model *m, const struct meta_command *c)
 {
     struct model_topic *t;
@@ -239,6 +261,8 @@ i16 model_apply(struct model *m, const struct meta_command *c)
         }
         m->next_producer_id += c->alloc_producer_ids.count;
         return KERR_NONE;
+    case META_SET_LOG_STARTS:
+        return set_log_starts(m, c);
     }
     return KERR_INVALID_REQUEST;
 }
@@ -281,6 +305,7 @@ static void compare_topic(const struct model *m, const struct model_topic *t,
     assert_int_equal(total, t->count);
     for (u32 i = 0; i < t->count; i++) {
         assert_int_equal(meta_partition_id(real, i), t->ids[i]);
+        assert_int_equal(meta_log_start(meta, t->ids[i]), t->log_starts[i]);
     }
     compare_configs(t->values, real->configs, real->config_count);
 }
@@ -297,6 +322,28 @@ static void compare_owners(const struct model *m, const struct meta *meta)
         }
     }
     assert_int_equal(found, meta_partition_total(meta));
+}
+
+/* One by one in order of ids: those that are not 0, and no others. */
+static void compare_log_starts(const struct model *m, const struct meta *meta)
+{
+    u32 expected = 0;
+    for (u32 i = 0; i < MODEL_TOPICS; i++) {
+        for (u32 k = 0; m->topics[i].there && k < m->topics[i].count; k++) {
+            expected += m->topics[i].log_starts[k] != 0;
+        }
+    }
+    struct meta_log_start s = {0};
+    u32 found = 0;
+    for (u32 before = 0; meta_log_start_next(meta, &s); before = s.partition_id) {
+        assert_true(s.partition_id > before);
+        assert_true(s.offset > 0);
+        assert_int_equal(meta_log_start(meta, s.partition_id), s.offset);
+        found++;
+    }
+    assert_int_equal(found, expected);
+    assert_int_equal(meta_log_start(meta, 0), 0);
+    assert_int_equal(meta_log_start(meta, m->next_partition_id), 0);
 }
 
 static void compare_names(const struct model *m, const struct meta *meta)
@@ -349,6 +396,7 @@ void model_compare(const struct model *m, const struct meta *meta)
     assert_int_equal(meta_partition_total(meta), partitions);
     compare_names(m, meta);
     compare_owners(m, meta);
+    compare_log_starts(m, meta);
     compare_sessions(m, meta);
     for (u32 i = 0; i < MODEL_RESOURCES; i++) {
         const struct meta_config *configs;
@@ -392,12 +440,31 @@ static void draw_alter_configs(struct rng *rng, struct drawn *out)
     out->c.alter_configs.sets = out->configs;
 }
 
+/* Mostly partitions there are or were, small steps so that many are in vain. */
+static void draw_log_starts(struct rng *rng, const struct model *m, struct drawn *out)
+{
+    u32 count = (u32)rng_below(rng, MODEL_STARTS_MAX + 1);
+    for (u32 i = 0; i < count; i++) {
+        u32 last = m->next_partition_id + 1;
+        u32 of_late = MIN(last, 60u);
+        out->starts[i].partition_id = rng_chance(rng, 1, 2) ? last - (u32)rng_below(rng, of_late)
+                                                            : (u32)rng_below(rng, last + 1ull);
+        out->starts[i].offset = rng_below(rng, 20);
+    }
+    if (count > 0 && rng_chance(rng, 1, 10)) {
+        out->starts[rng_below(rng, count)].offset = (u64)INT64_MAX + rng_below(rng, 2);
+    }
+    out->c.set_log_starts.starts = out->starts;
+    out->c.set_log_starts.count = count;
+}
+
 void draw_command(struct rng *rng, const struct model *m, struct drawn *out)
 {
     static const enum meta_command_kind kinds[] = {
-        META_REGISTER,      META_SEAL_WAL,      META_CREATE_TOPIC,       META_CREATE_TOPIC,
-        META_CREATE_TOPIC,  META_DELETE_TOPIC,  META_CREATE_PARTITIONS,  META_CREATE_PARTITIONS,
-        META_ALTER_CONFIGS, META_ALTER_CONFIGS, META_ALLOC_PRODUCER_IDS,
+        META_REGISTER,       META_SEAL_WAL,      META_CREATE_TOPIC,       META_CREATE_TOPIC,
+        META_CREATE_TOPIC,   META_DELETE_TOPIC,  META_CREATE_PARTITIONS,  META_CREATE_PARTITIONS,
+        META_ALTER_CONFIGS,  META_ALTER_CONFIGS, META_ALLOC_PRODUCER_IDS, META_SET_LOG_STARTS,
+        META_SET_LOG_STARTS,
     };
     memset(out, 0, sizeof(*out));
     out->c.kind = kinds[rng_below(rng, ARRAY_LEN(kinds))];
@@ -426,6 +493,9 @@ void draw_command(struct rng *rng, const struct model *m, struct drawn *out)
         break;
     case META_ALLOC_PRODUCER_IDS:
         out->c.alloc_producer_ids.count = (u32)rng_below(rng, 3) * 1000;
+        break;
+    case META_SET_LOG_STARTS:
+        draw_log_starts(rng, m, out);
         break;
     }
 }

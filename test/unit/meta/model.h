@@ -16,6 +16,7 @@ enum {
     MODEL_RESOURCES = 3,
     MODEL_SESSIONS_MAX = 4000,
     MODEL_SETS_MAX = 4,
+    MODEL_STARTS_MAX = 6,
 };
 
 struct model_topic {
@@ -27,6 +28,7 @@ struct model_topic {
     u32 created_seals;
     u32 count;
     u32 ids[MODEL_PARTITIONS_MAX];
+    u64 log_starts[MODEL_PARTITIONS_MAX];
     u32 values[MODEL_KEYS]; /* value + 1, 0: not set */
 };
 struct model_session {
@@ -60,5 +62,6 @@ void model_compare(const struct model *m, const struct meta *meta);
 struct drawn {
     struct meta_command c;
     struct meta_config configs[MODEL_SETS_MAX];
+    struct meta_log_start starts[MODEL_STARTS_MAX];
 };
 void draw_command(struct rng *rng, const struct model *m, struct drawn *out);

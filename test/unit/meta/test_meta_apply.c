@@ -224,6 +224,47 @@ static void test_producer_ids(void **state)
     meta_destroy(m);
 }
 
+/* Starts move forward, each for itself; they grow with their topic's run and go with it. */
+static void test_log_starts(void **state)
+{
+    (void)state;
+    static const struct meta_log_start first[] = {{1, 10}, {2, 20}, {99, 5}};
+    static const struct meta_log_start second[] = {{1, 9}, {2, 21}, {4, 7}, {2, 8}};
+    static const struct meta_log_start high[] = {{3, INT64_MAX}};
+    static const struct meta_log_start too_high[] = {{1, 100}, {3, (u64)INT64_MAX + 1}};
+#define STARTS(list, length)                                               \
+    {                                                                      \
+        .kind = META_SET_LOG_STARTS, .set_log_starts = {(list), (length) } \
+    }
+    static const struct step steps[] = {
+        {CREATE(1, "t", 3), KERR_NONE, 1, 3, 0},
+        {STARTS(first, 0), KERR_INVALID_REQUEST, 1, 3, 0},
+        {STARTS(first, 3), KERR_NONE, 1, 3, 0},
+        {GROW(1, 5), KERR_NONE, 1, 5, 0},
+        {STARTS(second, 4), KERR_NONE, 1, 5, 0},
+        {STARTS(high, 1), KERR_NONE, 1, 5, 0},
+        {STARTS(too_high, 2), KERR_INVALID_REQUEST, 1, 5, 0},
+        {CREATE(2, "u", 2), KERR_NONE, 2, 7, 0},
+        {GROW(1, 6), KERR_NONE, 2, 8, 0},
+    };
+    struct meta *m = meta_create();
+    run_steps(m, steps, ARRAY_LEN(steps));
+    const u64 expected[] = {0, 10, 21, INT64_MAX, 7, 0, 0, 0, 0, 0};
+    for (u32 id = 0; id < ARRAY_LEN(expected); id++) {
+        assert_int_equal(meta_log_start(m, id), expected[id]);
+    }
+    static const struct step end[] = {
+        {STARTS(first, 3), KERR_NONE, 2, 8, 0},
+        {DELETE(1), KERR_NONE, 1, 2, 0},
+        {STARTS(first, 3), KERR_NONE, 1, 2, 0}, /* retention that comes too late */
+    };
+#undef STARTS
+    run_steps(m, end, ARRAY_LEN(end));
+    struct meta_log_start s = {0};
+    assert_false(meta_log_start_next(m, &s));
+    meta_destroy(m);
+}
+
 static void test_random(void **state)
 {
     (void)state;
@@ -257,7 +298,7 @@ int main(void)
         cmocka_unit_test(test_topics),           cmocka_unit_test(test_runs_grow_together),
         cmocka_unit_test(test_delete_many_runs), cmocka_unit_test(test_id_space_ends),
         cmocka_unit_test(test_sessions),         cmocka_unit_test(test_producer_ids),
-        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_log_starts),       cmocka_unit_test(test_random),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

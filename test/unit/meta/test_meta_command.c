@@ -52,6 +52,15 @@ static void assert_commands_equal(const struct meta_command *a, const struct met
     case META_ALLOC_PRODUCER_IDS:
         assert_int_equal(a->alloc_producer_ids.count, b->alloc_producer_ids.count);
         break;
+    case META_SET_LOG_STARTS:
+        assert_int_equal(a->set_log_starts.count, b->set_log_starts.count);
+        for (u32 i = 0; i < a->set_log_starts.count; i++) {
+            assert_int_equal(a->set_log_starts.starts[i].partition_id,
+                             b->set_log_starts.starts[i].partition_id);
+            assert_int_equal(a->set_log_starts.starts[i].offset,
+                             b->set_log_starts.starts[i].offset);
+        }
+        break;
     }
 }
 
@@ -109,7 +118,7 @@ static void test_strangers(void **state)
     (void)state;
     struct arena arena;
     arena_init(&arena, NULL, 1024, 4096);
-    const u8 newer_kind[] = {8, 1, 0, 0};
+    const u8 newer_kind[] = {9, 1, 0, 0};
     const u8 newer_version[] = {1, 2, 0, 0};
     const u8 no_kind[] = {0, 1};
     const u8 no_version[] = {1, 0};
@@ -124,6 +133,13 @@ static void test_strangers(void **state)
     memcpy(large, (const u8[]){6, 1, 4, 0, 0, 0, 0, 0, 8, 0, 0}, 11);
     assert_int_equal(decode_prefix(large, 8 * 4096, &arena), ERR_NO_MEMORY);
     mem_free(large);
+    /* The same with log starts. */
+    const u8 many_starts[] = {8, 1, 255, 255, 255, 255, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0};
+    assert_int_equal(decode_prefix(many_starts, sizeof(many_starts), &arena), ERR_TRUNCATED);
+    large = mem_alloc(12 * 4096 + 6);
+    memcpy(large, (const u8[]){8, 1, 0, 16, 0, 0}, 6);
+    assert_int_equal(decode_prefix(large, 12 * 4096 + 6, &arena), ERR_NO_MEMORY);
+    mem_free(large);
     arena_fini(&arena);
 }
 
@@ -136,6 +152,7 @@ static void test_golden(void **state)
 {
     (void)state;
     const struct meta_config configs[] = {{SLICE_LIT("k"), SLICE_LIT("v")}, {SLICE_LIT("n"), {0}}};
+    const struct meta_log_start starts[] = {{1, 2}, {258, 0x1122334455667788}};
     const struct uuid id = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
     const struct golden rows[] = {
         {{.kind = META_REGISTER, .reg = {.node = 1, .wal = 2, .nonce = 0x1122334455667788}},
@@ -185,6 +202,11 @@ static void test_golden(void **state)
         {{.kind = META_ALLOC_PRODUCER_IDS, .alloc_producer_ids = {1000}},
          "0701"
          "e8030000"},
+        {{.kind = META_SET_LOG_STARTS, .set_log_starts = {starts, 2}},
+         "0801"
+         "02000000"
+         "010000000200000000000000"
+         "020100008877665544332211"},
     };
     for (u32 i = 0; i < ARRAY_LEN(rows); i++) {
         u8 bytes[BYTES_MAX];

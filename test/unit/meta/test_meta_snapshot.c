@@ -147,62 +147,137 @@ static struct meta *small_state(void)
     return m;
 }
 
-/* Version 1 keeps its bytes: a change here is a new version. */
-static void test_golden(void **state)
+/* Versions keep their bytes: a change here is a new version. The first byte stands apart. */
+static const char golden[] = "04000000"
+                             "01000000"
+                             "0300000000000000"
+                             "e803000000000000"
+                             "02000000"
+                             "0100000000000000"
+                             "0900000000000000"
+                             "01000000"
+                             "01"
+                             "0000000000000000"
+                             "0200000000000000"
+                             "0200000000000000"
+                             "0a00000000000000"
+                             "01000000"
+                             "00"
+                             "0000000000000000"
+                             "0000000000000000"
+                             "02000000"
+                             "01000000000000000000000000000000"
+                             "0100000061"
+                             "00"
+                             "0000"
+                             "00000000"
+                             "01000000"
+                             "0300000001000000"
+                             "00000000"
+                             "02000000000000000000000000000000"
+                             "0100000062"
+                             "01"
+                             "0300"
+                             "00000000"
+                             "01000000"
+                             "0100000002000000"
+                             "01000000"
+                             "010000006b"
+                             "0100000076"
+                             "01000000"
+                             "04"
+                             "00000000"
+                             "01000000"
+                             "010000006b"
+                             "0100000076";
+static const char golden_log_starts[] = "02000000"
+                                        "02000000"
+                                        "0001000000000000"
+                                        "03000000"
+                                        "0500000000000000";
+
+static void assert_bytes(const struct meta *m, const char *version, const char *more)
 {
-    (void)state;
-    static const char expected[] = "01"
-                                   "04000000"
-                                   "01000000"
-                                   "0300000000000000"
-                                   "e803000000000000"
-                                   "02000000"
-                                   "0100000000000000"
-                                   "0900000000000000"
-                                   "01000000"
-                                   "01"
-                                   "0000000000000000"
-                                   "0200000000000000"
-                                   "0200000000000000"
-                                   "0a00000000000000"
-                                   "01000000"
-                                   "00"
-                                   "0000000000000000"
-                                   "0000000000000000"
-                                   "02000000"
-                                   "01000000000000000000000000000000"
-                                   "0100000061"
-                                   "00"
-                                   "0000"
-                                   "00000000"
-                                   "01000000"
-                                   "0300000001000000"
-                                   "00000000"
-                                   "02000000000000000000000000000000"
-                                   "0100000062"
-                                   "01"
-                                   "0300"
-                                   "00000000"
-                                   "01000000"
-                                   "0100000002000000"
-                                   "01000000"
-                                   "010000006b"
-                                   "0100000076"
-                                   "01000000"
-                                   "04"
-                                   "00000000"
-                                   "01000000"
-                                   "010000006b"
-                                   "0100000076";
-    struct meta *m = small_state();
+    char expected[1024];
+    char hex[sizeof(expected)];
+    snprintf(expected, sizeof(expected), "%s%s%s", version, golden, more);
     struct slice bytes = write_snapshot(m);
-    char hex[2 * sizeof(expected)];
-    assert_int_equal(2 * bytes.len, sizeof(expected) - 1);
+    assert_int_equal(2 * bytes.len, strlen(expected));
     for (size_t i = 0; i < bytes.len; i++) {
         snprintf(hex + 2 * i, 3, "%02x", bytes.ptr[i]);
     }
     assert_string_equal(hex, expected);
     release(bytes);
+}
+
+static void log_starts_set(struct meta *m)
+{
+    const struct meta_log_start starts[] = {{3, 5}, {2, 256}, {4, 9}};
+    const struct meta_command command = {.kind = META_SET_LOG_STARTS,
+                                         .set_log_starts = {starts, ARRAY_LEN(starts)}};
+    apply_all(m, &command, 1);
+}
+
+/* Version 2 comes with the first log start and leaves with the last. */
+static void test_golden(void **state)
+{
+    (void)state;
+    struct meta *m = small_state();
+    assert_bytes(m, "01", "");
+    log_starts_set(m);
+    assert_bytes(m, "02", golden_log_starts);
+    const struct meta_command gone[] = {
+        {.kind = META_DELETE_TOPIC, .delete_topic = {.id = {{1}}}},
+        {.kind = META_DELETE_TOPIC, .delete_topic = {.id = {{2}}}},
+    };
+    apply_all(m, gone, 2);
+    struct slice bytes = write_snapshot(m);
+    assert_int_equal(bytes.ptr[0], 1);
+    release(bytes);
+    meta_destroy(m);
+}
+
+/* A version 2 that says no more than version 1 could, or says it in another order, or of nobody. */
+static void test_hostile_log_starts(void **state)
+{
+    (void)state;
+    static const struct {
+        u32 count;
+        u32 left_out; /* bytes of the end that are missing */
+        struct meta_log_start starts[2];
+    } rows[] = {
+        {0, 24, {{0}}},
+        {1, 12, {{2, 0}}},
+        {1, 12, {{2, (u64)INT64_MAX + 1}}},
+        {1, 12, {{4, 1}}},
+        {1, 12, {{0, 1}}},
+        {2, 0, {{2, 1}, {2, 2}}},
+        {2, 0, {{3, 1}, {2, 1}}},
+        {2, 1, {{2, 1}, {3, 1}}},
+        {1, 0, {{2, 1}, {3, 1}}},
+        {UINT32_MAX, 0, {{2, 1}, {3, 1}}},
+    };
+    struct meta *m = small_state();
+    struct slice plain = write_snapshot(m);
+    u8 *bytes = mem_alloc(plain.len + 28);
+    for (u32 i = 0; i < ARRAY_LEN(rows); i++) {
+        struct writer w = writer_of(bytes, plain.len + 28);
+        write_u8(&w, 2);
+        write_bytes(&w, plain.ptr + 1, plain.len - 1);
+        write_le32(&w, rows[i].count);
+        for (u32 k = 0; k < 2; k++) {
+            write_le32(&w, rows[i].starts[k].partition_id);
+            write_le64(&w, rows[i].starts[k].offset);
+        }
+        assert_false(w.failed);
+        struct meta *scratch = meta_create();
+        assert_int_equal(meta_snapshot_load(scratch, slice_of(bytes, w.len - rows[i].left_out)),
+                         ERR_CORRUPT);
+        assert_int_equal(meta_topic_count(scratch), 0);
+        meta_destroy(scratch);
+    }
+    mem_free(bytes);
+    release(plain);
     meta_destroy(m);
 }
 
@@ -211,6 +286,7 @@ static void test_hostile(void **state)
 {
     (void)state;
     struct meta *m = small_state();
+    log_starts_set(m);
     struct slice bytes = write_snapshot(m);
     u8 *changed = mem_alloc(bytes.len + 1);
     memcpy(changed, bytes.ptr, bytes.len);
@@ -229,7 +305,7 @@ static void test_hostile(void **state)
     }
     struct meta *scratch = meta_create();
     assert_int_equal(meta_snapshot_load(scratch, slice_of(changed, bytes.len + 1)), ERR_CORRUPT);
-    changed[0] = 2;
+    changed[0] = 3;
     assert_int_equal(meta_snapshot_load(scratch, slice_of(changed, bytes.len)), ERR_VERSION);
     assert_int_equal(meta_snapshot_load(scratch, bytes), OK);
     meta_destroy(scratch);
@@ -245,6 +321,7 @@ int main(void)
         cmocka_unit_test(test_same_state_same_bytes),
         cmocka_unit_test(test_golden),
         cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_hostile_log_starts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
