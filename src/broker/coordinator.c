@@ -6,7 +6,12 @@
 
 #include <string.h>
 
-enum { STEP_BLOCK_BYTES = 1024, LOAD_READ_BYTES = 1 << 20 };
+enum {
+    STEP_BLOCK_BYTES = 1024,
+    LOAD_READ_BYTES = 1 << 20,
+    LOAD_ATTEMPTS_MAX = 50, /* of one piece that storage fails to read */
+};
+#define LOAD_AGAIN_NS (100 * 1000000ull)
 #define APPEND_ROOM_BYTES \
     (256 * KIB) /* what a step may append beyond the bytes of its event and group */
 
@@ -38,6 +43,7 @@ struct replay {
     u64 end;
     struct log_load load;
     bool loading;
+    u32 attempts;               /* that have failed, of the range under way */
     struct partition_read read; /* ranges being worked through */
     u32 range;
 };
@@ -535,10 +541,20 @@ static void replay_loaded(struct log_load *load, err_t result)
         r->read.ranges[r->range].bytes -= load->bytes;
     }
     log_load_release(load);
-    if (result != OK || r->read.ranges[r->range].bytes == 0) {
+    /* A failed read may pass: offsets are not forgotten for it. What is corrupt stays so. */
+    r->attempts = result == OK ? 0 : r->attempts + 1;
+    bool again = result != OK && result != ERR_CORRUPT && r->attempts < LOAD_ATTEMPTS_MAX;
+    if (result != OK && !again) {
+        diag(MSG_group_not_loaded, D_INT("partition", r->index),
+             D_STR("why", "a piece of its partition of " OFFSETS_TOPIC " cannot be read"),
+             D_STR("error", err_name(result)));
+    }
+    if (!again && (result != OK || r->read.ranges[r->range].bytes == 0)) {
+        r->attempts = 0;
         r->range++;
     }
-    io_timer_start(c->broker->io, &c->replay_timer, io_now_ns(c->broker->io));
+    u64 pause_ns = again ? LOAD_AGAIN_NS : 0;
+    io_timer_start(c->broker->io, &c->replay_timer, io_now_ns(c->broker->io) + pause_ns);
 }
 
 static void replay_again(struct io_timer *t)
