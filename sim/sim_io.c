@@ -832,6 +832,13 @@ static void sim_listener_close(struct io *io, struct io_listener *l)
     }
 }
 
+/* No call of its own in the trace: it touches nothing but the clients' fortune. */
+static void sim_listener_want(struct io *io, struct io_listener *l, bool on)
+{
+    (void)l;
+    sim_net_listener_want(sim_of(io)->net, on);
+}
+
 static err_t sim_connect(struct io *io, const char *host, u16 port, struct io_sock **out)
 {
     (void)io;
@@ -954,6 +961,7 @@ static const struct io_backend sim_backend = {
     .listen = sim_listen,
     .listener_address = sim_listener_address,
     .listener_close = sim_listener_close,
+    .listener_want = sim_listener_want,
     .connect = sim_connect,
     .sock_handle = sim_sock_handle,
     .sock_want = sim_sock_want,

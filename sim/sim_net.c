@@ -53,6 +53,7 @@ struct sim_net {
     struct list conns;
     u32 next_number;
     struct io *io; /* of the listener; NULL: nobody listens */
+    bool paused;
     void (*accepted)(void *user, struct io_sock *s);
     void *accepted_user;
 };
@@ -241,7 +242,7 @@ static void connect_run(struct world_event *e)
 {
     struct sim_conn *c = CONTAINER_OF(e, struct sim_conn, connect);
     struct sim_net *net = c->net;
-    if (net->io == NULL) {
+    if (net->io == NULL || net->paused) {
         c->lost = true;
         world_start(net->world, &c->client_news, delay(net));
         return;
@@ -321,6 +322,12 @@ void sim_net_listen(struct sim_net *net, struct io *io,
     net->io = io;
     net->accepted = accepted;
     net->accepted_user = user;
+    net->paused = false;
+}
+
+void sim_net_listener_want(struct sim_net *net, bool on)
+{
+    net->paused = !on;
 }
 
 void sim_net_unlisten(struct sim_net *net)

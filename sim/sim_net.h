@@ -48,6 +48,8 @@ void sim_conn_close(struct sim_conn *c); /* closed() is not called; c is gone */
 void sim_net_listen(struct sim_net *net, struct io *io,
                     void (*accepted)(void *user, struct io_sock *s), void *user);
 void sim_net_unlisten(struct sim_net *net);
+/* Off: who connects now fails, as behind a full queue. */
+void sim_net_listener_want(struct sim_net *net, bool on);
 /* The broker is gone: its sockets too, the clients learn it. */
 void sim_net_broker_gone(struct sim_net *net);
 

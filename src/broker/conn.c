@@ -1,4 +1,5 @@
-/* Connections: accept, receive, cut frames, dispatch; see conn.h.
+/* Connections: accept, receive, cut frames, dispatch; see conn.h. How many there may be and how
+   long they may be idle is in conn_limits.c.
 
    Happy path of one readable event
      conn_event -> conn_receive (recv into the blob) -> conn_parse -> for each whole frame:
@@ -37,12 +38,22 @@ static void sweep_start(struct broker *b);
 void conn_accepted(void *user, struct io_sock *sock)
 {
     struct broker *b = user;
-    struct conn *c = b->stopping ? NULL : pool_get(&b->conn_pool);
+    struct io_address address;
+    io_sock_peer(sock, &address);
+    struct conn_peer *peer = b->stopping ? NULL : conn_peer_admit(b, &address);
+    if (peer == NULL) {
+        io_sock_close(b->io, sock);
+        return;
+    }
+    struct conn *c = pool_get(&b->conn_pool);
     if (c == NULL) {
+        conn_refused_no_memory(&address);
+        conn_peer_leave(b, peer);
         io_sock_close(b->io, sock);
         return;
     }
     c->broker = b;
+    c->peer = peer;
     c->sock = sock;
     list_init(&c->requests);
     list_push_back(&b->conns, &c->node);
@@ -51,8 +62,11 @@ void conn_accepted(void *user, struct io_sock *sock)
     metric_set(METRIC_connections, b->conn_count);
     c->events = IO_READABLE;
     c->progress_ns = io_now_ns(b->io);
+    conn_touch(c);
     io_sock_handle(b->io, sock, conn_event, c);
     io_sock_want(b->io, sock, c->events);
+    conns_rate_count(b);
+    conns_limit(b);
 }
 
 void conn_close(struct conn *c)
@@ -72,6 +86,8 @@ void conn_close(struct conn *c)
     }
     conn_drop_stash(c);
     list_remove(&c->node);
+    list_remove(&c->active_node);
+    conn_peer_leave(b, c->peer);
     if (list_linked(&c->dirty_node)) {
         list_remove(&c->dirty_node);
     }
@@ -334,6 +350,7 @@ static void conn_receive(struct conn *c)
         c->input_ended = true;
         return;
     }
+    conn_touch(c);
     bool begins = c->start == c->end;
     c->end += (size_t)got;
     c->received_bytes += (u64)got;
@@ -441,6 +458,7 @@ static MUST_USE bool conn_dispatch(struct conn *c, struct slice frame)
         request_fail(r);
         return true;
     }
+    r->started = true;
     handler(r);
     return true;
 }
@@ -515,6 +533,7 @@ void conns_flush(struct broker *b)
         }
         conn_update_events(c);
     }
+    conns_limit_turn(b);
     if (!list_empty(&b->starved_conns) && !heap_linked(&b->resume_timer.node)) {
         io_timer_start(b->io, &b->resume_timer, io_now_ns(b->io) + RETRY_NS);
     }
@@ -579,6 +598,14 @@ static bool conn_has_stalled(const struct conn *c, u64 now)
     return now - c->mark_ns > patience_ns;
 }
 
+static void conn_give_up(struct conn *c, size_t frame_bytes)
+{
+    metric_add(METRIC_frames_stalled_total, 1);
+    diag(MSG_frame_stalled, D_STR("peer", c->peer->host), D_UINT("expected_bytes", frame_bytes),
+         D_UINT("received_bytes", pending_bytes(c)));
+    conn_close(c);
+}
+
 /* Closes connections whose half-sent frame does not move, and makes stalled readers give back their
  * read buffers. */
 void conns_sweep(struct io_timer *t)
@@ -602,7 +629,7 @@ void conns_sweep(struct io_timer *t)
         if (c->blocked || conn_is_full(c)) {
             conn_mark(c); /* it is we who do not read */
         } else if (conn_has_stalled(c, now)) {
-            conn_close(c);
+            conn_give_up(c, bytes);
         }
     }
     if (again) {

@@ -24,10 +24,13 @@ enum {
 
 struct conn {
     struct list_node node;         /* broker->conns */
+    struct list_node active_node;  /* broker->active_conns, by active_ns */
     struct list_node dirty_node;   /* broker->dirty_conns */
     struct list_node starved_node; /* broker->starved_conns: waits for memory, a slot or its turn */
     struct broker *broker;
     struct io_sock *sock;
+    struct conn_peer *peer; /* whom it is counted for */
+    u64 active_ns;          /* when bytes last came, or left */
     struct blob *blob;
     size_t start; /* unparsed bytes: blob->data[start .. end) */
     size_t end;
@@ -50,6 +53,12 @@ struct conn {
     bool want_send;   /* the socket refused bytes: wait for WRITABLE */
 };
 
+/* An address that has connections. */
+struct conn_peer {
+    char host[64];
+    u32 count;
+};
+
 void conn_close(struct conn *c);
 void conn_dirty(struct conn *c); /* has an answer to send: flushed at the end of the turn */
 void conn_resume(
@@ -58,6 +67,18 @@ void conn_watch_stall(struct conn *c);     /* the sweep looks at it from now on 
 void conn_request_gone(struct request *r); /* unlink and free an answered request */
 void conn_bad_request(struct conn *c, const struct request *r,
                       const char *why); /* the diagnostic line */
+
+/* conn_limits.c */
+/* Counts one more connection of this address; NULL: it is one too many, and that has been said. */
+struct conn_peer *conn_peer_admit(struct broker *b, const struct io_address *address);
+void conn_peer_leave(struct broker *b, struct conn_peer *p);
+void conn_refused_no_memory(const struct io_address *address);
+void conn_touch(struct conn *c);         /* bytes came or left */
+void conns_rate_count(struct broker *b); /* one was accepted */
+void conns_limit(struct broker *b);      /* pauses accepting, or goes on with it */
+void conns_limit_turn(struct broker *b); /* the same, and closes what is over the limit */
+/* Can max.connections.per.ip.overrides be read? false: *wrong is the entry that cannot. */
+bool conn_overrides_valid(struct slice list, struct slice *wrong);
 
 /* request.c: decodes header and body and finds the handler; NULL: *why says what was wrong, and
    r->arena.exhausted whether it was memory. An ApiVersions of a version we do not know gets the

@@ -180,6 +180,7 @@ bool conn_send(struct conn *c)
             return false;
         }
         c->progress_ns = io_now_ns(c->broker->io);
+        conn_touch(c);
         if (!advance(c, (size_t)sent)) {
             return false;
         }

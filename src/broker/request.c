@@ -98,10 +98,22 @@ void request_reply_none(struct request *r)
     request_ready(r);
 }
 
+/* The request was good; what is missing is memory for its answer, or the answer is too large. */
+static void say_no_answer(const struct request *r, err_t why)
+{
+    if (!r->broker->stopping) {
+        metric_add(METRIC_answers_no_memory_total, 1);
+        diag(MSG_answer_no_memory, D_STR("peer", r->conn->peer->host), D_INT("api_key", r->api_key),
+             D_INT("api_version", r->version), D_SLICE("client_id", r->client_id),
+             D_STR("error", err_name(why)), D_UINT("arena_bytes", r->arena.total_bytes),
+             D_UINT("left_bytes", quota_left(&r->broker->memory.requests)));
+    }
+}
+
 void request_fail(struct request *r)
 {
-    if (r->arena.exhausted && r->body != NULL && !r->broker->stopping) {
-        conn_bad_request(r->conn, r, "no memory for the answer");
+    if (r->arena.exhausted && r->started) {
+        say_no_answer(r, ERR_NO_MEMORY);
     }
     r->no_answer = true;
     r->close_after = true;
@@ -156,6 +168,9 @@ static void reply_in_version(struct request *r, i16 version, const void *respons
     assert(e == OK || e == ERR_NO_MEMORY || e == ERR_LIMIT || r->arena.exhausted);
     if (e != OK || r->arena.exhausted) {
         r->part_count = 0;
+        if (!r->arena.exhausted) {
+            say_no_answer(r, e);
+        }
         request_fail(r);
         return;
     }

@@ -35,6 +35,7 @@ struct request {
     enum request_state state;
     bool close_after; /* close the connection once everything before and this has been sent */
     bool no_answer;
+    bool started; /* the handler has it */
 
     u64 encoded_bytes; /* of the answer, without ranges of the log */
     struct reply_part *parts;

@@ -21,6 +21,8 @@ struct broker *broker_create(const struct broker_params *params)
     b->io = params->io;
     b->config = params->config;
     list_init(&b->conns);
+    list_init(&b->active_conns);
+    map_slice_init(&b->peers);
     list_init(&b->dirty_conns);
     list_init(&b->starved_conns);
     list_init(&b->ready_waiters);
@@ -28,6 +30,8 @@ struct broker *broker_create(const struct broker_params *params)
     list_init(&b->jobs);
     b->resume_timer.fired = conns_resume;
     b->sweep_timer.fired = conns_sweep;
+    b->idle_timer.fired = conns_expire_idle;
+    b->accept_timer.fired = conns_accept_again;
 
     u64 sixteenth = params->memory_bytes / 16;
     quota_init(&b->memory.root, "memory", NULL, params->memory_bytes);
@@ -47,6 +51,7 @@ struct broker *broker_create(const struct broker_params *params)
     blob_pool_init(&b->receive_pool, "receive", &b->memory.receive, CONN_RECEIVE_BYTES, keep_free);
     pool_init(&b->request_pool, "requests", &b->memory.requests, sizeof(struct request), 65536);
     pool_init(&b->conn_pool, "connections", &b->memory.requests, sizeof(struct conn), 65536);
+    pool_init(&b->peer_pool, "peers", &b->memory.requests, sizeof(struct conn_peer), 65536);
     return b;
 }
 
@@ -108,8 +113,24 @@ static void topic_deleted(void *user, const struct meta_topic *topic)
     }
 }
 
+static MUST_USE err_t broker_check_limits(struct broker *b)
+{
+    struct slice wrong;
+    struct slice list = config_str(b->config, CONFIG_max_connections_per_ip_overrides);
+    if (conn_overrides_valid(list, &wrong)) {
+        return OK;
+    }
+    snprintf(b->reason, sizeof b->reason,
+             "max.connections.per.ip.overrides has an entry that cannot be read: %.*s\nan entry is "
+             "ADDRESS:COUNT; names are not looked up\ntry --set "
+             "max.connections.per.ip.overrides=127.0.0.1:100,::1:100",
+             (int)MIN(wrong.len, (size_t)128), (const char *)wrong.ptr);
+    return ERR_INVALID;
+}
+
 err_t broker_start(struct broker *b)
 {
+    TRY(broker_check_limits(b));
     TRY(broker_start_storage(b));
     config_refresh(b->config, cluster_meta(b->cluster));
     b->fetch_sessions = fetch_sessions_create(b);
@@ -216,6 +237,8 @@ void broker_destroy(struct broker *b)
     }
     io_timer_stop(b->io, &b->resume_timer);
     io_timer_stop(b->io, &b->sweep_timer);
+    io_timer_stop(b->io, &b->idle_timer);
+    io_timer_stop(b->io, &b->accept_timer);
     io_timer_stop(b->io, &b->drain_timer);
     if (list_linked(&b->conn_hook.node)) {
         io_hook_remove(&b->conn_hook);
@@ -240,6 +263,8 @@ void broker_destroy(struct broker *b)
     decompressor_fini(&b->scratch);
     pool_fini(&b->request_pool);
     pool_fini(&b->conn_pool);
+    pool_fini(&b->peer_pool);
+    map_slice_fini(&b->peers);
     blob_pool_fini(&b->receive_pool);
     mem_free(b);
 }

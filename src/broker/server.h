@@ -33,6 +33,13 @@ struct broker {
 
     struct list conns;
     u32 conn_count;
+    struct list active_conns; /* the same, least recently active first */
+    struct io_timer idle_timer;
+    struct map_slice peers; /* by host: struct conn_peer, of those that have connections */
+    struct pool peer_pool;
+    u64 accept_clock_ns; /* max.connection.creation.rate, see conn_limits.c */
+    struct io_timer accept_timer;
+    bool accept_paused;
     struct list dirty_conns;   /* have something to send this turn */
     struct list starved_conns; /* wait for receive memory, first come first served */
     struct io_hook conn_hook;
@@ -71,6 +78,8 @@ void conns_close_all(struct broker *b);
 void conns_flush(struct broker *b);
 void conns_resume(struct io_timer *resume_timer);
 void conns_sweep(struct io_timer *sweep_timer);
+void conns_expire_idle(struct io_timer *idle_timer);    /* conn_limits.c */
+void conns_accept_again(struct io_timer *accept_timer); /* conn_limits.c */
 void conns_stop_reading(struct broker *b);
 u32 conns_busy(const struct broker *b); /* requests not answered yet */
 

@@ -163,6 +163,8 @@ MUST_USE err_t io_listen(struct io *io, const char *host, u16 port,
                          struct io_listener **out);
 void io_listener_address(struct io_listener *l, struct io_address *out);
 void io_listener_close(struct io *io, struct io_listener *l);
+/* Off: nobody is accepted, who connects waits in the kernel's queue. On at first. */
+void io_listener_want(struct io *io, struct io_listener *l, bool on);
 /* Starts connecting; the handler gets WRITABLE when connected, HANGUP when refused. */
 MUST_USE err_t io_connect(struct io *io, const char *host, u16 port, struct io_sock **out);
 
@@ -232,6 +234,7 @@ struct io_backend {
                     struct io_listener **);
     void (*listener_address)(struct io_listener *, struct io_address *);
     void (*listener_close)(struct io *, struct io_listener *);
+    void (*listener_want)(struct io *, struct io_listener *, bool);
     err_t (*connect)(struct io *, const char *, u16, struct io_sock **);
     void (*sock_handle)(struct io *, struct io_sock *, io_sock_fn, void *);
     void (*sock_want)(struct io *, struct io_sock *, u32);

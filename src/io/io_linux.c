@@ -394,6 +394,7 @@ static const struct io_backend linux_backend = {
     .listen = linux_listen,
     .listener_address = linux_listener_address,
     .listener_close = linux_listener_close,
+    .listener_want = linux_listener_want,
     .connect = linux_connect,
     .sock_handle = linux_sock_handle,
     .sock_want = linux_sock_want,

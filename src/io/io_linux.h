@@ -71,8 +71,10 @@ struct io_listener {
     struct io *io;
     struct source source;
     struct list_node node; /* in io_linux.listeners, or .dead_listeners */
-    struct io_timer retry; /* runs while accepting is paused */
+    struct io_timer retry; /* runs while it rests */
     int fd;                /* -1: closed, and freed when the turn ends */
+    bool resting;          /* out of descriptors or memory: epoll does not report it */
+    bool unwanted;         /* nor does it then: io_listener_want */
     void (*accepted)(void *user, struct io_sock *s);
     void *user;
 };
@@ -206,6 +208,7 @@ err_t linux_listen(struct io *io, const char *host, u16 port,
                    struct io_listener **out);
 void linux_listener_address(struct io_listener *listener, struct io_address *out);
 void linux_listener_close(struct io *io, struct io_listener *listener);
+void linux_listener_want(struct io *io, struct io_listener *listener, bool on);
 err_t linux_connect(struct io *io, const char *host, u16 port, struct io_sock **out);
 void linux_sock_handle(struct io *io, struct io_sock *s, io_sock_fn fn, void *user);
 void linux_sock_want(struct io *io, struct io_sock *s, u32 events);

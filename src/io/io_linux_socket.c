@@ -10,7 +10,8 @@
         events of the same turn may still point to it.
    Failures: out of descriptors - the spare one is given up to accept the connection and close it,
    so that the peer knows and epoll does not report it for ever; if not even that works, the
-   listener rests for a moment. Everything else that breaks a connection is -ERR_CLOSED. */
+   listener rests for a moment. Either way it is said, here, because nobody above hears of it.
+   Everything else that breaks a connection is -ERR_CLOSED. */
 #include "io/io_linux.h"
 
 #include <arpa/inet.h>
@@ -248,28 +249,51 @@ static int accept_and_refuse(struct io_linux *l, struct io_listener *listener)
     }
     close(l->spare_fd);
     l->spare_fd = -1;
-    int fd = accept4(listener->fd, NULL, NULL, SOCK_CLOEXEC);
+    struct sockaddr_storage from = {0};
+    socklen_t len = sizeof(from);
+    int fd = accept4(listener->fd, (struct sockaddr *)&from, &len, SOCK_CLOEXEC);
     int result = fd >= 0 ? 0 : errno;
     if (fd >= 0) {
         close(fd);
+        struct io_address peer;
+        print_address(&from, &peer);
+        metric_add(METRIC_connections_refused_total, 1);
+        diag(MSG_out_of_descriptors, D_STR("peer", peer.host), D_UINT("port", peer.port));
     }
     open_spare(l);
     return result;
 }
 
-static void listener_rest(struct io_linux *l, struct io_listener *listener)
+/* What epoll reports of it: nothing while it rests or is not wanted. */
+static void listener_tell_epoll(struct io_listener *listener)
 {
-    struct epoll_event none = {.events = 0, .data.ptr = &listener->source};
-    epoll_ctl(l->epoll_fd, EPOLL_CTL_MOD, listener->fd, &none);
+    struct epoll_event event = {.data.ptr = &listener->source};
+    event.events = listener->unwanted || listener->resting ? 0 : (u32)EPOLLIN;
+    epoll_ctl(linux_of(listener->io)->epoll_fd, EPOLL_CTL_MOD, listener->fd, &event);
+}
+
+static void listener_rest(struct io_linux *l, struct io_listener *listener, int number)
+{
+    if (number == EMFILE || number == ENFILE) {
+        diag(MSG_out_of_descriptors, D_UINT("rest_ms", ACCEPT_REST_NS / 1000000));
+    }
+    listener->resting = true;
+    listener_tell_epoll(listener);
     io_timer_start(&l->io, &listener->retry, l->io.now_ns + ACCEPT_REST_NS);
 }
 
 static void listener_wake(struct io_timer *t)
 {
     struct io_listener *listener = CONTAINER_OF(t, struct io_listener, retry);
-    struct io_linux *l = linux_of(listener->io);
-    struct epoll_event readable = {.events = EPOLLIN, .data.ptr = &listener->source};
-    epoll_ctl(l->epoll_fd, EPOLL_CTL_MOD, listener->fd, &readable);
+    listener->resting = false;
+    listener_tell_epoll(listener);
+}
+
+void linux_listener_want(struct io *io, struct io_listener *listener, bool on)
+{
+    assert(listener->fd >= 0);
+    listener->unwanted = !on;
+    listener_tell_epoll(listener);
 }
 
 /* False: nobody waits any more, or the listener rests. */
@@ -285,7 +309,7 @@ static bool accept_failed(struct io_linux *l, struct io_listener *listener, int 
     case ENFILE:
     case ENOBUFS:
     case ENOMEM:
-        listener_rest(l, listener);
+        listener_rest(l, listener, number);
         return false;
     default:
         return true; /* refused, or broken before it was ours; the next may be well */
@@ -296,8 +320,8 @@ static void listener_ready(struct io_linux *l, struct source *source, u32 epoll_
 {
     struct io_listener *listener = CONTAINER_OF(source, struct io_listener, source);
     open_spare(l); /* if somebody took it */
-    /* accepted() may close the listener. */
-    for (u32 i = 0; i < ACCEPTS_PER_TURN && listener->fd >= 0; i++) {
+    /* accepted() may close the listener, or want no more. */
+    for (u32 i = 0; i < ACCEPTS_PER_TURN && listener->fd >= 0 && !listener->unwanted; i++) {
         int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             listener->accepted(listener->user, sock_create(l, fd));

@@ -317,6 +317,11 @@ void io_listener_close(struct io *io, struct io_listener *l)
     io->backend->listener_close(io, l);
 }
 
+void io_listener_want(struct io *io, struct io_listener *l, bool on)
+{
+    io->backend->listener_want(io, l, on);
+}
+
 err_t io_connect(struct io *io, const char *host, u16 port, struct io_sock **out)
 {
     return io->backend->connect(io, host, port, out);

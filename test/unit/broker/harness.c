@@ -325,7 +325,7 @@ void harness_turns(struct harness *h, u32 count)
 /* ---- clients
  * ----------------------------------------------------------------------------------------- */
 
-static struct client *open_with_window(struct harness *h, int receive_bytes)
+static struct client *open_with(struct harness *h, int receive_bytes, const char *from)
 {
     struct client *c = mem_alloc(sizeof *c);
     c->h = h;
@@ -335,6 +335,11 @@ static struct client *open_with_window(struct harness *h, int receive_bytes)
     if (receive_bytes > 0) {
         assert_int_equal(
             setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes), 0);
+    }
+    struct sockaddr_in own = {.sin_family = AF_INET};
+    if (from != NULL) {
+        assert_int_equal(inet_pton(AF_INET, from, &own.sin_addr), 1);
+        assert_int_equal(bind(c->fd, (struct sockaddr *)&own, sizeof own), 0);
     }
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(h->address.port)};
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -349,12 +354,17 @@ static struct client *open_with_window(struct harness *h, int receive_bytes)
 
 struct client *client_open(struct harness *h)
 {
-    return open_with_window(h, 0);
+    return open_with(h, 0, NULL);
+}
+
+struct client *client_open_from(struct harness *h, const char *address)
+{
+    return open_with(h, 0, address);
 }
 
 struct client *client_open_narrow(struct harness *h)
 {
-    return open_with_window(h, 4096);
+    return open_with(h, 4096, NULL);
 }
 
 void client_close(struct client *c)

@@ -73,6 +73,7 @@ struct client {
 };
 
 struct client *client_open(struct harness *h);
+struct client *client_open_from(struct harness *h, const char *address); /* 127.x.x.x */
 /* With a receive window as small as the kernel allows: the broker soon cannot send any more. */
 struct client *client_open_narrow(struct harness *h);
 void client_close(struct client *c);

@@ -330,6 +330,54 @@ static void random_requests(void **state)
     harness_fini(&h);
 }
 
+/* ---- no memory for an answer ---------------------------------------------------------------- */
+
+/* The request was understood, its answer finds no memory: the connection is closed and it is said,
+   whether the handler answers at once or was parked meanwhile. */
+static void an_answer_without_memory_is_told(void **state)
+{
+    enum { PARTITIONS = 400 };
+    struct harness h;
+    harness_up(&h);
+    struct client *keeper = client_open(&h);
+    struct topic t = topic_make(keeper, "wide", PARTITIONS);
+    struct quota *requests = &h.broker->memory.requests;
+    u64 cap = requests->cap;
+    u64 before = metric_slots[METRIC_answers_no_memory_total];
+
+    struct client *at_once = client_open(&h);
+    client_expect_alive(at_once);
+    struct metadata_request *all = NEW(&h, metadata_request, 1);
+    all->topics.is_null = true;
+    requests->cap = requests->used + 16 * KIB;
+    client_send(at_once, API_metadata, 9, all);
+    client_expect_end(at_once);
+    requests->cap = cap;
+    assert_int_equal(metric_slots[METRIC_answers_no_memory_total], before + 1);
+    assert_true(harness_said("answer_no_memory"));
+    assert_false(harness_said("could not be decoded"));
+
+    struct client *parked = client_open(&h);
+    struct fetch_wish wishes[PARTITIONS];
+    for (i32 i = 0; i < PARTITIONS; i++) {
+        wishes[i] =
+            (struct fetch_wish){.partition = i, .leader_epoch = -1, .last_fetched_epoch = -1};
+    }
+    struct fetch_request *q = fetch_of(&h, &t, wishes, PARTITIONS);
+    q->max_wait_ms = 30000;
+    client_send(parked, API_fetch, 12, q);
+    while (list_empty(&h.broker->parked_fetches)) {
+        harness_turn(&h);
+    }
+    requests->cap = requests->used;
+    harness_skip_ms(&h, 31000);
+    client_expect_end(parked);
+    requests->cap = cap;
+    assert_int_equal(metric_slots[METRIC_answers_no_memory_total], before + 2);
+    client_expect_alive(keeper);
+    harness_fini(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +393,7 @@ int main(void)
         cmocka_unit_test(booleans_and_varints_as_kafka_reads_them),
         cmocka_unit_test(bodies_cut_off_anywhere),
         cmocka_unit_test(random_requests),
+        cmocka_unit_test(an_answer_without_memory_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

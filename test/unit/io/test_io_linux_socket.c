@@ -462,6 +462,40 @@ static void a_listener_may_be_closed_by_its_own_call(void **state)
     TURN_UNTIL(io, srv.ends[0].gone);
 }
 
+static void want_no_more_on_first(struct server *srv, struct end *e)
+{
+    if (srv->count == 1) {
+        io_listener_want(srv->io, srv->listener, false);
+    }
+}
+
+static void a_listener_that_is_not_wanted_lets_them_wait(void **state)
+{
+    struct io *io = *state;
+    struct server srv = server_open(io, "127.0.0.1");
+    server_ready(&srv);
+    srv.also = want_no_more_on_first;
+    struct end clients[3];
+    for (u32 i = 0; i < 3; i++) {
+        clients[i] = client_open(io, "127.0.0.1", srv.address.port);
+        io_sock_handle(io, clients[i].sock, end_handler, &clients[i]);
+        io_sock_want(io, clients[i].sock, IO_READABLE);
+    }
+    TURN_UNTIL(io, srv.count == 1);
+    for (u32 i = 0; i < 10; i++) {
+        io_turn(io, false);
+    }
+    assert_int_equal(srv.count, 1);
+    assert_false(clients[1].gone || clients[2].gone);
+    io_listener_want(io, srv.listener, true);
+    TURN_UNTIL(io, srv.count == 3);
+    io_listener_close(io, srv.listener);
+    for (u32 i = 0; i < 3; i++) {
+        end_close(&clients[i]);
+        TURN_UNTIL(io, srv.ends[i].gone);
+    }
+}
+
 static void what_is_open_goes_with_the_io(void **state)
 {
     struct io *io = unit_create(IO_FILES_THREADS, false);
@@ -609,6 +643,7 @@ int main(void)
         SOCKET_TEST(accepted_sockets_do_not_wait_to_send),
         SOCKET_TEST(a_listener_may_be_closed_by_its_own_call),
         SOCKET_TEST(what_is_open_goes_with_the_io),
+        SOCKET_TEST(a_listener_that_is_not_wanted_lets_them_wait),
         SOCKET_TEST(out_of_descriptors_refuses_and_goes_on),
         SOCKET_TEST(out_of_descriptors_without_a_spare_rests),
     };
