@@ -103,7 +103,32 @@ static u32 run_verify(const u8 *data, u32 data_bytes, u32 at, u32 end, u64 first
     return at;
 }
 
-/* How much of the buffer may be given. ERR_CORRUPT: not even the first batch. */
+/* Bytes that were promised to a reader before the log start moved above them: the index knows them
+   no more, so each batch vouches for itself; the rest of a batch of which a piece has been given
+   cannot. They end where a run begins that is still there. Returns where the good ones end; *end:
+   where all of them would. */
+static u32 deleted_verify(const struct partition *p, u64 place, const struct log_range *range,
+                          const u8 *data, u32 data_bytes, u32 at, u32 *end, bool *bad)
+{
+    *end = range->bytes;
+    for (u32 i = 0; i < p->run_count && p->runs[i].place == place; i++) {
+        if (p->runs[i].pos > range->pos + at) {
+            *end = MIN(*end, p->runs[i].pos - range->pos);
+        }
+    }
+    u64 expected = UINT64_MAX;
+    u32 bytes = 0;
+    for (; at < *end; at += bytes) {
+        *bad = !batch_good(data, data_bytes, at, *end, &expected, &bytes);
+        if (*bad || bytes > data_bytes - at) {
+            break;
+        }
+    }
+    return at;
+}
+
+/* How much of the buffer may be given. ERR_CORRUPT: not even the first batch. ERR_NOT_FOUND: the
+   partition is gone, or its log start moved and what lies there cannot be told any more. */
 static err_t load_verify(struct log *l, const struct log_range *range, const u8 *data,
                          u32 data_bytes, u32 *good)
 {
@@ -117,7 +142,17 @@ static err_t load_verify(struct log *l, const struct log_range *range, const u8 
     while (at < data_bytes && !bad) {
         u32 index = index_find_place(p, place, range->pos + at);
         if (index == p->run_count) {
-            return ERR_NOT_FOUND;
+            u32 end;
+            assert(p->run_count == 0 || place <= p->runs[0].place);
+            bool unknown = false;
+            at = deleted_verify(p, place, range, data, data_bytes, at, &end, &unknown);
+            if (at == 0 && unknown) {
+                return ERR_NOT_FOUND;
+            }
+            if (at < end) {
+                break;
+            }
+            continue;
         }
         struct run *r = &p->runs[index];
         u32 end = r->pos + r->bytes - range->pos;

@@ -7,15 +7,21 @@
    filed or given more memory. Arrays grow by half, so the charge is at most 1.5 times the need. */
 #include "log/log_private.h"
 
+#include <string.h>
+
 enum { RUNS_MIN = 4, EPOCHS_MIN = 4 };
+
+static void index_release(struct log *l, u64 bytes)
+{
+    u64 uncharged = MIN(bytes, l->index_uncharged);
+    l->index_uncharged -= uncharged;
+    quota_release(&l->index_quota, bytes - uncharged);
+}
 
 void index_fini(struct partition *p)
 {
     struct log *l = p->log;
-    u64 bytes = (u64)p->run_cap * sizeof(p->runs[0]);
-    u64 uncharged = MIN(bytes, l->index_uncharged);
-    l->index_uncharged -= uncharged;
-    quota_release(&l->index_quota, bytes - uncharged);
+    index_release(l, (u64)p->run_cap * sizeof(p->runs[0]));
     assert(l->index_entries >= p->run_count);
     l->index_entries -= p->run_count;
     mem_free(p->runs);
@@ -102,6 +108,46 @@ void index_add(struct partition *p, const struct index_add *add)
     };
     p->run_count++;
     p->log->index_entries++;
+}
+
+/* Of what is left only half may be spare. */
+static void runs_shrink(struct partition *p)
+{
+    u32 cap = p->run_count == 0 ? 0 : MAX(p->run_count + p->run_count / 2, (u32)RUNS_MIN);
+    if (p->run_cap / 2 < cap) {
+        return;
+    }
+    index_release(p->log, (u64)(p->run_cap - cap) * sizeof(p->runs[0]));
+    if (cap == 0) {
+        mem_free(p->runs);
+        p->runs = NULL;
+    } else {
+        p->runs = mem_resize(p->runs, cap * sizeof(p->runs[0]));
+    }
+    p->run_cap = cap;
+}
+
+/* What is left moves to the front: some ten milliseconds for a million runs, which is a price for
+   what retention does seldom and no reader has to pay. */
+u64 index_drop_front(struct partition *p, u64 offset)
+{
+    u32 count = 0;
+    u64 bytes = 0;
+    while (count < p->run_count && index_next_offset(p, count) <= offset) {
+        bytes += p->runs[count].bytes;
+        count++;
+    }
+    if (count == 0) {
+        return 0;
+    }
+    p->run_count -= count;
+    memmove(p->runs, p->runs + count, p->run_count * sizeof(p->runs[0]));
+    p->first_open_run -=
+        MIN(p->first_open_run, count); /* runs of the open slot are never dropped */
+    assert(p->log->index_entries >= count);
+    p->log->index_entries -= count;
+    runs_shrink(p);
+    return bytes;
 }
 
 /* The slot has been laid out: the staged runs follow each other from `pos` on. */
@@ -211,6 +257,29 @@ void epoch_assign(struct partition *p, i32 leader_epoch, u64 start_offset)
     }
     p->leader_epoch = leader_epoch;
     p->leader_epoch_start = start_offset;
+}
+
+/* [LeaderEpochFileCache] An epoch that ended below the start is forgotten, the one that holds it
+   begins there. */
+void epochs_drop_front(struct partition *p, u64 start_offset)
+{
+    if (p->leader_epoch_start <= start_offset) {
+        p->leader_epoch_start = start_offset;
+        p->older_epoch_count = 0;
+        return;
+    }
+    u32 gone = 0;
+    while (gone + 1 < p->older_epoch_count &&
+           p->older_epochs[gone + 1].start_offset <= start_offset) {
+        gone++;
+    }
+    if (p->older_epoch_count == 0 || p->older_epochs[0].start_offset > start_offset) {
+        return;
+    }
+    p->older_epoch_count -= gone;
+    memmove(p->older_epochs, p->older_epochs + gone,
+            p->older_epoch_count * sizeof(p->older_epochs[0]));
+    p->older_epochs[0].start_offset = start_offset;
 }
 
 i32 partition_epoch_at(const struct partition *p, u64 offset)

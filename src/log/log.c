@@ -162,6 +162,7 @@ void log_stats(const struct log *l, struct log_stats *out)
 {
     *out = (struct log_stats){
         .partitions = l->partitions.count,
+        .bytes = l->bytes,
         .slots = l->next_slot,
         .hot_bytes = l->hot_used,
         .index_entries = l->index_entries,

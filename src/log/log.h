@@ -64,6 +64,13 @@ struct partition *log_partition(struct log *l, u32 id, i32 leader_epoch);
 void log_partition_remove(struct log *l,
                           u32 id); /* topic deleted: watchers are told with ERR_NOT_FOUND */
 
+/* Moves the first offset that readers may see forward, never back; reading below it is
+   ERR_NOT_FOUND from now on, and watchers are told. The caller has made it durable, and it is not
+   above the high watermark; but before log_start_wal, when recovery found less than there was, the
+   partition then begins and ends there. The batch that holds the offset stays whole. Producers
+   stay: one that is idle while all it wrote goes may still repeat its last batch [KAFKA-7190]. */
+void partition_set_log_start(struct partition *p, u64 offset);
+
 struct partition_info {
     u32 id;
     i32 leader_epoch;
@@ -71,7 +78,7 @@ struct partition_info {
     u64 high_watermark;     /* durable */
     u64 last_stable_offset; /* = high watermark until transactions exist */
     u64 log_end_offset;     /* appended, perhaps not durable yet */
-    u64 bytes;
+    u64 bytes;              /* of the runs that hold an offset from the start on */
 };
 void partition_info(const struct partition *p, struct partition_info *out);
 
@@ -185,13 +192,30 @@ void partition_unwatch(struct partition_watch *w); /* no-op when not watching */
    from_offset behind it if no record fits. */
 MUST_USE err_t partition_find_timestamp(struct partition *p, i64 target_ms, u64 from_offset,
                                         struct log_range *range, u64 *run_next_offset);
-/* The run with the largest max timestamp. ERR_NOT_FOUND when empty. */
+/* The next run that may hold the record with the largest timestamp below the high watermark.
+   ERR_NOT_FOUND: no more. One run, unless that timestamp may have been one of a record below the
+   log start: then every run, for what is left in each is known to its records only. Asked again
+   with from_offset behind the last one, until there is none. */
+MUST_USE err_t partition_find_largest_timestamp(struct partition *p, u64 from_offset,
+                                                struct log_range *range, u64 *run_next_offset);
+/* The first of them. */
 MUST_USE err_t partition_find_max_timestamp(struct partition *p, struct log_range *range);
 /* OffsetForLeaderEpoch, as kafka-semantics.md 4: (-1, -1) when unknown. */
 void partition_end_offset_for_epoch(const struct partition *p, i32 asked, i32 *epoch,
                                     i64 *end_offset);
 /* Leader epoch of the batch that holds the offset (or that would). */
 i32 partition_epoch_at(const struct partition *p, u64 offset);
+
+struct partition_producer {
+    i64 id;
+    i16 epoch;
+    i32 last_sequence;
+    i64 last_timestamp; /* the largest of its last batch */
+};
+/* The next producer that is remembered, in no order; begin with *cursor 0, and append nothing
+   meanwhile. false: no more. */
+bool partition_producer_next(const struct partition *p, u32 *cursor,
+                             struct partition_producer *out);
 
 /* ---- shutdown -------------------------------------------------------------------------------- */
 
@@ -201,6 +225,7 @@ void log_drain(struct log *l, void (*done)(void *user, err_t result), void *user
 /* For metrics, health and tests. */
 struct log_stats {
     u64 partitions;
+    u64 bytes; /* of all partitions, as partition_info counts them */
     u64 slots;
     u64 hot_bytes;
     u64 index_entries;

@@ -99,6 +99,7 @@ struct partition {
     u64 end_offset; /* appended */
     u64 high_watermark;
     u64 bytes;
+    i64 deleted_max_timestamp; /* of all runs with something below the start, INT64_MIN: none */
     struct run *runs;
     u32 run_count;
     u32 run_cap;
@@ -233,7 +234,8 @@ struct log {
     struct quota index_quota;
     u64 index_uncharged; /* bytes of index beyond the quota: of a start, or for a moment */
     u64 index_entries;
-    struct list moved;          /* partitions whose high watermark moved, with watches */
+    u64 bytes;                  /* of all partitions */
+    struct list moved;          /* partitions whose high watermark or start moved, with watches */
     struct partition *notified; /* its watches are being told ... */
     struct list notify_left;    /* ... and these are still to come */
 
@@ -380,6 +382,8 @@ struct index_add {
 MUST_USE bool index_reserve(struct partition *p);  /* room for one more run */
 void index_reserve_uncharged(struct partition *p); /* the same, whatever the quota says */
 void index_add(struct partition *p, const struct index_add *add);
+/* Drops the runs that end at or below the offset; their bytes. */
+u64 index_drop_front(struct partition *p, u64 offset);
 void index_fini(struct partition *p);
 u32 index_find(const struct partition *p, u64 offset); /* the run that holds it; there is one */
 /* The run with that byte of that slot; run_count: none. */
@@ -389,6 +393,7 @@ u32 index_find_timestamp(const struct partition *p, i64 target);
 u64 index_next_offset(const struct partition *p, u32 index);
 void index_settle_staged(struct partition *p, u32 first, u32 pos);
 void epoch_assign(struct partition *p, i32 leader_epoch, u64 start_offset);
+void epochs_drop_front(struct partition *p, u64 start_offset);
 
 static inline u64 run_place(u32 wal_index, u64 slot)
 {

@@ -19,6 +19,7 @@ struct partition *partition_get(struct log *l, u32 id)
     p->log = l;
     p->id = id;
     p->leader_epoch = -1;
+    p->deleted_max_timestamp = INT64_MIN;
     map64_init(&p->producers);
     list_init(&p->watches);
     map64_put(&l->partitions, id, p);
@@ -35,6 +36,8 @@ struct partition *log_partition(struct log *l, u32 id, i32 leader_epoch)
 
 void partition_destroy(struct partition *p)
 {
+    assert(p->log->bytes >= p->bytes);
+    p->log->bytes -= p->bytes;
     index_fini(p);
     producers_fini(p);
     pool_put(&p->log->partition_pool, p);
@@ -96,6 +99,50 @@ void partition_info(const struct partition *p, struct partition_info *out)
         .log_end_offset = p->end_offset,
         .bytes = p->bytes,
     };
+}
+
+/* Watchers are told at the end of the turn. */
+static void partition_stir(struct partition *p)
+{
+    if (!list_empty(&p->watches) && !list_linked(&p->moved)) {
+        list_push_back(&p->log->moved, &p->moved);
+    }
+}
+
+/* What recovery did not find any more is not waited for: offsets below the start are given away. */
+static void end_at_start(struct partition *p)
+{
+    assert(!p->log->started);
+    seen("log: a log start above what recovery found");
+    p->end_offset = p->start_offset;
+    p->high_watermark = p->start_offset;
+}
+
+void partition_set_log_start(struct partition *p, u64 offset)
+{
+    if (offset <= p->start_offset) {
+        return;
+    }
+    struct log *l = p->log;
+    assert(offset <= p->high_watermark || !l->started);
+    if (p->run_count > 0 && p->runs[0].base_offset < offset) {
+        u32 last = index_find(p, MIN(offset, p->end_offset) - 1); /* with something that goes */
+        p->deleted_max_timestamp =
+            MAX(p->deleted_max_timestamp, p->runs[last].max_timestamp_so_far);
+    }
+    u64 dropped = index_drop_front(p, offset);
+    assert(p->bytes >= dropped);
+    p->bytes -= dropped;
+    l->bytes -= dropped;
+    p->start_offset = offset;
+    if (p->end_offset < offset) {
+        end_at_start(p);
+    }
+    epochs_drop_front(p, offset);
+    partition_stir(p);
+    if (list_linked(&p->moved)) {
+        log_wake(l, 0);
+    }
 }
 
 /* ---- append ---------------------------------------------------------------------------------- */
@@ -229,6 +276,7 @@ void partition_append(struct partition *p, const struct batch_view *view, bool l
     wal_add(l, p, &entry, staged);
     p->end_offset += entry.last_offset_delta + 1ull;
     p->bytes += entry.bytes;
+    l->bytes += entry.bytes;
     room_used(l, entry.bytes);
     metric_add(METRIC_log_appends_total, 1);
     metric_add(METRIC_log_append_bytes_total, entry.bytes);
@@ -244,9 +292,7 @@ void partition_moved(struct partition *p, u64 high_watermark)
     assert(high_watermark > p->high_watermark);
     assert(high_watermark <= p->end_offset);
     p->high_watermark = high_watermark;
-    if (!list_empty(&p->watches) && !list_linked(&p->moved)) {
-        list_push_back(&p->log->moved, &p->moved);
-    }
+    partition_stir(p);
 }
 
 void partitions_notify(struct log *l)
@@ -415,11 +461,11 @@ err_t partition_read(struct partition *p, struct partition_read *read)
 err_t partition_find_timestamp(struct partition *p, i64 target_ms, u64 from_offset,
                                struct log_range *range, u64 *run_next_offset)
 {
-    if (from_offset >= p->high_watermark) {
+    u64 from = MAX(from_offset, p->start_offset);
+    if (from >= p->high_watermark) {
         return ERR_NOT_FOUND;
     }
     u32 index = index_find_timestamp(p, target_ms);
-    u64 from = MAX(from_offset, p->start_offset);
     if (index < p->run_count) {
         index = MAX(index, index_find(p, from));
     }
@@ -434,17 +480,37 @@ err_t partition_find_timestamp(struct partition *p, i64 target_ms, u64 from_offs
     return OK;
 }
 
-err_t partition_find_max_timestamp(struct partition *p, struct log_range *range)
+err_t partition_find_largest_timestamp(struct partition *p, u64 from_offset,
+                                       struct log_range *range, u64 *run_next_offset)
 {
-    if (p->high_watermark == p->start_offset) {
+    u64 from = MAX(from_offset, p->start_offset);
+    if (from >= p->high_watermark) {
         return ERR_NOT_FOUND;
     }
     u32 last = index_find(p, p->high_watermark - 1);
-    u32 index = index_find_timestamp(p, p->runs[last].max_timestamp_so_far);
-    assert(index <= last);
-    if ((p->runs[index].flags & RUN_QUARANTINED) != 0) {
+    i64 largest = p->runs[last].max_timestamp_so_far;
+    u32 index = index_find(p, from);
+    if (largest > p->deleted_max_timestamp) {
+        u32 first = index_find_timestamp(p, largest);
+        assert(first <= last);
+        if (index > first || (p->runs[first].flags & RUN_QUARANTINED) != 0) {
+            return ERR_NOT_FOUND;
+        }
+        index = first;
+    }
+    while (index <= last && (p->runs[index].flags & RUN_QUARANTINED) != 0) {
+        index++;
+    }
+    if (index > last) {
         return ERR_NOT_FOUND;
     }
     *range = run_range(p, &p->runs[index]);
+    *run_next_offset = index_next_offset(p, index);
     return OK;
+}
+
+err_t partition_find_max_timestamp(struct partition *p, struct log_range *range)
+{
+    u64 next;
+    return partition_find_largest_timestamp(p, 0, range, &next);
 }

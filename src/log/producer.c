@@ -93,6 +93,27 @@ i16 producer_check(struct partition *p, const struct batch_view *view,
     return next ? KERR_NONE : KERR_OUT_OF_ORDER_SEQUENCE_NUMBER; /* 4 */
 }
 
+bool partition_producer_next(const struct partition *p, u32 *cursor, struct partition_producer *out)
+{
+    i64 now_ms = io_wall_ms(p->log->io);
+    u64 id;
+    void *value;
+    while (map64_next(&p->producers, cursor, &id, &value)) {
+        const struct producer *s = value;
+        if (s->count > 0 && !producer_expired(p->log, s, now_ms)) {
+            const struct producer_batch *last = batch_back(s, 0);
+            *out = (struct partition_producer){
+                .id = s->id,
+                .epoch = s->epoch,
+                .last_sequence = last->last_sequence,
+                .last_timestamp = last->max_timestamp,
+            };
+            return true;
+        }
+    }
+    return false;
+}
+
 static struct producer *least_used(struct log *l)
 {
     struct list_node *n = list_first(&l->producers_by_use);

@@ -120,6 +120,7 @@ static err_t entry_recover(const struct recovery *r, struct partition *p, u64 sl
     p->end_offset = e->base_offset + e->last_offset_delta + 1;
     p->high_watermark = p->end_offset;
     p->bytes += e->bytes;
+    r->log->bytes += e->bytes;
     return OK;
 }
 

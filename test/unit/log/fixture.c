@@ -116,6 +116,9 @@ void fixture_start(struct fixture *f)
         assert_int_equal(
             log_recover_wal(f->log, wal, wal * 7, sealed, NULL, NULL, &f->lengths[wal]), OK);
     }
+    if (f->recovered != NULL) {
+        f->recovered(f);
+    }
     f->wal++;
     assert_int_equal(log_start_wal(f->log, f->cluster, f->wal, f->wal * 7), OK);
 }

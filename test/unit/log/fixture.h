@@ -22,8 +22,9 @@ struct fixture {
     struct {
         u64 slot;
         u32 pos;
-        u8 mask; /* 0: no damage */
-    } flip;      /* every read of that byte finds these bits changed */
+        u8 mask;                          /* 0: no damage */
+    } flip;                               /* every read of that byte finds these bits changed */
+    void (*recovered)(struct fixture *f); /* called before this session's WAL starts, when set */
     /* Replaces the home's walk over a WAL when set. */
     err_t (*scan)(const struct home_wal_visitor *v, u64 *length);
     u32 reads;

@@ -124,8 +124,57 @@ static void times_out_of_order(void **state)
     assert_int_equal(find_time(&f, p, 50, 3), 3); /* may hold one; the caller looks and goes on */
     assert_int_equal(find_time(&f, p, 50, 8), UINT64_MAX);
     struct log_range range;
-    assert_int_equal(partition_find_max_timestamp(p, &range), OK);
+    u64 next;
+    assert_int_equal(partition_find_largest_timestamp(p, 0, &range, &next), OK);
     assert_int_equal(load_be64(log_peek(f.log, &range)), 6);
+    fixture_stop(&f);
+}
+
+static u64 find_largest(struct fixture *f, struct partition *p, u64 from, u64 *next)
+{
+    struct log_range range;
+    if (partition_find_largest_timestamp(p, from, &range, next) != OK) {
+        return UINT64_MAX;
+    }
+    return load_be64(log_peek(f->log, &range));
+}
+
+/* While the largest time is known to be among those left, one run is it; else each may be. */
+static void the_largest_time_above_the_start(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    fixture_start(&f);
+    struct partition *p = log_partition(f.log, 1, 0);
+    static const i64 times[] = {50, 10, 90, 20, 70, 60};
+    for (u32 i = 0; i < ARRAY_LEN(times); i++) {
+        f.timestamp = times[i];
+        append_plain(&f, p, 10);
+        settle(&f);
+    }
+    u64 next;
+    partition_set_log_start(p, 2);
+    assert_int_equal(find_largest(&f, p, 0, &next), 2);
+    assert_int_equal(next, 3);
+    assert_int_equal(find_largest(&f, p, next, &next), UINT64_MAX);
+    partition_set_log_start(p, 3); /* 90 is gone: 20, 70 and 60 are left */
+    next = 0;
+    for (u64 offset = 3; offset < 6; offset++) {
+        assert_int_equal(find_largest(&f, p, next, &next), offset);
+        assert_int_equal(next, offset + 1);
+    }
+    assert_int_equal(find_largest(&f, p, next, &next), UINT64_MAX);
+    p->runs[1].flags |= RUN_QUARANTINED;
+    assert_int_equal(find_largest(&f, p, 4, &next), 5);
+    p->runs[2].flags |= RUN_QUARANTINED;
+    assert_int_equal(find_largest(&f, p, 4, &next), UINT64_MAX);
+    assert_int_equal(find_time(&f, p, 15, 0), 3);
+    f.timestamp = 91;
+    append_plain(&f, p, 10);
+    settle(&f);
+    assert_int_equal(find_largest(&f, p, 0, &next), 6);
+    assert_int_equal(find_largest(&f, p, next, &next), UINT64_MAX);
     fixture_stop(&f);
 }
 
@@ -190,6 +239,51 @@ static void leader_epochs(void **state)
     fixture_stop(&f);
 }
 
+/* [LeaderEpochFileCache] truncated from the front: an epoch that is gone ends where the log starts.
+ */
+static void epochs_below_the_start_go(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    fixture_start(&f);
+    struct partition *p;
+    for (u32 i = 0; i < 8; i++) {
+        p = log_partition(f.log, 1, (i32)(2 + i / 2)); /* two offsets in each of 2, 3, 4, 5 */
+        append_plain(&f, p, 10);
+    }
+    settle(&f);
+    partition_set_log_start(p, 1);
+    assert_int_equal(p->older_epoch_count, 3);
+    expect_end(p, 2, 2, 2);
+    expect_end(p, 1, 1, 1);
+    partition_set_log_start(p, 2);
+    assert_int_equal(p->older_epoch_count, 2);
+    expect_end(p, 2, 2, 2);
+    expect_end(p, 3, 3, 4);
+    partition_set_log_start(p, 5);
+    assert_int_equal(p->older_epoch_count, 1);
+    expect_end(p, 4, 4, 6);
+    expect_end(p, 3, 3, 5);
+    expect_end(p, 2, 2, 5);
+    assert_int_equal(partition_epoch_at(p, 5), 4);
+    partition_set_log_start(p, 7);
+    assert_int_equal(p->older_epoch_count, 0);
+    expect_end(p, 5, 5, 8);
+    expect_end(p, 4, 4, 7);
+    assert_int_equal(partition_epoch_at(p, 7), 5);
+    partition_set_log_start(p, 8);
+    expect_end(p, 5, 5, 8);
+    expect_end(p, 4, 4, 8);
+    p = log_partition(f.log, 1, 6);
+    append_plain(&f, p, 10);
+    settle(&f);
+    expect_end(p, 6, 6, 9);
+    expect_end(p, 5, 5, 8);
+    assert_int_equal(partition_epoch_at(p, 8), 6);
+    fixture_stop(&f);
+}
+
 static void an_unwritten_partition_collects_no_epochs(void **state)
 {
     (void)state;
@@ -241,6 +335,40 @@ static void the_index_is_charged_and_refuses_at_the_cap(void **state)
     fixture_stop(&f);
 }
 
+/* What is dropped is given back, so that appends that were refused go on. */
+static void dropped_runs_give_memory_back(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    f.params.hot_bytes = 4 * MIB;
+    quota_init(&f.quota, "test", NULL, 5 * MIB);
+    fixture_start(&f);
+    struct partition *p = log_partition(f.log, 1, 0);
+    const struct produced what = {
+        .producer_id = -1, .producer_epoch = -1, .base_sequence = -1, .records = 1};
+    while (append(&f, p, &what).kerr == KERR_NONE) {
+        settle(&f);
+    }
+    struct log_stats full;
+    log_stats(f.log, &full);
+    u64 end = end_offset(p);
+    partition_set_log_start(p, end - 10);
+    struct log_stats after;
+    log_stats(f.log, &after);
+    assert_int_equal(full.index_entries, end);
+    assert_int_equal(after.index_entries, 10);
+    assert_true(after.index_bytes + (end - 20) * sizeof(struct run) <= full.index_bytes);
+    for (u32 i = 0; i < 1000; i++) {
+        assert_int_equal(append(&f, p, &what).base_offset, end + i);
+        settle(&f);
+    }
+    for (u64 offset = end - 10; offset < end + 1000; offset++) {
+        assert_int_equal(p->runs[index_find(p, offset)].base_offset, offset);
+    }
+    fixture_stop(&f);
+}
+
 /* The index needs more than the cache left over: the cache shrinks, even while everybody reads from
  * it. */
 static void the_cache_gives_way_to_the_index(void **state)
@@ -285,9 +413,12 @@ int main(void)
         cmocka_unit_test(runs_end_at_64_kib_and_at_large_batches),
         cmocka_unit_test(found_at_every_offset_of_a_long_partition),
         cmocka_unit_test(times_out_of_order),
+        cmocka_unit_test(the_largest_time_above_the_start),
         cmocka_unit_test(leader_epochs),
+        cmocka_unit_test(epochs_below_the_start_go),
         cmocka_unit_test(an_unwritten_partition_collects_no_epochs),
         cmocka_unit_test(the_index_is_charged_and_refuses_at_the_cap),
+        cmocka_unit_test(dropped_runs_give_memory_back),
         cmocka_unit_test(the_cache_gives_way_to_the_index),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

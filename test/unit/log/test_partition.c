@@ -1,6 +1,6 @@
 /* partition.c: what is read is what was appended, at every offset and under every limit, hot and
    cold, before and after restarts (a random walk beside a simple model); limits one by one;
-   watches. */
+   watches; and what a moved log start takes away. */
 #include "fixture.h"
 
 /* ---- the model: a partition is a list of batches --------------------------------------------- */
@@ -18,6 +18,7 @@ struct model {
     struct model_batch batches[MODEL_BATCHES_MAX];
     u32 count;
     u64 high_watermark; /* may only rise */
+    u64 start;
 };
 struct world {
     struct fixture f;
@@ -85,7 +86,7 @@ static void model_read(struct world *w, u32 i)
     };
     const struct partition_read asked = read;
     err_t e = partition_read(p, &read);
-    if (asked.offset > end) {
+    if (asked.offset > end || asked.offset < m->start) {
         assert_int_equal(e, ERR_NOT_FOUND);
         return;
     }
@@ -146,7 +147,8 @@ static void model_timestamps(struct world *w, u32 i)
     u64 high = high_watermark(p);
     i64 target = 990 + (i64)rng_below(&w->rng, (u64)w->f.timestamp - 980);
     u32 expected = 0;
-    while (expected < m->count && m->batches[expected].timestamp < target) {
+    while (expected < m->count &&
+           (m->batches[expected].timestamp < target || m->batches[expected].next <= m->start)) {
         expected++;
     }
     struct log_range range;
@@ -164,6 +166,46 @@ static void model_timestamps(struct world *w, u32 i)
     mem_free(bytes);
 }
 
+/* Anywhere up to the high watermark, also inside a batch, also backwards. */
+static void model_delete(struct world *w, u32 i)
+{
+    struct model *m = &w->models[i];
+    struct partition *p = partition_of(w, i);
+    u64 high = high_watermark(p);
+    u64 ahead = high - m->start;
+    u64 to = rng_chance(&w->rng, 1, 6)   ? high
+             : rng_chance(&w->rng, 1, 6) ? rng_below(&w->rng, m->start + 1)
+                                         : m->start + rng_below(&w->rng, ahead / 4 + 1);
+    partition_set_log_start(p, to);
+    m->start = MAX(m->start, to);
+}
+
+/* Bytes of what is left, and of all partitions together. */
+static void model_bytes(struct world *w)
+{
+    u64 sum = 0;
+    u64 entries = 0;
+    for (u32 i = 0; i < MODEL_PARTITIONS; i++) {
+        const struct model *m = &w->models[i];
+        struct partition *p = partition_of(w, i);
+        struct partition_info info;
+        partition_info(p, &info);
+        u64 left = 0;
+        for (u32 n = 0; n < m->count; n++) {
+            left += m->batches[n].next > m->start ? m->batches[n].len : 0;
+        }
+        assert_int_equal(info.log_start_offset, m->start);
+        assert_in_range(info.bytes, left, left + (left > 0 ? LOG_RUN_BYTES : 0));
+        assert_true(p->run_count == 0 || index_next_offset(p, 0) > m->start);
+        sum += info.bytes;
+        entries += p->run_count;
+    }
+    struct log_stats stats;
+    log_stats(w->f.log, &stats);
+    assert_int_equal(stats.bytes, sum);
+    assert_int_equal(stats.index_entries, entries);
+}
+
 static void world_restart(struct world *w)
 {
     settle(&w->f);
@@ -178,7 +220,9 @@ static void world_restart(struct world *w)
         u64 end = m->count == 0 ? 0 : m->batches[m->count - 1].next;
         assert_int_equal(high_watermark(partition_of(w, i)), end);
         assert_int_equal(end_offset(partition_of(w, i)), end);
+        partition_set_log_start(partition_of(w, i), m->start);
     }
+    model_bytes(w);
 }
 
 static u32 random_value_bytes(struct world *w)
@@ -214,8 +258,11 @@ static void reads_agree_with_a_model(void **state)
             turn(&w->f);
         } else if (what < 90) {
             model_read(w, i);
-        } else if (what < 99) {
+        } else if (what < 98) {
             model_timestamps(w, i);
+        } else if (what < 99) {
+            model_delete(w, i);
+            model_bytes(w);
         } else if (rng_chance(&w->rng, 1, 8)) {
             world_restart(w);
         }
@@ -262,7 +309,7 @@ static void nothing_above_the_high_watermark(void **state)
     struct log_range range;
     u64 next;
     assert_int_equal(partition_find_timestamp(p, 1001, 0, &range, &next), ERR_NOT_FOUND);
-    assert_int_equal(partition_find_max_timestamp(p, &range), OK);
+    assert_int_equal(partition_find_largest_timestamp(p, 0, &range, &next), OK);
     fixture_complete(&f, 0, OK);
     settle(&f);
     assert_int_equal(partition_find_timestamp(p, 1001, 0, &range, &next), OK);
@@ -342,7 +389,7 @@ static void an_empty_partition(void **state)
     struct log_range range;
     u64 next;
     assert_int_equal(partition_find_timestamp(p, 0, 0, &range, &next), ERR_NOT_FOUND);
-    assert_int_equal(partition_find_max_timestamp(p, &range), ERR_NOT_FOUND);
+    assert_int_equal(partition_find_largest_timestamp(p, 0, &range, &next), ERR_NOT_FOUND);
     assert_int_equal(partition_epoch_at(p, 0), 0);
     fixture_stop(&f);
 }
@@ -364,7 +411,8 @@ static void log_append_time_is_stamped(void **state)
     assert_int_equal(r.log_append_time_ms, io_wall_ms(f.io));
     settle(&f);
     struct log_range range;
-    assert_int_equal(partition_find_max_timestamp(p, &range), OK);
+    u64 next;
+    assert_int_equal(partition_find_largest_timestamp(p, 0, &range, &next), OK);
     struct batch_view view;
     assert_int_equal(batch_view_parse(slice_of(log_peek(f.log, &range), range.bytes), &view), OK);
     assert_true(batch_crc_ok(&view));
@@ -389,6 +437,117 @@ static void a_batch_above_32_mib_is_refused(void **state)
     append_plain(&f, p, (32 << 20) - 200);
     settle(&f);
     assert_int_equal(high_watermark(p), 1);
+    fixture_stop(&f);
+}
+
+/* ---- log start ------------------------------------------------------------------------------- */
+
+static err_t read_at(struct partition *p, u64 offset, struct partition_read *read)
+{
+    *read = (struct partition_read){
+        .offset = offset, .limit_offset = UINT64_MAX, .bytes_max = 1 << 20, .one_batch = true};
+    return partition_read(p, read);
+}
+
+/* Ten batches of two records in five slots; the start moves into a batch, to its end, to the end.
+ */
+static void the_start_moves(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    fixture_start(&f);
+    struct partition *p = log_partition(f.log, 1, 0);
+    const struct produced two = {.producer_id = -1,
+                                 .producer_epoch = -1,
+                                 .base_sequence = -1,
+                                 .records = 2,
+                                 .value_bytes = 50};
+    for (u32 i = 0; i < 10; i++) {
+        append(&f, p, &two);
+        if (i % 2 == 1) {
+            settle(&f);
+        }
+    }
+    struct partition_info all;
+    partition_info(p, &all);
+    u64 one = all.bytes / 10;
+    struct partition_read read;
+    partition_set_log_start(p, 7);
+    assert_int_equal(p->run_count, 4);
+    assert_int_equal(read_at(p, 6, &read), ERR_NOT_FOUND);
+    assert_int_equal(read_at(p, 7, &read), OK); /* the batch that holds it, whole */
+    assert_int_equal(load_be64(log_peek(f.log, &read.ranges[0])), 6);
+    assert_int_equal(read.next_offset, 20);
+    struct partition_info info;
+    partition_info(p, &info);
+    assert_int_equal(info.log_start_offset, 7);
+    assert_int_equal(info.bytes, 8 * one);
+    assert_int_equal(info.high_watermark, 20);
+    partition_set_log_start(p, 5); /* not back */
+    assert_int_equal(read_at(p, 5, &read), ERR_NOT_FOUND);
+    partition_set_log_start(p, 8);
+    assert_int_equal(p->run_count, 3);
+    assert_int_equal(read_at(p, 8, &read), OK);
+    assert_int_equal(load_be64(log_peek(f.log, &read.ranges[0])), 8);
+
+    partition_set_log_start(p, 20); /* everything */
+    assert_int_equal(p->run_count, 0);
+    assert_int_equal(p->run_cap, 0);
+    assert_int_equal(read_at(p, 19, &read), ERR_NOT_FOUND);
+    assert_int_equal(read_at(p, 20, &read), OK);
+    assert_int_equal(read.range_count, 0);
+    struct log_range range;
+    u64 next;
+    assert_int_equal(partition_find_timestamp(p, 0, 0, &range, &next), ERR_NOT_FOUND);
+    assert_int_equal(partition_find_largest_timestamp(p, 0, &range, &next), ERR_NOT_FOUND);
+    partition_info(p, &info);
+    assert_int_equal(info.bytes, 0);
+
+    assert_int_equal(append(&f, p, &two).base_offset, 20);
+    settle(&f);
+    assert_int_equal(read_at(p, 21, &read), OK);
+    assert_int_equal(read.next_offset, 22);
+    assert_int_equal(partition_find_timestamp(p, 0, 0, &range, &next), OK);
+    assert_int_equal(next, 22);
+    partition_info(p, &info);
+    assert_int_equal(info.bytes, one);
+    fixture_stop(&f);
+}
+
+/* With a slot in flight and one open, whose batches are not settled yet. */
+static void the_start_moves_under_appends(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    f.hold = true;
+    fixture_start(&f);
+    struct partition *p = log_partition(f.log, 1, 0);
+    for (u32 i = 0; i < 3; i++) {
+        append_plain(&f, p, 100);
+        turn(&f);
+        fixture_complete(&f, 0, OK);
+        turns(&f, 2);
+    }
+    append_plain(&f, p, 100);
+    turn(&f);
+    assert_int_equal(f.held_count, 1);
+    append_plain(&f, p, 20000); /* stays where it is copied to */
+    append_plain(&f, p, 100);   /* staged */
+    assert_int_equal(high_watermark(p), 3);
+    partition_set_log_start(p, 3);
+    append_plain(&f, p, 100);
+    fixture_complete(&f, 0, OK);
+    turns(&f, 2);
+    fixture_complete(&f, 0, OK);
+    settle(&f);
+    assert_int_equal(high_watermark(p), 7);
+    for (u64 offset = 3; offset < 7; offset++) {
+        struct partition_read read;
+        assert_int_equal(read_at(p, offset, &read), OK);
+        assert_int_equal(load_be64(log_peek(f.log, &read.ranges[0])), offset);
+    }
     fixture_stop(&f);
 }
 
@@ -456,6 +615,30 @@ static void watches_are_told_once_per_turn(void **state)
     fixture_stop(&f);
 }
 
+/* A reader that waits below the new start has something to hear. */
+static void watches_are_told_of_the_start(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    fixture_start(&f);
+    struct partition *p = log_partition(f.log, 1, 0);
+    append_plain(&f, p, 10);
+    settle(&f);
+    struct test_watch a = {.watch = {.moved = watch_moved}};
+    partition_watch(p, &a.watch);
+    partition_set_log_start(p, 0);
+    turns(&f, 2);
+    assert_int_equal(a.calls, 0);
+    partition_set_log_start(p, 1);
+    assert_int_equal(a.calls, 0); /* never inside */
+    turn(&f);
+    assert_int_equal(a.calls, 1);
+    assert_int_equal(a.why, OK);
+    partition_unwatch(&a.watch);
+    fixture_stop(&f);
+}
+
 static void a_partition_removed_while_it_is_told(void **state)
 {
     (void)state;
@@ -512,7 +695,10 @@ int main(void)
         cmocka_unit_test(an_empty_partition),
         cmocka_unit_test(log_append_time_is_stamped),
         cmocka_unit_test(a_batch_above_32_mib_is_refused),
+        cmocka_unit_test(the_start_moves),
+        cmocka_unit_test(the_start_moves_under_appends),
         cmocka_unit_test(watches_are_told_once_per_turn),
+        cmocka_unit_test(watches_are_told_of_the_start),
         cmocka_unit_test(a_partition_removed_while_it_is_told),
         cmocka_unit_test(removed_with_batches_in_flight),
     };

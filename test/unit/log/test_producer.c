@@ -321,6 +321,56 @@ static void producers_are_bounded(void **state)
     fixture_stop(&f);
 }
 
+/* The latest batch of each that is remembered; an expired one is not. */
+static void producers_are_listed(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    f.params.producer_expiry_ms = 3600000;
+    fixture_start(&f);
+    struct partition *p = log_partition(f.log, 1, 0);
+    u32 cursor = 0;
+    struct partition_producer got;
+    assert_false(partition_producer_next(p, &cursor, &got));
+    append_plain(&f, p, 10); /* without a producer */
+    expect_stored(&f, p, from(9, 3, 0, 2), 1);
+    expect_stored(&f, p, from(9, 3, 2, 5), 3);
+    i64 last_of_9 = f.timestamp - 1;
+    advance_ms(&f, 1800000);
+    expect_stored(&f, p, from(1ll << 40, 0, 77, 1), 8);
+    i64 last_of_large = f.timestamp - 1;
+    expect_stored(&f, log_partition(f.log, 2, 0), from(5, 0, 0, 1), 0);
+    for (u32 round = 0; round < 2; round++) {
+        u32 seen_9 = 0;
+        u32 seen_large = 0;
+        cursor = 0;
+        while (partition_producer_next(p, &cursor, &got)) {
+            if (got.id == 9) {
+                assert_int_equal(got.epoch, 3);
+                assert_int_equal(got.last_sequence, 6);
+                assert_int_equal(got.last_timestamp, last_of_9);
+                seen_9++;
+            } else {
+                assert_int_equal(got.id, 1ll << 40);
+                assert_int_equal(got.epoch, 0);
+                assert_int_equal(got.last_sequence, 77);
+                assert_int_equal(got.last_timestamp, last_of_large);
+                seen_large++;
+            }
+        }
+        assert_int_equal(seen_9, round == 0);
+        assert_int_equal(seen_large, 1);
+        settle(&f);
+        if (round == 0) {
+            partition_set_log_start(p, 9); /* they stay when all they wrote goes */
+            expect_repeat(&f, p, from(9, 3, 2, 5), 3);
+        }
+        advance_ms(&f, 1800000); /* 9 expires */
+    }
+    fixture_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -335,6 +385,7 @@ int main(void)
         cmocka_unit_test(repeats_are_answered_while_full),
         cmocka_unit_test(canary_forgets_producers),
         cmocka_unit_test(producers_are_bounded),
+        cmocka_unit_test(producers_are_listed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

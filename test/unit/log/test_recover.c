@@ -253,6 +253,64 @@ static void a_start_beyond_the_budget(void **state)
     fixture_stop(&f);
 }
 
+static u64 start_after_recovery;
+
+static void set_start(struct fixture *f)
+{
+    partition_set_log_start(log_partition(f->log, 1, 5), start_after_recovery);
+    partition_set_log_start(log_partition(f->log, 2, 5), start_after_recovery);
+}
+
+/* The starts that the metadata knows are set before the next WAL begins; one that is above all that
+   was found (partition 1 has six records left, 2 has none) is where the partition then goes on. */
+static void starts_are_set_after_recovery(void **state)
+{
+    (void)state;
+    static const struct {
+        u64 start;
+        u64 end[2];
+    } rows[] = {{4, {6, 4}}, {6, {6, 6}}, {7, {7, 7}}, {1000, {1000, 1000}}};
+    for (u32 i = 0; i < ARRAY_LEN(rows); i++) {
+        struct fixture f;
+        fixture_init(&f);
+        fixture_start(&f);
+        for (u32 k = 0; k < 6; k++) {
+            const struct produced what = {
+                .producer_id = 7, .base_sequence = (i32)k, .records = 1, .value_bytes = 10};
+            assert_int_equal(append(&f, log_partition(f.log, 1, (i32)k), &what).kerr, KERR_NONE);
+            settle(&f);
+        }
+        start_after_recovery = rows[i].start;
+        f.recovered = set_start;
+        for (u32 life = 0; life < 2; life++) {
+            fixture_restart(&f);
+            for (u32 id = 1; id <= 2; id++) {
+                struct partition *p = log_partition(f.log, id, 5);
+                struct partition_info info;
+                partition_info(p, &info);
+                assert_int_equal(info.log_start_offset, rows[i].start);
+                assert_int_equal(info.high_watermark, rows[i].end[id - 1]);
+                assert_int_equal(info.log_end_offset, rows[i].end[id - 1]);
+                struct partition_read read = {.offset = rows[i].start - 1,
+                                              .limit_offset = UINT64_MAX};
+                assert_int_equal(partition_read(p, &read), ERR_NOT_FOUND);
+            }
+        }
+        struct partition *p = log_partition(f.log, 1, 6);
+        struct produced what = {.producer_id = 7, .base_sequence = 5, .records = 1};
+        struct append_result r = append(&f, p, &what); /* it is still known */
+        assert_int_equal(r.kerr, KERR_NONE);
+        assert_true(r.duplicate);
+        what.base_sequence = 6;
+        r = append(&f, p, &what);
+        assert_int_equal(r.base_offset, rows[i].end[0]);
+        settle(&f);
+        assert_int_equal(high_watermark(p), rows[i].end[0] + 1);
+        assert_int_equal(partition_epoch_at(p, rows[i].end[0]), 6);
+        fixture_stop(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -262,6 +320,7 @@ int main(void)
         cmocka_unit_test(offsets_that_do_not_abut_are_damage),
         cmocka_unit_test(many_slots_take_milliseconds),
         cmocka_unit_test(a_start_beyond_the_budget),
+        cmocka_unit_test(starts_are_set_after_recovery),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
