@@ -211,14 +211,19 @@ u32 coordinator_partition_of(struct slice id, u32 count)
     return (value == INT32_MIN ? 0u : (u32)(value < 0 ? -value : value)) % count;
 }
 
+static struct partition *partition_of(const struct coordinator *c, struct slice id)
+{
+    const struct meta_topic *topic = coordinator_topic(c);
+    assert(topic != NULL);
+    return cluster_partition(c->broker->cluster, topic,
+                             (i32)coordinator_partition_of(id, topic->partition_count));
+}
+
 /* Appends a step's records as one batch. The caller has checked that it cannot be refused. */
 static void records_append(struct owned_group *o, const struct group_out *out, i64 wall_ms)
 {
     struct coordinator *c = o->coordinator;
-    const struct meta_topic *topic = coordinator_topic(c);
-    assert(topic != NULL);
-    struct partition *p = cluster_partition(
-        c->broker->cluster, topic, (i32)coordinator_partition_of(o->id, topic->partition_count));
+    struct partition *p = partition_of(c, o->id);
     batch_builder_reset(&c->builder);
     err_t e = OK;
     for (u32 i = 0; i < out->record_count && e == OK; i++) {
@@ -316,9 +321,9 @@ static i16 can_append(struct owned_group *o, struct group_event *event)
     if (log_refuses(c->broker->log)) {
         return KERR_COORDINATOR_NOT_AVAILABLE;
     }
-    return log_room(c->broker->log, group_step_bytes(o->group, event))
-               ? KERR_NONE
-               : KERR_COORDINATOR_NOT_AVAILABLE;
+    u64 bytes = group_step_bytes(o->group, event);
+    bool room = log_room(c->broker->log, bytes) && partition_room(partition_of(c, o->id), bytes);
+    return room ? KERR_NONE : KERR_COORDINATOR_NOT_AVAILABLE;
 }
 
 /* Runs one event that can_append has let pass. The group may be gone afterwards. */
@@ -432,9 +437,10 @@ void coordinator_cancel(struct coordinator_call *call)
         if (o == call->group) {
             struct group_event event = {
                 .kind = GROUP_CLIENT_GONE, .generation = -1, .ticket = call->ticket};
-            event.now_ms = now_ms(c);
-            event.wall_ms = io_wall_ms(c->broker->io);
-            (void)!owned_step(o, &event); /* it needs no memory to forget */
+            /* No room: the ticket is unknown from now on, and the member ends with its session. */
+            if (can_append(o, &event) == KERR_NONE) {
+                (void)!owned_step(o, &event);
+            }
             break;
         }
     }

@@ -403,6 +403,28 @@ bool log_room(struct log *l, u64 bytes)
     return true;
 }
 
+bool partition_room(struct partition *p, u64 bytes)
+{
+    struct log *l = p->log;
+    if (!index_reserve(p)) {
+        return false;
+    }
+    if (l->staging == NULL) {
+        l->staging = chunk_staging_acquire(l);
+    }
+    bool listed = l->open == NULL || l->open->entry_count < LOG_SLOT_ENTRIES_MAX;
+    bool in_hand = (room_chunks(l, bytes) == 0 && listed) || l->spare_count > 0;
+    if (!in_hand && bytes <= LOG_CHUNK_BYTES) {
+        struct blob *blob = blob_take(l, LOG_CHUNK_BYTES); /* the overdraft of chunk_acquire */
+        if (blob != NULL) {
+            list_push_back(&l->spare, &chunk_wrap(l, blob)->node);
+            l->spare_count++;
+            in_hand = true;
+        }
+    }
+    return l->staging != NULL && (in_hand || bytes > LOG_CHUNK_BYTES);
+}
+
 void room_used(struct log *l, u64 bytes)
 {
     l->granted -= MIN(l->granted, bytes);

@@ -89,6 +89,10 @@ void partition_info(const struct partition *p, struct partition_info *out);
    appends are refused anyway (no space, fenced, draining) there is always room: the refusal then
    reaches the client, instead of a silence. */
 MUST_USE bool log_room(struct log *l, u64 bytes);
+/* After log_room, for who could not bear a refusal: is the memory for one batch of `bytes` to this
+   partition in hand, its index included? With true, the next append to it in this turn is not
+   refused for memory. */
+MUST_USE bool partition_room(struct partition *p, u64 bytes);
 /* true while every append would be refused (no space, fenced, draining). With false and room, the
  * next append is not. */
 bool log_refuses(const struct log *l);
