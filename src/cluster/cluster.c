@@ -72,3 +72,13 @@ struct partition *cluster_partition(struct cluster *c, const struct meta_topic *
     u32 id = meta_partition_id(t, (u32)partition_index);
     return log_partition(c->params.log, id, meta_leader_epoch(c->meta, t));
 }
+
+void log_start_follow(struct cluster *c, u32 partition_id)
+{
+    const struct meta_topic *t;
+    u32 index;
+    if (meta_partition_owner(c->meta, partition_id, &t, &index)) {
+        partition_set_log_start(cluster_partition(c, t, (i32)index),
+                                meta_log_start(c->meta, partition_id));
+    }
+}

@@ -53,6 +53,9 @@ struct cluster {
 /* Sets the reason and passes `e` on. */
 PRINTF_LIKE(3, 4) MUST_USE err_t cluster_fail(struct cluster *c, err_t e, const char *fmt, ...);
 
+/* The partition starts where the metadata says; one that is gone is passed over. */
+void log_start_follow(struct cluster *c, u32 partition_id);
+
 void metalog_init(struct cluster *c);
 void metalog_start(struct cluster *c); /* from now on turns write what is queued */
 void metalog_fini(struct cluster *c);

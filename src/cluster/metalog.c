@@ -211,6 +211,16 @@ static void delete_topic(struct cluster *c, const struct meta_command *command,
     mem_free(ranges);
 }
 
+/* As with a topic, the state first. */
+static void set_log_starts(struct cluster *c, const struct meta_command *command,
+                           struct meta_outcome *out)
+{
+    meta_apply(c->meta, command, out);
+    for (u32 i = 0; out->kerr == KERR_NONE && i < command->set_log_starts.count; i++) {
+        log_start_follow(c, command->set_log_starts.starts[i].partition_id);
+    }
+}
+
 /* Outcomes of one author name topics; none that a later command of his deletes. */
 static void outcomes_forget_topic(struct meta_outcome *outcomes, u32 count,
                                   const struct meta_topic *t)
@@ -242,6 +252,8 @@ static void entry_apply(struct cluster *c, const struct metalog_entry *entry,
                 }
             }
             delete_topic(c, &command, &outcomes[i]);
+        } else if (command.kind == META_SET_LOG_STARTS) {
+            set_log_starts(c, &command, &outcomes[i]);
         } else {
             meta_apply(c->meta, &command, &outcomes[i]);
         }

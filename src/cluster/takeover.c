@@ -6,12 +6,13 @@
      3. for every session, in order of its WAL: a retired one's files go; any other one's WAL is
         replayed into the log, and if it is not sealed, its length is found
      4. one metadata slot: SealWal for each that was not sealed, Register for us
-     5. log_start_wal: this session's own WAL
+     5. partitions start where the metadata says, whatever the WALs still hold below
+     6. log_start_wal: this session's own WAL
 
    How it fails: at 1 and 2 the home says why, or a slot cannot be read by this program. At 3 a WAL
    is damaged or does not fit into memory. At 4 there is no room, or the medium fails. Until 4
    nothing of the data was changed but damaged or torn ends that the home repaired; each start does
-   it all again. A crash between 4 and 5 leaves a session without slots, which the next start seals
+   it all again. A crash between 4 and 6 leaves a session without slots, which the next start seals
    at 0. */
 #include "cluster/cluster_private.h"
 
@@ -172,6 +173,14 @@ static MUST_USE err_t take_over(struct cluster *c, u64 wal, u64 nonce)
     return e;
 }
 
+static void log_starts_follow(struct cluster *c)
+{
+    struct meta_log_start s = {0};
+    while (meta_log_start_next(c->meta, &s)) {
+        log_start_follow(c, s.partition_id);
+    }
+}
+
 /* What a start would otherwise pass over in silence: a copy of the metadata that was repaired. */
 static void note_repairs(struct cluster *c, const char *note)
 {
@@ -195,6 +204,7 @@ err_t cluster_start(struct cluster *c)
     u64 nonce = 0;
     io_random(c->params.io, &nonce, sizeof(nonce));
     TRY(take_over(c, wal, nonce));
+    log_starts_follow(c);
     e = log_start_wal(c->params.log, c->id, wal, nonce);
     if (e != OK) {
         return cluster_fail(c, e, "%s", home_reason(home));

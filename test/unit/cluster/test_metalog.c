@@ -329,6 +329,50 @@ static void test_deletion_leaves_the_log(void **state)
     assert_int_equal(stats.partitions, RUNS);
 }
 
+/* Many starts at once, one of a topic that the command before deletes: the others move, in the
+   state and in the log, when the slot is durable. */
+static void test_log_starts_reach_the_log(void **state)
+{
+    (void)state;
+    fixture_start(&f);
+    make_topic(&f, "a", 3);
+    make_topic(&f, "b", 1);
+    for (u32 i = 0; i < 4; i++) {
+        produce(&f, "a", 0, NULL);
+        produce_wait(&f, "a", 2);
+        produce_wait(&f, "b", 0);
+    }
+    const struct meta_topic *a = find_topic(&f, "a");
+    struct watcher watcher = {.watch = {.moved = watcher_moved}, .why = ERR_IO};
+    partition_watch(cluster_partition(f.cluster, a, 2), &watcher.watch);
+    const struct meta_log_start starts[] = {{meta_partition_id(a, 2), 3},
+                                            {meta_partition_id(find_topic(&f, "b"), 0), 4},
+                                            {meta_partition_id(a, 0), 1},
+                                            {meta_partition_id(a, 2), 2}};
+    struct meta_command commands[] = {
+        {.kind = META_DELETE_TOPIC, .delete_topic = {find_topic(&f, "b")->id}},
+        {.kind = META_SET_LOG_STARTS, .set_log_starts = {starts, 4}},
+        {.kind = META_SET_LOG_STARTS, .set_log_starts = {starts, 0}},
+    };
+    static struct appended all;
+    append_start(&f, &all, commands, 3);
+    struct partition_info info;
+    partition_info(cluster_partition(f.cluster, a, 2), &info);
+    assert_int_equal(info.log_start_offset, 0);
+    turns_until(&f, &all.done);
+    assert_int_equal(all.outcomes[1].kerr, KERR_NONE);
+    assert_int_equal(all.outcomes[2].kerr, KERR_INVALID_REQUEST);
+    const u64 expected[] = {1, 0, 3};
+    for (u32 i = 0; i < 3; i++) {
+        partition_info(cluster_partition(f.cluster, a, (i32)i), &info);
+        assert_int_equal(info.log_start_offset, expected[i]);
+    }
+    turns(&f, 2);
+    assert_int_equal(watcher.told, 1);
+    assert_int_equal(watcher.why, OK);
+    partition_unwatch(&watcher.watch);
+}
+
 /* ---- failure --------------------------------------------------------------------------------- */
 
 static void test_no_space(void **state)
@@ -507,6 +551,7 @@ int main(void)
         TEST(test_forget),
         TEST(test_destroyed_under_way),
         TEST(test_deletion_leaves_the_log),
+        TEST(test_log_starts_reach_the_log),
         TEST(test_no_space),
         TEST(test_failed_write),
         TEST(test_snapshots),

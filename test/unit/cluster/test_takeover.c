@@ -1,6 +1,6 @@
 /* Starts: each takes over from the one before. That sessions seal, retire and are forgotten as they
-   should, that what was durable is there and what was not is not, whatever the moment of the crash;
-   and that a start that cannot be says why. */
+   should, that what was durable is there and what was not is not, that what was deleted stays away,
+   whatever the moment of the crash; and that a start that cannot be says why. */
 #include "fixture.h"
 
 static struct fixture f;
@@ -159,6 +159,144 @@ static void test_deleted_topics_are_not_replayed(void **state)
     for (i32 i = 0; i < 3; i++) {
         assert_int_equal(end_offset(&f, "gone", i), 0);
     }
+}
+
+/* ---- log starts ------------------------------------------------------------------------------ */
+
+static u32 partition_id(const char *topic, u32 index)
+{
+    return meta_partition_id(find_topic(&f, topic), index);
+}
+
+static struct meta_command start_command(struct meta_log_start *s, const char *topic, u64 offset)
+{
+    *s = (struct meta_log_start){partition_id(topic, 0), offset};
+    return (struct meta_command){.kind = META_SET_LOG_STARTS, .set_log_starts = {s, 1}};
+}
+
+/* What a reader of partition 0 finds: nothing below, the record itself from there on. */
+static void expect_start(const char *topic, u64 start, u64 end)
+{
+    struct partition *p = cluster_partition(f.cluster, find_topic(&f, topic), 0);
+    struct partition_info info;
+    partition_info(p, &info);
+    assert_int_equal(info.log_start_offset, start);
+    assert_int_equal(info.high_watermark, end);
+    assert_int_equal(meta_log_start(cluster_meta(f.cluster), partition_id(topic, 0)), start);
+    for (u64 offset = 0; offset < end; offset++) {
+        struct partition_read read = {
+            .offset = offset, .limit_offset = UINT64_MAX, .bytes_max = 1 << 20, .one_batch = true};
+        assert_int_equal(partition_read(p, &read), offset < start ? ERR_NOT_FOUND : OK);
+        assert_int_equal(read.next_offset, offset < start ? offset : end);
+    }
+}
+
+/* Through crashes, stops and snapshots, with records before and after, and in a topic's grave. */
+static void test_what_is_deleted_stays_deleted(void **state)
+{
+    (void)state;
+    f.snapshot_every = 3;
+    fixture_start(&f);
+    make_topic(&f, "t", 2);
+    make_topic(&f, "other", 1);
+    u64 start = 0;
+    u64 end = 0;
+    for (u32 life = 0; life < 8; life++) {
+        for (u32 i = 0; i < 4; i++) {
+            produce_wait(&f, "t", 0);
+            produce_wait(&f, "other", 0);
+        }
+        end += 4;
+        if (life != 5) {
+            start = life == 3 ? end : start + 3;
+            struct meta_log_start s;
+            struct meta_command c = start_command(&s, "t", start);
+            assert_int_equal(apply_one(&f, &c), KERR_NONE);
+        }
+        expect_start("t", start, end);
+        if (life % 2 == 0) {
+            fixture_stop(&f);
+            fixture_start(&f);
+        } else {
+            fixture_restart(&f);
+        }
+        expect_start("t", start, end);
+        expect_start("other", 0, end);
+        assert_int_equal(end_offset(&f, "t", 1), 0);
+    }
+    delete_topic(&f, "t");
+    make_topic(&f, "t", 2);
+    expect_start("t", 0, 0);
+    fixture_restart(&f);
+    expect_start("t", 0, 0);
+    produce_wait(&f, "t", 0);
+    expect_start("t", 0, 1);
+}
+
+/* A power cut before the command is durable brings the records back; after it, it does not, though
+   nobody was told. */
+static void test_power_cut_while_deleting(void **state)
+{
+    (void)state;
+    static const struct {
+        enum fault fault;
+        u32 after;
+        bool deleted;
+    } rows[] = {
+        {FAULT_LOSE, 0, false},
+        {FAULT_KEEP, 0, true},
+        {FAULT_LOSE, 1, true},
+        {FAULT_KEEP, 1, true},
+    };
+    for (u32 i = 0; i < ARRAY_LEN(rows); i++) {
+        fixture_start(&f);
+        make_topic(&f, "t", 1);
+        for (u32 k = 0; k < 5; k++) {
+            produce_wait(&f, "t", 0);
+        }
+        struct meta_log_start s;
+        struct meta_command c = start_command(&s, "t", 3);
+        fault_set(rows[i].fault, rows[i].after);
+        struct appended a;
+        append_start(&f, &a, &c, 1);
+        for (u32 k = 0; k < 50; k++) {
+            turns(&f, 1);
+            usleep(200);
+        }
+        assert_false(a.done);
+        expect_start("t", 0, 5); /* not before it is durable */
+        for (u32 life = 0; life < 2; life++) {
+            fixture_restart(&f);
+            expect_start("t", rows[i].deleted ? 3 : 0, 5);
+        }
+        delete_topic(&f, "t");
+        fixture_crash(&f);
+    }
+}
+
+/* The metadata starts a partition where its records no longer reach (a WAL was lost and repaired):
+   it goes on there. */
+static void test_a_start_above_the_records(void **state)
+{
+    (void)state;
+    fixture_start(&f);
+    make_topic(&f, "t", 1);
+    make_topic(&f, "empty", 1);
+    for (u32 k = 0; k < 5; k++) {
+        produce_wait(&f, "t", 0);
+    }
+    const struct meta_log_start starts[] = {
+        {partition_id("t", 0), 100}, {partition_id("empty", 0), 7}, {999, 1}};
+    const struct meta_command c = {.kind = META_SET_LOG_STARTS, .set_log_starts = {starts, 3}};
+    fixture_crash(&f);
+    struct slice payload = payload_of(&c, 1);
+    write_slot_by_hand(&f, payload);
+    payload_free(payload);
+    fixture_start(&f);
+    expect_start("t", 100, 100);
+    expect_start("empty", 7, 7);
+    produce_wait(&f, "t", 0);
+    expect_start("t", 100, 101);
 }
 
 /* ---- crashes --------------------------------------------------------------------------------- */
@@ -345,6 +483,9 @@ int main(void)
         TEST(test_sealed_lengths),
         TEST(test_epochs),
         TEST(test_deleted_topics_are_not_replayed),
+        TEST(test_what_is_deleted_stays_deleted),
+        TEST(test_power_cut_while_deleting),
+        TEST(test_a_start_above_the_records),
         TEST(test_crash_while_writing),
         TEST(test_crash_while_starting),
         TEST(test_crash_before_the_first_slot),
