@@ -1,18 +1,40 @@
 /* AlterConfigs (API key 33, replaces the whole set) and IncrementalAlterConfigs (44) of topics, of
    this broker and of the cluster's default [kafka-semantics.md 9; ConfigurationControlManager,
-   KIP-339]. Every resource is checked on its own; those that pass share one metadata slot. */
+   KIP-339]. Both become rows of alterations, each checked on its own; those that pass share one
+   metadata slot. */
 #include "broker/change.h"
 #include "broker/config_rows.h"
 #include "broker/conn.h"
+#include "broker/repeats.h"
+#include "broker/topics.h"
 
+#include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
-enum { RESOURCE_TOPIC = 2, RESOURCE_BROKER = 4, REASON_BYTES = 512 };
+enum {
+    RESOURCE_TOPIC = 2,
+    RESOURCE_BROKER = 4,
+    RESOURCE_CLIENT_METRICS = 16, /* these two have no configs here: there is */
+    RESOURCE_GROUP = 32,          /* nothing yet that they would configure */
+    REASON_BYTES = 512
+};
 enum alter_operation { ALTER_SET = 0, ALTER_DELETE = 1, ALTER_APPEND = 2, ALTER_SUBTRACT = 3 };
 
-struct alter_answer {
+struct alteration {
+    struct slice key;
+    struct slice value; /* ptr NULL: null */
+    i8 operation;       /* an alter_operation, or a number that means nothing */
+};
+
+/* A resource of the request and its answer. */
+struct alter_row {
     i8 resource_type;
     struct slice resource_name;
+    struct alteration *list;
+    u32 count;
+    struct meta_config *sets; /* what comes of it; value.ptr NULL: the key is removed */
+    u32 set_count;
     i16 kerr;
     const char *message;
 };
@@ -21,11 +43,13 @@ struct alter_answer {
 struct alter {
     struct change change;
     struct request *r;
-    struct alter_answer *answers;
+    struct alter_row *rows;
     u32 count;
+    bool whole; /* keys that are not named are removed */
+    bool validate_only;
 };
 
-static void refuse(struct alter_answer *a, i16 kerr, const char *message)
+static void refuse(struct alter_row *a, i16 kerr, const char *message)
 {
     a->kerr = kerr;
     a->message = message;
@@ -94,160 +118,261 @@ static struct slice list_combine(struct request *r, struct slice now, struct sli
     return slice_of(out.bytes, out.len);
 }
 
-/* ---- one resource ---------------------------------------------------------------------------- */
+/* ---- one resource, in the order in which Kafka finds fault with it --------------------------- */
+
+static bool is_topic(const struct alter_row *a)
+{
+    return a->resource_type == RESOURCE_TOPIC;
+}
+
+static bool is_broker(const struct alter_row *a)
+{
+    return a->resource_type == RESOURCE_BROKER;
+}
+
+/* -1: nobody knows it. */
+static i32 row_find(const struct alter_row *a, struct slice key)
+{
+    return is_topic(a)    ? config_row_find(CONFIG_SCOPE_TOPIC, key)
+           : is_broker(a) ? config_row_find(CONFIG_SCOPE_BROKER, key)
+                          : -1;
+}
 
 /* What the resource has now: own dynamic values. */
-static u32 current_configs(struct request *r, const struct alter_answer *a,
+static u32 current_configs(struct request *r, const struct alter_row *a,
                            const struct meta_config **list)
 {
     const struct meta *meta = cluster_meta(r->broker->cluster);
-    if (a->resource_type == RESOURCE_TOPIC) {
+    if (is_topic(a)) {
         const struct meta_topic *t = meta_topic_by_name(meta, a->resource_name);
         *list = t != NULL ? t->configs : NULL;
         return t != NULL ? t->config_count : 0;
     }
-    return meta_configs(meta, RESOURCE_BROKER, a->resource_name, list);
+    return is_broker(a) ? meta_configs(meta, RESOURCE_BROKER, a->resource_name, list) : 0;
 }
 
-/* Asked after the values: Kafka tells a bad value also of a topic that is not there. */
-static bool topic_is_there(struct request *r, struct alter_answer *a)
+static const struct meta_config *config_find(const struct meta_config *list, u32 count,
+                                             struct slice key)
+{
+    for (u32 i = 0; i < count; i++) {
+        if (slice_eq(list[i].key, key)) {
+            return &list[i];
+        }
+    }
+    return NULL;
+}
+
+static bool has_repeated_key(const struct alter_row *a, const u8 *repeats)
+{
+    for (u32 i = 0; i < a->count; i++) {
+        if (repeats[i] != REPEAT_NONE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What is wrong with the request itself, whatever there is to be changed. */
+static void check_request(struct request *r, struct alter_row *a)
+{
+    const u8 *repeats = repeats_of_names(&r->arena, a->list, offsetof(struct alteration, key),
+                                         sizeof *a->list, a->count);
+    if (repeats == NULL) {
+        refuse(a, KERR_UNKNOWN_SERVER_ERROR, "Out of memory for this request.");
+        return;
+    }
+    if (has_repeated_key(a, repeats)) {
+        refuse(a, KERR_INVALID_REQUEST, "Error due to duplicate config keys");
+        return;
+    }
+    for (u32 i = 0; i < a->count; i++) {
+        const struct alteration *c = &a->list[i];
+        if (c->operation != ALTER_DELETE && c->value.ptr == NULL) {
+            refuse(a, KERR_INVALID_REQUEST,
+                   arena_printf(&r->arena, "Null value not supported for : %.*s",
+                                (int)MIN(c->key.len, (size_t)128), (const char *)c->key.ptr));
+            return;
+        }
+    }
+    if (!is_topic(a) && !is_broker(a) && a->resource_type != RESOURCE_CLIENT_METRICS &&
+        a->resource_type != RESOURCE_GROUP) {
+        refuse(
+            a, KERR_INVALID_REQUEST,
+            arena_printf(&r->arena, "Resource type %d cannot be altered here.", a->resource_type));
+    } else if (is_broker(a) && a->resource_name.len > 0 &&
+               !slice_eq_cstr(a->resource_name, CONFIG_BROKER_NAME)) {
+        refuse(a, KERR_INVALID_REQUEST, "There is no broker with that id.");
+    }
+}
+
+/* A list is changed from what is set here, else from the default: not from what another layer
+   sets. */
+static struct slice list_now(const struct meta_config *own, const struct config_row *row)
+{
+    struct slice none = WIRE_EMPTY;
+    return own != NULL ? own->value : row->initial != NULL ? slice_cstr(row->initial) : none;
+}
+
+/* Operations become values to be set; ptr NULL: the key is removed. What nobody knows may be
+   removed: it is not there. */
+static void check_operations(struct request *r, struct alter_row *a, const struct meta_config *own,
+                             u32 own_count)
+{
+    for (u32 i = 0; i < a->count && a->kerr == KERR_NONE; i++) {
+        const struct alteration *c = &a->list[i];
+        i32 row = row_find(a, c->key);
+        struct slice value = c->value;
+        if (c->operation < ALTER_SET || c->operation > ALTER_SUBTRACT) {
+            refuse(a, KERR_INVALID_REQUEST, "Unknown operation.");
+            return;
+        }
+        if (c->operation == ALTER_DELETE) {
+            value = (struct slice){0};
+        } else if (c->operation != ALTER_SET) {
+            bool append = c->operation == ALTER_APPEND;
+            if (row < 0 || config_rows[row].type != CONFIG_TYPE_LIST) {
+                refuse(a, KERR_INVALID_CONFIG,
+                       arena_printf(&r->arena, "Can't %s to key %.*s because its type is not LIST.",
+                                    append ? "APPEND" : "SUBTRACT",
+                                    (int)MIN(c->key.len, (size_t)128), (const char *)c->key.ptr));
+                return;
+            }
+            struct slice now = list_now(config_find(own, own_count, c->key), &config_rows[row]);
+            value = list_combine(r, now, c->value, append);
+            if (value.ptr == NULL) {
+                refuse(a, KERR_UNKNOWN_SERVER_ERROR, "Out of memory for this request.");
+                return;
+            }
+        }
+        if (value.ptr != NULL || row >= 0) {
+            a->sets[a->set_count++] = (struct meta_config){.key = c->key, .value = value};
+        }
+    }
+}
+
+static i16 value_problem(struct request *r, const struct alter_row *a, const struct meta_config *c,
+                         char *reason)
+{
+    if (c->value.ptr == NULL) {
+        return KERR_NONE;
+    }
+    if (is_broker(a)) {
+        return broker_config_check(c->key, c->value, a->resource_name.len == 0, reason,
+                                   REASON_BYTES);
+    }
+    if (is_topic(a)) {
+        return topic_config_check(r->broker->config, c->key, c->value, reason, REASON_BYTES);
+    }
+    snprintf(reason, REASON_BYTES, "Unknown config name: %.*s", (int)MIN(c->key.len, (size_t)128),
+             (const char *)c->key.ptr);
+    return a->resource_type == RESOURCE_GROUP ? KERR_INVALID_CONFIG : KERR_INVALID_REQUEST;
+}
+
+/* Each value, then all that the topic would have together. */
+static void check_values(struct request *r, struct alter_row *a, const struct meta_config *own,
+                         u32 own_count)
+{
+    char *reason = request_alloc(r, REASON_BYTES);
+    struct meta_config *all = arena_array(&r->arena, own_count + a->set_count, sizeof *all);
+    if (r->arena.exhausted) {
+        refuse(a, KERR_UNKNOWN_SERVER_ERROR, "Out of memory for this request.");
+        return;
+    }
+    u32 count = 0;
+    for (u32 i = 0; i < a->set_count; i++) {
+        i16 kerr = value_problem(r, a, &a->sets[i], reason);
+        if (kerr != KERR_NONE) {
+            refuse(a, kerr, reason);
+            return;
+        }
+        if (a->sets[i].value.ptr != NULL) {
+            all[count++] = a->sets[i];
+        }
+    }
+    for (u32 i = 0; i < own_count; i++) {
+        if (config_find(a->sets, a->set_count, own[i].key) == NULL) {
+            all[count++] = own[i];
+        }
+    }
+    i16 kerr = is_topic(a)
+                   ? topic_configs_check(r->broker->config, all, count, reason, REASON_BYTES)
+                   : KERR_NONE;
+    if (kerr != KERR_NONE) {
+        refuse(a, kerr, reason);
+    }
+}
+
+static void check_name(struct alter_row *a)
+{
+    if (is_broker(a)) {
+        return;
+    }
+    if (a->resource_name.len == 0) {
+        refuse(a, KERR_INVALID_REQUEST, "This kind of resource has no default: it needs a name.");
+    } else if (is_topic(a) && topic_name_problem(a->resource_name) != NULL) {
+        refuse(a, KERR_INVALID_TOPIC_EXCEPTION, topic_name_problem(a->resource_name));
+    }
+}
+
+/* Asked last: Kafka tells a bad value also of a topic that is not there. */
+static void check_existence(struct request *r, struct alter_row *a)
 {
     i16 kerr = KERR_NONE;
-    if (a->resource_type == RESOURCE_TOPIC) {
+    if (is_topic(a)) {
         (void)request_topic(r, a->resource_name, (struct uuid){{0}}, false, &kerr);
     }
     if (kerr != KERR_NONE) {
         refuse(a, kerr, "The topic does not exist.");
     }
-    return kerr == KERR_NONE;
 }
 
-static bool resource_ok(struct request *r, struct alter_answer *a)
+/* The keys that a whole set does not name are removed. */
+static void remove_others(struct alter_row *a, const struct meta_config *own, u32 own_count,
+                          struct arena *arena)
 {
-    switch (a->resource_type) {
-    case RESOURCE_TOPIC:
-        if (a->resource_name.len == 0) {
-            refuse(a, KERR_INVALID_REQUEST, "Default topic resources are not allowed.");
-            return false;
-        }
-        return true;
-    case RESOURCE_BROKER:
-        if (a->resource_name.len > 0 && !slice_eq_cstr(a->resource_name, CONFIG_BROKER_NAME)) {
-            refuse(a, KERR_INVALID_REQUEST, "There is no broker with that id.");
-            return false;
-        }
-        return true;
-    default:
-        refuse(
-            a, KERR_INVALID_REQUEST,
-            arena_printf(&r->arena, "Resource type %d cannot be altered here.", a->resource_type));
-        return false;
-    }
-}
-
-/* The row of a key; -1 refused. */
-static i32 row_of(struct request *r, struct alter_answer *a, struct slice key)
-{
-    bool topic = a->resource_type == RESOURCE_TOPIC;
-    i32 row = config_row_find(topic ? CONFIG_SCOPE_TOPIC : CONFIG_SCOPE_BROKER, key);
-    if (row < 0) {
-        refuse(a, topic ? KERR_INVALID_CONFIG : KERR_INVALID_REQUEST,
-               arena_printf(&r->arena, "Unknown %s config name: %.*s", topic ? "topic" : "broker",
-                            (int)MIN(key.len, (size_t)128), (const char *)key.ptr));
-    }
-    return row;
-}
-
-static bool value_ok(struct request *r, struct alter_answer *a, struct slice key,
-                     struct slice value)
-{
-    char *reason = request_alloc(r, REASON_BYTES);
-    if (reason == NULL) {
-        refuse(a, KERR_UNKNOWN_SERVER_ERROR, "Out of memory for this request.");
-        return false;
-    }
-    bool topic = a->resource_type == RESOURCE_TOPIC;
-    i16 kerr =
-        topic ? value.ptr == NULL
-                    ? KERR_NONE
-                    : topic_config_check(r->broker->config, key, value, reason, REASON_BYTES)
-              : broker_config_check(key, value, a->resource_name.len == 0, reason, REASON_BYTES);
-    if (kerr != KERR_NONE) {
-        refuse(a, kerr, reason);
-    }
-    return kerr == KERR_NONE;
-}
-
-/* The value a list has now, for APPEND and SUBTRACT: own, else what is in force. */
-static struct slice value_in_force(struct request *r, const struct alter_answer *a,
-                                   struct slice key)
-{
-    struct config_entry *entries;
-    u32 count = 0;
-    const struct meta_config *own;
-    u32 own_count = current_configs(r, a, &own);
-    const struct meta *meta = cluster_meta(r->broker->cluster);
-    err_t e = a->resource_type == RESOURCE_TOPIC
-                  ? config_describe_topic(r->broker->config, meta, own, own_count, &r->arena,
-                                          &entries, &count)
-                  : config_describe_broker(r->broker->config, meta, &r->arena, &entries, &count);
-    for (u32 i = 0; e == OK && i < count; i++) {
-        if (slice_eq(entries[i].name, key)) {
-            return entries[i].value;
+    for (u32 i = 0; i < own_count; i++) {
+        if (config_find(a->sets, a->set_count, own[i].key) == NULL) {
+            a->sets[a->set_count++] = (struct meta_config){.key = arena_copy(arena, own[i].key)};
         }
     }
-    return (struct slice){0};
 }
 
-/* One operation as the value to be set; ptr NULL with true: the key is removed. */
-static bool operation_value(struct request *r, struct alter_answer *a, struct slice key,
-                            enum alter_operation operation, struct slice given, struct slice *value)
+static void alter_one(struct alter *alter, u32 row)
 {
-    i32 row = row_of(r, a, key);
-    if (row < 0) {
-        return false;
-    }
-    if (operation > ALTER_SUBTRACT) {
-        refuse(a, KERR_INVALID_REQUEST, "Unknown operation.");
-        return false;
-    }
-    if (operation != ALTER_DELETE && given.ptr == NULL) {
-        refuse(a, KERR_INVALID_REQUEST,
-               arena_printf(&r->arena, "Null value not supported for : %.*s", (int)key.len,
-                            (const char *)key.ptr));
-        return false;
-    }
-    *value = operation == ALTER_DELETE ? (struct slice){0} : given;
-    if (operation == ALTER_APPEND || operation == ALTER_SUBTRACT) {
-        if (config_rows[row].type != CONFIG_TYPE_LIST) {
-            refuse(a, KERR_INVALID_CONFIG,
-                   arena_printf(&r->arena, "Can't %s to key %.*s because its type is not LIST.",
-                                operation == ALTER_APPEND ? "APPEND" : "SUBTRACT", (int)key.len,
-                                (const char *)key.ptr));
-            return false;
-        }
-        *value = list_combine(r, value_in_force(r, a, key), given, operation == ALTER_APPEND);
-    }
-    return value_ok(r, a, key, *value);
-}
-
-static void add_command(struct alter *alter, u32 row, const struct meta_config *sets, u32 set_count)
-{
-    struct meta_command *m = change_add(&alter->change, META_ALTER_CONFIGS, row);
-    m->alter_configs.resource_type = alter->answers[row].resource_type;
-    m->alter_configs.name = alter->answers[row].resource_name;
-    m->alter_configs.sets = sets;
-    m->alter_configs.set_count = set_count;
-}
-
-static bool has_key(const struct meta_config *sets, u32 count, struct slice key)
-{
-    for (u32 i = 0; i < count; i++) {
-        if (slice_eq(sets[i].key, key)) {
-            return true;
+    struct request *r = alter->r;
+    struct alter_row *a = &alter->rows[row];
+    const struct meta_config *own = NULL;
+    u32 own_count = 0;
+    check_request(r, a);
+    if (a->kerr == KERR_NONE) {
+        own_count = current_configs(r, a, &own);
+        a->sets = arena_array(&r->arena, MAX(a->count + own_count, 1u), sizeof *a->sets);
+        if (a->sets == NULL) {
+            refuse(a, KERR_UNKNOWN_SERVER_ERROR, "Out of memory for this request.");
         }
     }
-    return false;
+    if (a->kerr == KERR_NONE) {
+        check_operations(r, a, own, own_count);
+    }
+    if (a->kerr == KERR_NONE && alter->whole) {
+        remove_others(a, own, own_count, &r->arena);
+    }
+    if (a->kerr == KERR_NONE) {
+        check_name(a);
+    }
+    if (a->kerr == KERR_NONE) {
+        check_values(r, a, own, own_count);
+    }
+    if (a->kerr == KERR_NONE) {
+        check_existence(r, a);
+    }
+    if (a->kerr == KERR_NONE && !alter->validate_only && a->set_count > 0) {
+        struct meta_command *m = change_add(&alter->change, META_ALTER_CONFIGS, row);
+        m->alter_configs.resource_type = a->resource_type;
+        m->alter_configs.name = a->resource_name;
+        m->alter_configs.sets = a->sets;
+        m->alter_configs.set_count = a->set_count;
+    }
 }
 
 /* ---- the request as a whole ------------------------------------------------------------------ */
@@ -255,129 +380,24 @@ static bool has_key(const struct meta_config *sets, u32 count, struct slice key)
 static void alter_outcome(struct change *change, u32 row, i16 kerr)
 {
     struct alter *alter = CONTAINER_OF(change, struct alter, change);
-    alter->answers[row].kerr = kerr;
+    alter->rows[row].kerr = kerr;
     config_refresh(alter->r->broker->config, cluster_meta(alter->r->broker->cluster));
 }
 
-static struct alter *alter_start(struct request *r, u32 count, void (*answer)(struct change *))
-{
-    struct alter *alter = request_alloc(r, sizeof *alter);
-    if (alter == NULL || !change_init(&alter->change, r, count)) {
-        return NULL;
-    }
-    alter->r = r;
-    alter->count = count;
-    alter->answers = arena_array(&r->arena, count, sizeof *alter->answers);
-    alter->change.outcome = alter_outcome;
-    alter->change.answer = answer;
-    return r->arena.exhausted ? NULL : alter;
-}
+/* Both APIs answer with the same fields: one struct fills both. */
+static_assert(sizeof(struct alter_configs_response_resource) ==
+                      sizeof(struct incremental_alter_configs_response_resource) &&
+                  offsetof(struct alter_configs_response_resource, error_message) ==
+                      offsetof(struct incremental_alter_configs_response_resource, error_message) &&
+                  offsetof(struct alter_configs_response_resource, resource_type) ==
+                      offsetof(struct incremental_alter_configs_response_resource, resource_type) &&
+                  offsetof(struct alter_configs_response_resource, resource_name) ==
+                      offsetof(struct incremental_alter_configs_response_resource, resource_name) &&
+                  offsetof(struct alter_configs_response, responses) ==
+                      offsetof(struct incremental_alter_configs_response, responses),
+              "the answers of AlterConfigs and IncrementalAlterConfigs are alike");
 
-static bool is_repeated(const struct alter *alter, u32 row)
-{
-    for (u32 i = 0; i < alter->count; i++) {
-        if (i != row && alter->answers[i].resource_type == alter->answers[row].resource_type &&
-            slice_eq(alter->answers[i].resource_name, alter->answers[row].resource_name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool resource_start(struct alter *alter, u32 row)
-{
-    if (is_repeated(alter, row)) {
-        refuse(&alter->answers[row], KERR_INVALID_REQUEST,
-               "Each resource must appear at most once.");
-        return false;
-    }
-    return resource_ok(alter->r, &alter->answers[row]);
-}
-
-/* ---- incremental ----------------------------------------------------------------------------- */
-
-static void incremental_answer(struct change *change)
-{
-    struct alter *alter = CONTAINER_OF(change, struct alter, change);
-    struct request *r = alter->r;
-    struct incremental_alter_configs_response response;
-    wire_init(&incremental_alter_configs_response_struct, &response);
-    response.responses.items =
-        wire_new(&incremental_alter_configs_response_resource_struct, &r->arena, alter->count);
-    if (response.responses.items == NULL && alter->count > 0) {
-        request_fail(r);
-        return;
-    }
-    response.responses.count = alter->count;
-    for (u32 i = 0; i < alter->count; i++) {
-        const struct alter_answer *a = &alter->answers[i];
-        response.responses.items[i].error_code = a->kerr;
-        response.responses.items[i].error_message =
-            a->message == NULL ? (struct slice){0} : slice_cstr(a->message);
-        response.responses.items[i].resource_type = a->resource_type;
-        response.responses.items[i].resource_name = a->resource_name;
-    }
-    request_reply(r, &response);
-}
-
-static void incremental_one(struct alter *alter, u32 row,
-                            const struct incremental_alter_configs_request_resource *q,
-                            bool validate_only)
-{
-    struct alter_answer *a = &alter->answers[row];
-    struct meta_config *sets =
-        arena_array(&alter->r->arena, MAX(q->configs.count, 1u), sizeof *sets);
-    if (sets == NULL) {
-        refuse(a, KERR_UNKNOWN_SERVER_ERROR, "Out of memory for this request.");
-        return;
-    }
-    u32 count = 0;
-    for (u32 i = 0; i < q->configs.count; i++) {
-        const struct incremental_alter_configs_request_alterable_config *c = &q->configs.items[i];
-        enum config_scope scope =
-            a->resource_type == RESOURCE_TOPIC ? CONFIG_SCOPE_TOPIC : CONFIG_SCOPE_BROKER;
-        if (c->config_operation == ALTER_DELETE && config_row_find(scope, c->name) < 0) {
-            continue; /* what nobody knows is not set anyway; Kafka takes it too */
-        }
-        if (has_key(sets, count, c->name)) {
-            refuse(a, KERR_INVALID_REQUEST, "Error due to duplicate config keys");
-            return;
-        }
-        sets[count].key = c->name;
-        if (!operation_value(alter->r, a, c->name, (enum alter_operation)c->config_operation,
-                             c->value, &sets[count].value)) {
-            return;
-        }
-        count++;
-    }
-    if (topic_is_there(alter->r, a) && !validate_only && count > 0) {
-        add_command(alter, row, sets, count);
-    }
-}
-
-void handle_incremental_alter_configs(struct request *r)
-{
-    const struct incremental_alter_configs_request *q = r->body;
-    struct alter *alter = alter_start(r, q->resources.count, incremental_answer);
-    if (alter == NULL) {
-        request_fail(r);
-        return;
-    }
-    for (u32 i = 0; i < alter->count; i++) {
-        alter->answers[i].resource_type = q->resources.items[i].resource_type;
-        alter->answers[i].resource_name = q->resources.items[i].resource_name;
-    }
-    for (u32 i = 0; i < alter->count; i++) {
-        if (resource_start(alter, i)) {
-            incremental_one(alter, i, &q->resources.items[i], q->validate_only);
-        }
-    }
-    change_commit(&alter->change);
-}
-
-/* ---- whole sets ------------------------------------------------------------------------------ */
-
-static void whole_answer(struct change *change)
+static void alter_answer(struct change *change)
 {
     struct alter *alter = CONTAINER_OF(change, struct alter, change);
     struct request *r = alter->r;
@@ -391,7 +411,7 @@ static void whole_answer(struct change *change)
     }
     response.responses.count = alter->count;
     for (u32 i = 0; i < alter->count; i++) {
-        const struct alter_answer *a = &alter->answers[i];
+        const struct alter_row *a = &alter->rows[i];
         response.responses.items[i].error_code = a->kerr;
         response.responses.items[i].error_message =
             a->message == NULL ? (struct slice){0} : slice_cstr(a->message);
@@ -401,66 +421,93 @@ static void whole_answer(struct change *change)
     request_reply(r, &response);
 }
 
-/* The given values are set, every other one is removed. */
-static void whole_one(struct alter *alter, u32 row, const struct alter_configs_request_resource *q,
-                      bool validate_only)
+static bool is_repeated(const struct alter *alter, u32 row)
 {
-    struct alter_answer *a = &alter->answers[row];
-    const struct meta_config *own;
-    u32 own_count = current_configs(alter->r, a, &own);
-    struct meta_config *sets =
-        arena_array(&alter->r->arena, MAX(q->configs.count + own_count, 1u), sizeof *sets);
-    if (sets == NULL) {
-        refuse(a, KERR_UNKNOWN_SERVER_ERROR, "Out of memory for this request.");
+    for (u32 i = 0; i < alter->count; i++) {
+        if (i != row && alter->rows[i].resource_type == alter->rows[row].resource_type &&
+            slice_eq(alter->rows[i].resource_name, alter->rows[row].resource_name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct alter *alter_create(struct request *r, u32 count)
+{
+    struct alter *alter = request_alloc(r, sizeof *alter);
+    if (alter == NULL || !change_init(&alter->change, r, count)) {
+        return NULL;
+    }
+    alter->r = r;
+    alter->count = count;
+    alter->rows = arena_array(&r->arena, count, sizeof *alter->rows);
+    alter->change.outcome = alter_outcome;
+    alter->change.answer = alter_answer;
+    return r->arena.exhausted ? NULL : alter;
+}
+
+static void row_init(struct alter *alter, u32 row, i8 resource_type, struct slice resource_name,
+                     u32 count)
+{
+    alter->rows[row] = (struct alter_row){
+        .resource_type = resource_type,
+        .resource_name = resource_name,
+        .list = arena_array(&alter->r->arena, count, sizeof(struct alteration)),
+        .count = count,
+    };
+}
+
+static void alter_all(struct alter *alter)
+{
+    for (u32 i = 0; i < alter->count; i++) {
+        if (is_repeated(alter, i)) {
+            refuse(&alter->rows[i], KERR_INVALID_REQUEST,
+                   "Each resource must appear at most once.");
+        } else {
+            alter_one(alter, i);
+        }
+    }
+    change_commit(&alter->change);
+}
+
+void handle_incremental_alter_configs(struct request *r)
+{
+    const struct incremental_alter_configs_request *q = r->body;
+    struct alter *alter = alter_create(r, q->resources.count);
+    for (u32 i = 0; alter != NULL && i < alter->count; i++) {
+        const struct incremental_alter_configs_request_resource *in = &q->resources.items[i];
+        row_init(alter, i, in->resource_type, in->resource_name, in->configs.count);
+        for (u32 k = 0; k < in->configs.count && !r->arena.exhausted; k++) {
+            alter->rows[i].list[k] =
+                (struct alteration){in->configs.items[k].name, in->configs.items[k].value,
+                                    in->configs.items[k].config_operation};
+        }
+    }
+    if (r->arena.exhausted) {
+        request_fail(r);
         return;
     }
-    for (u32 i = 0; i < q->configs.count; i++) {
-        if (q->configs.items[i].value.ptr ==
-            NULL) { /* before any value is looked at, as in Kafka */
-            refuse(a, KERR_INVALID_REQUEST, "Null value not supported.");
-            return;
-        }
-    }
-    u32 count = 0;
-    for (u32 i = 0; i < q->configs.count; i++) {
-        struct slice key = q->configs.items[i].name;
-        if (has_key(sets, count, key)) {
-            refuse(a, KERR_INVALID_REQUEST, "Error due to duplicate config keys");
-            return;
-        }
-        sets[count].key = key;
-        if (!operation_value(alter->r, a, key, ALTER_SET, q->configs.items[i].value,
-                             &sets[count].value)) {
-            return;
-        }
-        count++;
-    }
-    for (u32 i = 0; i < own_count; i++) {
-        if (!has_key(sets, count, own[i].key)) {
-            sets[count++] = (struct meta_config){.key = arena_copy(&alter->r->arena, own[i].key)};
-        }
-    }
-    if (topic_is_there(alter->r, a) && !validate_only && count > 0) {
-        add_command(alter, row, sets, count);
-    }
+    alter->validate_only = q->validate_only;
+    alter_all(alter);
 }
 
 void handle_alter_configs(struct request *r)
 {
     const struct alter_configs_request *q = r->body;
-    struct alter *alter = alter_start(r, q->resources.count, whole_answer);
-    if (alter == NULL) {
+    struct alter *alter = alter_create(r, q->resources.count);
+    for (u32 i = 0; alter != NULL && i < alter->count; i++) {
+        const struct alter_configs_request_resource *in = &q->resources.items[i];
+        row_init(alter, i, in->resource_type, in->resource_name, in->configs.count);
+        for (u32 k = 0; k < in->configs.count && !r->arena.exhausted; k++) {
+            alter->rows[i].list[k] = (struct alteration){in->configs.items[k].name,
+                                                         in->configs.items[k].value, ALTER_SET};
+        }
+    }
+    if (r->arena.exhausted) {
         request_fail(r);
         return;
     }
-    for (u32 i = 0; i < alter->count; i++) {
-        alter->answers[i].resource_type = q->resources.items[i].resource_type;
-        alter->answers[i].resource_name = q->resources.items[i].resource_name;
-    }
-    for (u32 i = 0; i < alter->count; i++) {
-        if (resource_start(alter, i)) {
-            whole_one(alter, i, &q->resources.items[i], q->validate_only);
-        }
-    }
-    change_commit(&alter->change);
+    alter->validate_only = q->validate_only;
+    alter->whole = true;
+    alter_all(alter);
 }

@@ -42,7 +42,7 @@ static i16 check_request(const struct request *r, const struct api_versions_requ
         return KERR_INVALID_REQUEST;
     }
     bool has_cluster = q->cluster_id.ptr != NULL;
-    bool has_node = q->node_id >= 0;
+    bool has_node = q->node_id != -1;
     if (has_cluster != has_node) {
         return KERR_INVALID_REQUEST;
     }

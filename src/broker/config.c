@@ -452,8 +452,7 @@ i16 broker_config_check(struct slice key, struct slice value, bool cluster_defau
         return KERR_INVALID_REQUEST;
     }
     i64 number;
-    return value.ptr == NULL ||
-                   value_check(&config_rows[row], value, &number, reason, reason_bytes) == OK
+    return value_check(&config_rows[row], value, &number, reason, reason_bytes) == OK
                ? KERR_NONE
                : KERR_INVALID_REQUEST;
 }
@@ -535,4 +534,25 @@ void topic_config_resolve(const struct config *c, const struct meta_topic *t,
         .compacted = has_word(policy, "compact"),
         .delete_policy = has_word(policy, "delete"),
     };
+}
+
+i16 topic_configs_check(const struct config *c, const struct meta_config *configs, u32 count,
+                        char *reason, size_t reason_bytes)
+{
+    const struct meta_topic t = {.configs = (struct meta_config *)(uintptr_t)configs,
+                                 .config_count = count};
+    i64 min_lag_ms = topic_value(c, &t, CONFIG_topic_min_compaction_lag_ms).number;
+    i64 max_lag_ms = topic_value(c, &t, CONFIG_topic_max_compaction_lag_ms).number;
+    if (min_lag_ms > max_lag_ms) {
+        snprintf(reason, reason_bytes,
+                 "min.compaction.lag.ms (%lld) is larger than max.compaction.lag.ms (%lld)",
+                 (long long)min_lag_ms, (long long)max_lag_ms);
+        return KERR_INVALID_CONFIG;
+    }
+    if (topic_value(c, &t, CONFIG_topic_remote_storage_enable).number != 0) {
+        snprintf(reason, reason_bytes,
+                 "remote.storage.enable cannot be true: this broker has no remote storage");
+        return KERR_INVALID_CONFIG;
+    }
+    return KERR_NONE;
 }

@@ -29,8 +29,7 @@ MUST_USE err_t config_set(struct config *c, struct slice key, struct slice value
 /* Dynamic broker values are whatever the metadata state says: call this at start and after every
    change of them. */
 void config_refresh(struct config *c, const struct meta *meta);
-/* May a dynamic broker config be set so (value.ptr NULL: removed)? KERR_NONE or INVALID_REQUEST
-   with a reason. */
+/* May a dynamic broker config be set so? KERR_NONE or INVALID_REQUEST with a reason. */
 MUST_USE i16 broker_config_check(struct slice key, struct slice value, bool cluster_default,
                                  char *reason, size_t reason_bytes);
 
@@ -65,6 +64,11 @@ void topic_config_resolve(const struct config *c, const struct meta_topic *t,
 /* Is key=value acceptable as a topic config? KERR_NONE or INVALID_CONFIG with a reason. */
 MUST_USE i16 topic_config_check(const struct config *c, struct slice key, struct slice value,
                                 char *reason, size_t reason_bytes);
+
+/* Do the configs a topic would have (each of which passed topic_config_check) go together?
+   KERR_NONE or INVALID_CONFIG with a reason. */
+MUST_USE i16 topic_configs_check(const struct config *c, const struct meta_config *configs,
+                                 u32 count, char *reason, size_t reason_bytes);
 
 /* One config of a resource, resolved, for DescribeConfigs and CreateTopics (config_describe.c). */
 struct config_synonym {

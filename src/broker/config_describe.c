@@ -33,6 +33,94 @@ static struct slice scaled(struct describing *d, struct slice text, i64 factor)
     return s == NULL ? (struct slice){0} : slice_cstr(s);
 }
 
+/* As Java prints a double: the shortest digits that read back as the same number, plain from a
+   thousandth to ten million, else with E. */
+static struct slice java_double(struct describing *d, f64 value)
+{
+    char digits[40];
+    int precision = 0;
+    do {
+        snprintf(digits, sizeof digits, "%.*e", precision, value);
+    } while (strtod(digits, NULL) != value && precision++ < 17);
+    f64 size = value < 0 ? -value : value;
+    const char *s = NULL;
+    if (value == 0 || (size >= 1e-3 && size < 1e7)) {
+        int exponent = (int)strtol(strchr(digits, 'e') + 1, NULL, 10);
+        s = arena_printf(d->arena, "%.*f", MAX(precision - exponent, 1), value);
+    } else {
+        char *e = strchr(digits, 'e');
+        *e = 0;
+        s = arena_printf(d->arena, "%s%sE%ld", digits, strchr(digits, '.') == NULL ? ".0" : "",
+                         strtol(e + 1, NULL, 10));
+    }
+    d->failed = d->failed || s == NULL;
+    return s == NULL ? (struct slice){0} : slice_cstr(s);
+}
+
+static struct slice without_blanks(struct slice text)
+{
+    while (text.len > 0 && text.ptr[0] <= ' ') {
+        text = slice_of(text.ptr + 1, text.len - 1);
+    }
+    while (text.len > 0 && text.ptr[text.len - 1] <= ' ') {
+        text.len--;
+    }
+    return text;
+}
+
+static struct slice list_shown(struct describing *d, struct slice text)
+{
+    u8 *out = arena_alloc(d->arena, text.len + 1);
+    size_t len = 0;
+    if (out == NULL) {
+        d->failed = true;
+        return (struct slice){0};
+    }
+    for (size_t from = 0; from <= text.len;) {
+        const u8 *comma = memchr(text.ptr + from, ',', text.len - from);
+        size_t to = comma == NULL ? text.len : (size_t)(comma - text.ptr);
+        struct slice word = without_blanks(slice_of(text.ptr + from, to - from));
+        if (from > 0) {
+            out[len++] = ',';
+        }
+        memcpy(out + len, word.ptr, word.len);
+        len += word.len;
+        from = to + 1;
+    }
+    return slice_of(out, len);
+}
+
+/* A value as it is understood, not as it was typed: Kafka prints what it has parsed. */
+static struct slice shown(struct describing *d, const struct config_row *row, struct slice text)
+{
+    if (text.ptr == NULL) {
+        return text;
+    }
+    text = without_blanks(text);
+    char buf[64];
+    snprintf(buf, sizeof buf, "%.*s", (int)MIN(text.len, sizeof buf - 1), (const char *)text.ptr);
+    const char *s = NULL;
+    switch (row->type) {
+    case CONFIG_TYPE_BOOLEAN:
+        return slice_cstr(buf[0] == 't' || buf[0] == 'T' ? "true" : "false");
+    case CONFIG_TYPE_INT:
+    case CONFIG_TYPE_SHORT:
+    case CONFIG_TYPE_LONG:
+        s = arena_printf(d->arena, "%lld", strtoll(buf, NULL, 10));
+        d->failed = d->failed || s == NULL;
+        return s == NULL ? (struct slice){0} : slice_cstr(s);
+    case CONFIG_TYPE_DOUBLE:
+        return java_double(d, strtod(buf, NULL));
+    case CONFIG_TYPE_LIST:
+        return text.len == 0 ? text : list_shown(d, text);
+    case CONFIG_TYPE_STRING:
+    case CONFIG_TYPE_CLASS:
+    case CONFIG_TYPE_PASSWORD:
+        break;
+    }
+    return text;
+}
+
 static struct config_synonym *synonym_add(struct config_synonym *list, u32 *count,
                                           struct slice name, struct slice value,
                                           enum config_source source)
@@ -74,7 +162,7 @@ static void describe_row(struct describing *d, enum config_key key, const struct
     u32 n = 0;
     for (u32 i = 0; i < own_count; i++) {
         if (slice_eq_cstr(own[i].key, row->key)) {
-            synonym_add(list, &n, own[i].key, own[i].value, CONFIG_SOURCE_TOPIC);
+            synonym_add(list, &n, own[i].key, shown(d, row, own[i].value), CONFIG_SOURCE_TOPIC);
         }
     }
     if (row->scope == CONFIG_SCOPE_BROKER) {
@@ -91,7 +179,8 @@ static void describe_row(struct describing *d, enum config_key key, const struct
             fallback_name = config_rows[broker_key].key;
         }
     }
-    struct slice initial = row->initial == NULL ? (struct slice){0} : slice_cstr(row->initial);
+    struct slice initial =
+        row->initial == NULL ? (struct slice){0} : shown(d, row, slice_cstr(row->initial));
     synonym_add(list, &n, slice_cstr(fallback_name), initial, CONFIG_SOURCE_DEFAULT);
 
     bool hidden = is_sensitive(row);
@@ -99,7 +188,7 @@ static void describe_row(struct describing *d, enum config_key key, const struct
         list[i].value = (struct slice){0};
     }
     entry->name = slice_cstr(row->key);
-    entry->value = list[0].value;
+    entry->value = shown(d, row, list[0].value);
     entry->source = list[0].source;
     entry->type = (i8)row->type;
     entry->read_only = row->update == CONFIG_UPDATE_READ_ONLY;
@@ -150,7 +239,7 @@ err_t config_describe_topic(const struct config *c, const struct meta *meta,
     return describe_scope(c, CONFIG_SCOPE_TOPIC, own, own_count, arena, entries, count);
 }
 
-/* Only what is set dynamically for the whole cluster. */
+/* Only what is set dynamically for the whole cluster, and there. */
 err_t config_describe_cluster(const struct config *c, struct arena *arena,
                               struct config_entry **entries, u32 *count)
 {
@@ -164,6 +253,12 @@ err_t config_describe_cluster(const struct config *c, struct arena *arena,
         if (value.ptr != NULL) {
             all[*count] = all[i];
             all[*count].value = all[i].sensitive ? (struct slice){0} : value;
+            u32 at = 0;
+            while (all[i].synonyms[at].source != CONFIG_SOURCE_DYNAMIC_DEFAULT) {
+                at++;
+            }
+            all[*count].synonyms = &all[i].synonyms[at];
+            all[*count].synonym_count = 1;
             all[(*count)++].source = CONFIG_SOURCE_DYNAMIC_DEFAULT;
         }
     }

@@ -2,6 +2,7 @@
    that passed. The answer leaves when the topics are durable, and a Produce to them succeeds from
    then on. [ReplicationControlManager] */
 #include "broker/change.h"
+#include "broker/config_rows.h"
 #include "broker/conn.h"
 #include "broker/repeats.h"
 #include "broker/topics.h"
@@ -119,24 +120,36 @@ static void check_configs(struct request *r, const struct create_topics_request_
     u32 count = 0;
     for (u32 i = 0; i < t->configs.count; i++) {
         struct slice name = t->configs.items[i].name;
-        struct slice value = t->configs.items[i].value;
-        if (value.ptr == NULL) {
-            refuse(d, KERR_INVALID_CONFIG,
-                   arena_printf(&r->arena, "Null value not supported for topic configs: %.*s",
-                                (int)name.len, (const char *)name.ptr));
-            return;
-        }
-        i16 kerr = topic_config_check(r->broker->config, name, value, reason, 512);
-        if (kerr != KERR_NONE) {
-            refuse(d, kerr, reason);
+        if (config_row_find(CONFIG_SCOPE_TOPIC, name) < 0) {
+            refuse(d, topic_config_check(r->broker->config, name, WIRE_EMPTY, reason, 512), reason);
             return;
         }
         u32 at = 0; /* a key given twice: the last value counts */
         while (at < count && !slice_eq(configs[at].key, name)) {
             at++;
         }
-        configs[at] = (struct meta_config){.key = name, .value = value};
+        configs[at] = (struct meta_config){.key = name, .value = t->configs.items[i].value};
         count = MAX(count, at + 1);
+    }
+    for (u32 i = 0; i < count; i++) {
+        if (configs[i].value.ptr == NULL) {
+            refuse(d, KERR_INVALID_CONFIG,
+                   arena_printf(&r->arena, "Null value not supported for topic configs: %.*s",
+                                (int)MIN(configs[i].key.len, (size_t)128),
+                                (const char *)configs[i].key.ptr));
+            return;
+        }
+        i16 kerr =
+            topic_config_check(r->broker->config, configs[i].key, configs[i].value, reason, 512);
+        if (kerr != KERR_NONE) {
+            refuse(d, kerr, reason);
+            return;
+        }
+    }
+    i16 kerr = topic_configs_check(r->broker->config, configs, count, reason, 512);
+    if (kerr != KERR_NONE) {
+        refuse(d, kerr, reason);
+        return;
     }
     d->configs = configs;
     d->config_count = count;
@@ -175,6 +188,17 @@ static void draft(struct create_topics *c, u32 index)
 
 /* ---- the answer ------------------------------------------------------------------------------ */
 
+/* The topic's own values as they were typed: here Kafka does not print what it has understood. */
+static struct slice as_given(const struct topic_draft *d, const struct config_entry *entry)
+{
+    for (u32 i = 0; i < d->config_count && entry->source == CONFIG_SOURCE_TOPIC; i++) {
+        if (slice_eq(d->configs[i].key, entry->name)) {
+            return d->configs[i].value;
+        }
+    }
+    return entry->value;
+}
+
 static bool fill_configs(struct request *r, const struct topic_draft *d,
                          struct create_topics_response_creatable_topic_result *row)
 {
@@ -193,7 +217,7 @@ static bool fill_configs(struct request *r, const struct topic_draft *d,
     row->configs.is_null = false;
     for (u32 i = 0; i < count; i++) {
         row->configs.items[i].name = entries[i].name;
-        row->configs.items[i].value = entries[i].value;
+        row->configs.items[i].value = as_given(d, &entries[i]);
         row->configs.items[i].read_only = entries[i].read_only;
         row->configs.items[i].config_source = (i8)entries[i].source;
         row->configs.items[i].is_sensitive = entries[i].sensitive;

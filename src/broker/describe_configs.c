@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RESOURCE_TOPIC = 2, RESOURCE_BROKER = 4 };
+enum { RESOURCE_TOPIC = 2, RESOURCE_BROKER = 4, RESOURCE_CLIENT_METRICS = 16, RESOURCE_GROUP = 32 };
 
 struct describe_configs {
     struct request *r;
@@ -200,7 +200,11 @@ void handle_describe_configs(struct request *r)
         case RESOURCE_BROKER:
             describe_broker(&d, q, out);
             break;
-        case 16: /* subscriptions of client metrics: any name may be asked for, none has any */
+        case RESOURCE_CLIENT_METRICS:
+        case RESOURCE_GROUP: /* any name may be asked for, none has any */
+            if (q->resource_name.len == 0) {
+                refuse(out, KERR_INVALID_REQUEST, "The name must not be empty.");
+            }
             break;
         default:
             refuse(out, KERR_INVALID_REQUEST,

@@ -23,7 +23,8 @@ struct list_offsets {
     struct list_offsets_response response;
     u32 topic;
     u32 partition;
-    u8 *repeats; /* of the topic's partitions */
+    const u8 *repeats; /* of all partitions of the request, one behind the other */
+    u32 place;         /* of the partition among them */
     struct log_load load;
     bool loading;
     u64 search_from; /* of the look-up under way */
@@ -100,6 +101,7 @@ static void load_done(struct log_load *load, err_t result)
             row->leader_epoch = -1;
         }
         l->partition++;
+        l->place++;
         l->search_from = 0;
     }
     list_step(l);
@@ -159,7 +161,7 @@ static bool list_partition(struct list_offsets *l, const struct list_offsets_req
     struct request *r = l->r;
     const struct list_offsets_request_partition *q = &t->partitions.items[index];
     row->partition_index = q->partition_index;
-    if (l->repeats[index] != REPEAT_NONE) {
+    if (l->repeats[l->place] != REPEAT_NONE) {
         row->error_code = KERR_INVALID_REQUEST;
         return true;
     }
@@ -201,16 +203,9 @@ static bool list_partition(struct list_offsets *l, const struct list_offsets_req
 /* Goes on with the next row until one has to wait, or all are done. */
 static void list_step(struct list_offsets *l)
 {
-    for (; l->topic < l->q->topics.count; l->topic++, l->partition = 0, l->repeats = NULL) {
+    for (; l->topic < l->q->topics.count; l->topic++, l->partition = 0) {
         const struct list_offsets_request_topic *t = &l->q->topics.items[l->topic];
-        if (l->repeats == NULL) {
-            l->repeats = REPEATS_OF_I32(&l->r->arena, t->partitions, partition_index);
-        }
-        if (l->repeats == NULL) {
-            request_fail(l->r);
-            return;
-        }
-        for (; l->partition < t->partitions.count; l->partition++) {
+        for (; l->partition < t->partitions.count; l->partition++, l->place++) {
             struct list_offsets_response_partition *row =
                 &l->response.topics.items[l->topic].partitions.items[l->partition];
             if (!list_partition(l, t, l->partition, row)) {
@@ -222,6 +217,25 @@ static void list_step(struct list_offsets *l)
         }
     }
     request_reply(l->r, &l->response);
+}
+
+/* Named twice anywhere in the request, a partition is refused. */
+static const u8 *find_repeats(struct request *r, const struct list_offsets_request *q)
+{
+    u32 total = 0;
+    for (u32 i = 0; i < q->topics.count; i++) {
+        total += q->topics.items[i].partitions.count;
+    }
+    struct named_partition *all = arena_array(&r->arena, total, sizeof *all);
+    u32 count = 0;
+    for (u32 i = 0; i < q->topics.count && all != NULL; i++) {
+        const struct list_offsets_request_topic *t = &q->topics.items[i];
+        for (u32 k = 0; k < t->partitions.count; k++) {
+            all[count++] =
+                (struct named_partition){t->name, t->partitions.items[k].partition_index};
+        }
+    }
+    return repeats_of_partitions(&r->arena, all, count);
 }
 
 static void list_cancelled(struct request *r)
@@ -256,6 +270,11 @@ void handle_list_offsets(struct request *r)
             request_fail(r);
             return;
         }
+    }
+    l->repeats = find_repeats(r, q);
+    if (r->arena.exhausted) {
+        request_fail(r);
+        return;
     }
     r->state_of_handler = l;
     r->cancelled = list_cancelled;

@@ -1,5 +1,6 @@
 /* ListTransactions (API key 66) and DescribeTransactions (65) while there are no transactions. */
 #include "broker/conn.h"
+#include "broker/repeats.h"
 
 void handle_list_transactions(struct request *r)
 {
@@ -10,12 +11,14 @@ void handle_list_transactions(struct request *r)
     struct list_transactions_response response;
     wire_init(&list_transactions_response_struct, &response);
     struct slice *unknown = arena_array(&r->arena, q->state_filters.count, sizeof *unknown);
-    if (unknown == NULL && q->state_filters.count > 0) {
+    const u8 *repeats = repeats_of_names(&r->arena, q->state_filters.items, 0,
+                                         sizeof *q->state_filters.items, q->state_filters.count);
+    if (r->arena.exhausted) {
         request_fail(r);
         return;
     }
     for (u32 i = 0; i < q->state_filters.count; i++) {
-        bool known = false;
+        bool known = repeats[i] == REPEAT_LATER; /* told once */
         for (u32 k = 0; k < ARRAY_LEN(states); k++) {
             known = known || slice_eq_cstr(q->state_filters.items[i], states[k]);
         }

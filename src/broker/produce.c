@@ -17,6 +17,7 @@
 #include "broker/conn.h"
 
 enum {
+    ZSTD_FROM = 7, /* version of Produce */
     WORKER_FROM_BYTES =
         64 * 1024,            /* compressed batches from this size on are walked off the loop */
     DECOMPRESSED_FACTOR = 32, /* times max.message.bytes: what a batch may expand to */
@@ -172,10 +173,22 @@ static bool is_refused_early(struct slice records, i16 kerr)
     return kerr == KERR_UNSUPPORTED_COMPRESSION_TYPE || (kerr == KERR_INVALID_RECORD && !one);
 }
 
+static bool has_codec_of_later_version(const struct produce *p, struct slice records)
+{
+    struct batch_view first;
+    return p->r->version < ZSTD_FROM && batch_view_next(&records, &first) == OK &&
+           batch_codec(&first) == CODEC_ZSTD;
+}
+
 static void item_verify(struct produce *p, struct produce_item *item,
                         const struct wire_records *records)
 {
     struct broker *b = p->r->broker;
+    if (has_codec_of_later_version(p, records->bytes)) {
+        item->refused_early = true;
+        item_refuse(p, item, KERR_UNSUPPORTED_COMPRESSION_TYPE, "zstd needs Produce version 7");
+        return;
+    }
     bool good = batch_verify_header(records->bytes, &item->topic->policy, p->now_ms, &item->view,
                                     &item->verdict);
     item->refused_early = !good && is_refused_early(records->bytes, item->verdict.kerr);

@@ -17,11 +17,15 @@ static int name_order(const void *a, const void *b)
     return order != 0 ? order : place_order(a, b);
 }
 
-static int number_order(const void *a, const void *b)
+static int partition_order(const void *a, const void *b)
 {
-    i32 left = **(const i32 *const *)a;
-    i32 right = **(const i32 *const *)b;
-    return left != right ? (left < right ? -1 : 1) : place_order(a, b);
+    const struct named_partition *left = *(const struct named_partition *const *)a;
+    const struct named_partition *right = *(const struct named_partition *const *)b;
+    int order = slice_cmp(left->topic, right->topic);
+    if (order == 0) {
+        order = (left->partition > right->partition) - (left->partition < right->partition);
+    }
+    return order != 0 ? order : place_order(a, b);
 }
 
 static bool same_name(const void *a, const void *b)
@@ -29,9 +33,11 @@ static bool same_name(const void *a, const void *b)
     return slice_eq(*(const struct slice *)a, *(const struct slice *)b);
 }
 
-static bool same_number(const void *a, const void *b)
+static bool same_partition(const void *a, const void *b)
 {
-    return *(const i32 *)a == *(const i32 *)b;
+    const struct named_partition *left = a;
+    const struct named_partition *right = b;
+    return left->partition == right->partition && slice_eq(left->topic, right->topic);
 }
 
 static u8 *repeats_find(struct arena *arena, const void *items, size_t member, size_t stride,
@@ -66,7 +72,7 @@ u8 *repeats_of_names(struct arena *arena, const void *items, size_t member, size
     return repeats_find(arena, items, member, stride, count, name_order, same_name);
 }
 
-u8 *repeats_of_i32(struct arena *arena, const void *items, size_t member, size_t stride, u32 count)
+u8 *repeats_of_partitions(struct arena *arena, const struct named_partition *items, u32 count)
 {
-    return repeats_find(arena, items, member, stride, count, number_order, same_number);
+    return repeats_find(arena, items, 0, sizeof *items, count, partition_order, same_partition);
 }

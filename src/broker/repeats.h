@@ -14,11 +14,13 @@ enum repeat {
 #define REPEATS_OF_NAMES(arena, array, member)                                       \
     repeats_of_names(arena, (array).items, offsetof(typeof(*(array).items), member), \
                      sizeof *(array).items, (array).count)
-#define REPEATS_OF_I32(arena, array, member)                                       \
-    repeats_of_i32(arena, (array).items, offsetof(typeof(*(array).items), member), \
-                   sizeof *(array).items, (array).count)
-
 MUST_USE u8 *repeats_of_names(struct arena *arena, const void *items, size_t member, size_t stride,
                               u32 count);
-MUST_USE u8 *repeats_of_i32(struct arena *arena, const void *items, size_t member, size_t stride,
-                            u32 count);
+
+/* A partition as requests name it. */
+struct named_partition {
+    struct slice topic;
+    i32 partition;
+};
+MUST_USE u8 *repeats_of_partitions(struct arena *arena, const struct named_partition *items,
+                                   u32 count);

@@ -157,8 +157,11 @@ struct walk {
     const struct api_row *api;
     i16 version;
     struct comparison *out;
+    struct arena arena;
     char path[160];
     size_t path_len;
+    char keys[160]; /* of the elements on the way */
+    size_t keys_len;
 };
 
 static void differ(struct walk *walk, const char *ours, const char *kafka)
@@ -171,6 +174,7 @@ static void differ(struct walk *walk, const char *ours, const char *kafka)
     }
     struct difference *d = &walk->out->items[walk->out->count++];
     snprintf(d->path, sizeof(d->path), "%s", walk->path);
+    snprintf(d->keys, sizeof(d->keys), "%s", walk->keys);
     snprintf(d->ours, sizeof(d->ours), "%s", ours);
     snprintf(d->kafka, sizeof(d->kafka), "%s", kafka);
 }
@@ -422,6 +426,7 @@ static bool is_key(const struct field_def *field)
 struct keyed {
     char key[300];
     u32 index;
+    const u8 *element;
 };
 
 static int keyed_cmp(const void *a, const void *b)
@@ -480,6 +485,79 @@ static bool is_empty(const struct struct_def *def, i16 version, const u8 *elemen
     return found;
 }
 
+/* The array of partitions that an element of this kind has, or NULL. */
+static const struct field_def *partitions_of(const struct struct_def *def)
+{
+    static const char *const names[] = {"partition", "index", "partition_index", "partition_id"};
+    for (u32 i = 0; i < def->field_count; i++) {
+        const struct field_def *field = &def->fields[i];
+        if (field->shape != WIRE_MANY || field->kind != WIRE_STRUCT) {
+            continue;
+        }
+        for (u32 k = 0; k < field->type->field_count * ARRAY_LEN(names); k++) {
+            if (strcmp(field->type->fields[k / ARRAY_LEN(names)].name,
+                       names[k % ARRAY_LEN(names)]) == 0) {
+                return field;
+            }
+        }
+    }
+    return NULL;
+}
+
+/* Where a topic is named more than once, its partitions may stand under either: one element with
+   all of them. The list is sorted by key; returns how many are left. */
+static u32 merge_topics(struct walk *walk, const struct struct_def *def, struct keyed *list,
+                        u32 count)
+{
+    const struct field_def *partitions = partitions_of(def);
+    u32 kept = 0;
+    for (u32 i = 0; i < count; i++) {
+        if (partitions == NULL || kept == 0 || strcmp(list[kept - 1].key, list[i].key) != 0) {
+            list[kept++] = list[i];
+            continue;
+        }
+        u8 *merged = arena_alloc(&walk->arena, def->bytes);
+        assert(merged != NULL);
+        memcpy(merged, list[kept - 1].element, def->bytes);
+        struct i8_array *all = (void *)(merged + partitions->offset);
+        const struct i8_array *more = (const void *)(list[i].element + partitions->offset);
+        size_t bytes = partitions->type->bytes;
+        u8 *items = arena_array(&walk->arena, all->count + more->count, bytes);
+        assert(items != NULL);
+        if (all->count > 0) {
+            memcpy(items, all->items, all->count * bytes);
+        }
+        if (more->count > 0) {
+            memcpy(items + all->count * bytes, more->items, more->count * bytes);
+        }
+        all->items = (void *)items;
+        all->count += more->count;
+        list[kept - 1].element = merged;
+    }
+    return kept;
+}
+
+static void compare_elements(struct walk *walk, const struct field_def *field,
+                             const struct keyed *ours, const struct keyed *kafka)
+{
+    size_t before = walk->keys_len;
+    int more = snprintf(walk->keys + before, sizeof(walk->keys) - before, "[%s]", ours->key);
+    walk->keys_len = MIN(before + (size_t)more, sizeof(walk->keys) - 1);
+    compare_struct(walk, field->type, ours->element, kafka->element);
+    walk->keys_len = before;
+    walk->keys[before] = '\0';
+}
+
+/* Only one side has it. */
+static void differ_by_one(struct walk *walk, const struct field_def *field, enum side side,
+                          const struct keyed *only)
+{
+    bool empty = is_empty(field->type, walk->version, only->element);
+    char text[sizeof(only->key) + 10];
+    snprintf(text, sizeof(text), "%s%s", only->key, empty ? " (empty)" : "");
+    differ(walk, side == OURS ? text : "(missing)", side == KAFKA ? text : "(missing)");
+}
+
 static void compare_structs(struct walk *walk, const struct field_def *field, const u8 *ours,
                             u32 our_count, const u8 *kafka, u32 kafka_count)
 {
@@ -491,33 +569,25 @@ static void compare_structs(struct walk *walk, const struct field_def *field, co
         for (u32 i = 0; i < counts[side]; i++) {
             struct keyed *k = &lists[side][i];
             k->index = i;
-            make_key(field->type, walk->version, items[side] + (size_t)i * field->type->bytes,
-                     (enum side)side, k->key, sizeof(k->key));
+            k->element = items[side] + (size_t)i * field->type->bytes;
+            make_key(field->type, walk->version, k->element, (enum side)side, k->key,
+                     sizeof(k->key));
         }
         qsort(lists[side], counts[side], sizeof(struct keyed), keyed_cmp);
+        counts[side] = merge_topics(walk, field->type, lists[side], counts[side]);
     }
     u32 a = 0;
     u32 b = 0;
-    while (a < our_count || b < kafka_count) {
-        int order = a == our_count     ? 1
-                    : b == kafka_count ? -1
-                                       : strcmp(lists[OURS][a].key, lists[KAFKA][b].key);
+    while (a < counts[OURS] || b < counts[KAFKA]) {
+        int order = a == counts[OURS]    ? 1
+                    : b == counts[KAFKA] ? -1
+                                         : strcmp(lists[OURS][a].key, lists[KAFKA][b].key);
         if (order < 0) {
-            bool empty = is_empty(field->type, walk->version,
-                                  ours + (size_t)lists[OURS][a].index * field->type->bytes);
-            char text[sizeof(lists[OURS][a].key) + 10];
-            snprintf(text, sizeof(text), "%s%s", lists[OURS][a++].key, empty ? " (empty)" : "");
-            differ(walk, text, "(missing)");
+            differ_by_one(walk, field, OURS, &lists[OURS][a++]);
         } else if (order > 0) {
-            bool empty = is_empty(field->type, walk->version,
-                                  kafka + (size_t)lists[KAFKA][b].index * field->type->bytes);
-            char text[sizeof(lists[KAFKA][b].key) + 10];
-            snprintf(text, sizeof(text), "%s%s", lists[KAFKA][b++].key, empty ? " (empty)" : "");
-            differ(walk, "(missing)", text);
+            differ_by_one(walk, field, KAFKA, &lists[KAFKA][b++]);
         } else {
-            compare_struct(walk, field->type,
-                           ours + (size_t)lists[OURS][a++].index * field->type->bytes,
-                           kafka + (size_t)lists[KAFKA][b++].index * field->type->bytes);
+            compare_elements(walk, field, &lists[OURS][a++], &lists[KAFKA][b++]);
         }
     }
     free(lists[OURS]);
@@ -594,7 +664,9 @@ void compare_answers(const struct api_row *api, i16 version, const void *ours, c
     struct walk walk = {.api = api, .version = version, .out = out};
     out->count = 0;
     walk.path_len = (size_t)snprintf(walk.path, sizeof(walk.path), "%s", api->response->kafka_name);
+    arena_init(&walk.arena, NULL, 64 * KIB, 0);
     compare_struct(&walk, api->response->body, ours, kafka);
+    arena_fini(&walk.arena);
 }
 
 void compare_outcomes(const struct api_row *api, i16 version, const char *ours, const char *kafka,

@@ -170,7 +170,7 @@ struct config_values {
 static const struct config_values configs[] = {
     {"retention.ms", "-1|86400000", "-2|x|9999999999999999999"},
     {"retention.bytes", "-1|1000000", "x|1.5"},
-    {"cleanup.policy", "delete|compact|compact,delete|", "other|delete,other"},
+    {"cleanup.policy", "delete|compact|compact, delete|", "other|delete,other"},
     {"max.message.bytes", "1048588|2000", "-1|x|0"},
     {"segment.bytes", "1073741824|1048576", "13|-1|x"},
     {"compression.type", "producer|gzip|zstd", "other"},
@@ -178,8 +178,17 @@ static const struct config_values configs[] = {
     {"message.timestamp.type", "CreateTime|LogAppendTime", "other|createtime"},
     {"delete.retention.ms", "86400000|0", "-1"},
     {"unclean.leader.election.enable", "false|true", "maybe"},
-    {"min.cleanable.dirty.ratio", "0.5|1", "2|-0.1|x"},
+    {"min.cleanable.dirty.ratio", "0.5|1|0.0001|1e-1|0.1234567890123", "2|-0.1|x"},
     {"flush.messages", "1|9223372036854775807", "0"},
+    {"min.compaction.lag.ms", "0|1000| 5|+7", "-1|9223372036854775807"},
+    {"max.compaction.lag.ms", "9223372036854775807|100|2000", "0"},
+    {"remote.storage.enable", "false|FALSE", "true|1"},
+    {"segment.ms", "604800000|1", "0|1e3"},
+    {"preallocate", "true|False", "yes"},
+    {"compression.gzip.level", "-1|9", "0|10"},
+    {"message.timestamp.after.max.ms", "3600000|9223372036854775807", "-1"},
+    {"file.delete.delay.ms", "60000|0", "-1"},
+    {"local.retention.ms", "-2|1000", "-3"},
 };
 static const struct config_values broker_configs[] = {
     {"message.max.bytes", "1048588", "-1|x"},
@@ -446,7 +455,7 @@ static void fill_text(struct generator *g, const struct field_def *field, const 
                : last_resource_type == 2  ? WIRE_EMPTY
                                           : copy_text(g, "x");
         if (last_resource_type == 2) {
-            bool reads = g->api->key == API_describe_configs;
+            bool reads = g->api->key == API_describe_configs && rng_chance(&g->rng, 1, 2);
             fill_text(g, field, reads ? "{topic}" : "{new}", out);
         }
     } else if (strcmp(word, "{long}") == 0) {
@@ -674,9 +683,75 @@ static void begin(struct generator *g)
     wire_init(body, g->out->request);
 }
 
+static bool is_broker_config(struct slice name)
+{
+    for (u32 i = 0; i < ARRAY_LEN(broker_configs); i++) {
+        if (slice_eq_cstr(name, broker_configs[i].name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of AlterConfigs and IncrementalAlterConfigs. Two resources of types it does not know, and one
+   resource twice in AlterConfigs, may leave Kafka without an answer. A broker config that nobody
+   knows is kept by Kafka and refused by us (differences.tsv), after which the two would not have
+   the same configs: only to be validated. */
+static void agree_on_configs(struct generator *g)
+{
+    bool unknown_type = false;
+    if (g->api->key == API_alter_configs) {
+        struct alter_configs_request *request = g->out->request;
+        for (u32 i = 0; i < request->resources.count; i++) {
+            struct alter_configs_request_resource *r = &request->resources.items[i];
+            bool unknown = r->resource_type < 2 || (r->resource_type & (r->resource_type - 1)) != 0;
+            r->resource_type = unknown && unknown_type ? 2 : r->resource_type;
+            unknown_type |= unknown;
+            for (u32 k = 0; k < r->configs.count && r->resource_type == 4; k++) {
+                request->validate_only |= !is_broker_config(r->configs.items[k].name);
+            }
+            for (u32 k = 0; k < i; k++) {
+                if (slice_eq(request->resources.items[k].resource_name, r->resource_name)) {
+                    request->resources.count = i;
+                }
+            }
+        }
+    } else {
+        struct incremental_alter_configs_request *request = g->out->request;
+        for (u32 i = 0; i < request->resources.count; i++) {
+            struct incremental_alter_configs_request_resource *r = &request->resources.items[i];
+            bool unknown = r->resource_type < 2 || (r->resource_type & (r->resource_type - 1)) != 0;
+            r->resource_type = unknown && unknown_type ? 2 : r->resource_type;
+            unknown_type |= unknown;
+            for (u32 k = 0; k < r->configs.count && r->resource_type == 4; k++) {
+                request->validate_only |= !is_broker_config(r->configs.items[k].name);
+            }
+        }
+    }
+}
+
+/* A protocol named twice may leave Kafka without an answer. */
+static void make_protocols_differ(struct join_group_request *request)
+{
+    for (u32 i = 1; i < request->protocols.count; i++) {
+        for (u32 k = 0; k < i; k++) {
+            if (slice_eq(request->protocols.items[i].name, request->protocols.items[k].name)) {
+                request->protocols.count = i;
+                return;
+            }
+        }
+    }
+}
+
 /* Fields that only make sense together. */
 static void agree(struct generator *g)
 {
+    if (g->api->key == API_alter_configs || g->api->key == API_incremental_alter_configs) {
+        agree_on_configs(g);
+    }
+    if (g->api->key == API_join_group) {
+        make_protocols_differ(g->out->request);
+    }
     if (g->api->key == API_metadata) {
         struct metadata_request *request = g->out->request;
         for (u32 i = 0; i < request->topics.count; i++) {
@@ -763,6 +838,12 @@ err_t generate_random(struct generator *g)
     g->out->wrong = true;
     TRY(wire_random(g->api->request, g->version, &g->rng, g->arena, g->out->request));
     tame(g, g->api->request->body, g->out->request);
+    if (g->api->key == API_alter_configs || g->api->key == API_incremental_alter_configs) {
+        agree_on_configs(g);
+    }
+    if (g->api->key == API_join_group) {
+        make_protocols_differ(g->out->request);
+    }
     if (g->api->key == API_update_features && g->version >= 1) {
         ((struct update_features_request *)g->out->request)->validate_only = true;
     }

@@ -1,6 +1,6 @@
 /* Asks both brokers the same and counts what they answer differently.
 
-     judge OURS KAFKA DIFFERENCES [per-api=N] [seed=N] [api=NAME] [details=1]
+     judge OURS KAFKA DIFFERENCES [per-api=N] [seed=N] [api=NAME] [details=1] [trace=1]
 
    OURS and KAFKA are HOST:PORT of brokers without topics. Prints, as test/differential/run passes
    on, `ok NAME n compared, e errors` or `FAIL NAME ...` for each API that Odradek advertises.
@@ -303,8 +303,8 @@ static void note(const struct exchange *x, const struct difference *d, u64 numbe
         *f = (struct finding){x->api, *d, 1, x->version, x->version, number, ""};
         snprintf(f->request, sizeof(f->request), "%s", request);
         if (getenv("JUDGE_DETAILS") != NULL) {
-            fprintf(stderr, "%s: ours %s, Kafka %s; v%d, case %" PRIu64 "\n    %s\n", d->path,
-                    d->ours, d->kafka, x->version, number, request);
+            fprintf(stderr, "%s %s: ours %s, Kafka %s; v%d, case %" PRIu64 "\n    %s\n", d->path,
+                    d->keys, d->ours, d->kafka, x->version, number, request);
         }
     }
 }
@@ -324,6 +324,7 @@ static struct tally tallies[128];
 static struct generator generator;
 static struct generated generated;
 static u64 case_number;
+static bool tracing;
 
 static bool changes_something(i16 key)
 {
@@ -401,7 +402,8 @@ static void break_frames(struct rng *rng, struct exchange *x)
     bool cut = rng_chance(rng, 1, 2) || key == API_join_group || key == API_fetch ||
                key == API_create_topics || key == API_create_partitions || key == API_sync_group ||
                key == API_delete_topics || key == API_update_features || key == API_elect_leaders ||
-               key == API_find_coordinator || key == API_init_producer_id || key == API_metadata;
+               key == API_find_coordinator || key == API_init_producer_id || key == API_metadata ||
+               key == API_alter_configs || key == API_incremental_alter_configs;
     size_t header = 4 + 8 + 2 + 5 + 1; /* length, key, version, correlation, client id, tags */
     if (len <= header) {
         return;
@@ -433,6 +435,27 @@ static void print_request(const struct exchange *x, char *out, size_t size)
     }
     wire_print_json(x->api->request, MIN(x->version, x->api->max), generated.request, &w);
     snprintf(out, size, "%.*s", (int)w.len, (const char *)text);
+}
+
+/* With trace=1 every case: what led to a difference may lie long before it. */
+static void trace(const struct exchange *x, const struct comparison *result)
+{
+    static u8 text[MIB];
+    if (!tracing) {
+        return;
+    }
+    char request[1500];
+    print_request(x, request, sizeof(request));
+    fprintf(stderr, "case %" PRIu64 " %s v%d %s: %s\n", case_number, x->api->kafka_name, x->version,
+            result->count > 0 ? "DIFFERS" : "equal", request);
+    for (u32 side = 0; side < SIDES; side++) {
+        struct writer w = writer_of(text, MIN(sizeof(text), (size_t)2000));
+        if (x->outcomes[side] == ANSWERED) {
+            wire_print_json(x->api->response, x->answer_version, x->answers[side], &w);
+        }
+        fprintf(stderr, "    %s %s %.*s\n", peers[side].name, outcome_names[x->outcomes[side]],
+                (int)w.len, (const char *)text);
+    }
 }
 
 static bool make_exchange(struct exchange *x, const struct api_row *api, struct arena *arena)
@@ -506,6 +529,51 @@ static void remember_join(const struct exchange *x)
     }
 }
 
+/* Which APIs are asked together. */
+enum { DATA_PHASE, GROUPS_PHASE, ADMIN_PHASE };
+static const i16 phases[][40] = {
+    {API_produce, API_fetch, API_list_offsets, API_metadata, API_api_versions, API_init_producer_id,
+     API_offset_for_leader_epoch, API_find_coordinator, API_describe_topic_partitions,
+     API_describe_cluster, API_delete_records, API_describe_producers, -1},
+    {API_offset_commit, API_offset_fetch, API_join_group, API_heartbeat, API_leave_group,
+     API_sync_group, API_describe_groups, API_list_groups, API_delete_groups, API_offset_delete,
+     -1},
+    {-2}, /* all others */
+};
+
+static bool in_phase(u32 phase, i16 key)
+{
+    bool listed = false;
+    for (u32 p = 0; p < ARRAY_LEN(phases); p++) {
+        for (u32 i = 0; phases[p][i] >= 0; i++) {
+            if (phases[p][i] == key) {
+                if (p == phase) {
+                    return true;
+                }
+                listed = true;
+            }
+        }
+    }
+    return phases[phase][0] == -2 && !listed;
+}
+
+/* A committed offset of a group of its own. Kafka's answers about groups are those of its newest
+   record; a group that came without a record shows with the next one. */
+static void nudge(struct arena *arena)
+{
+    struct offset_commit_request_partition partition = {.committed_leader_epoch = -1,
+                                                        .committed_metadata = WIRE_EMPTY};
+    struct offset_commit_request_topic topic = {.name = SLICE_LIT("plain"),
+                                                .partitions = {.items = &partition, .count = 1}};
+    struct offset_commit_request request;
+    wire_init(&offset_commit_request_struct, &request);
+    request.group_id = SLICE_LIT("nudge");
+    request.topics.items = &topic;
+    request.topics.count = 1;
+    struct exchange x;
+    ask_both(&x, API_offset_commit, 8, &request, arena);
+}
+
 static void one_case(const struct api_row *api, struct arena *arena)
 {
     struct exchange x;
@@ -517,6 +585,9 @@ static void one_case(const struct api_row *api, struct arena *arena)
     }
     ask(&x, arena);
     compare(&x, &result);
+    if (result.count > 0 && in_phase(GROUPS_PHASE, api->key)) {
+        nudge(arena);
+    }
     for (u32 i = 0; i < RETRIES && result.count > 0 &&
                     (!changes_something(api->key) || kafka_is_loading(&x)) &&
                     x.outcomes[OURS] != LATE && x.outcomes[KAFKA] != LATE;
@@ -540,6 +611,7 @@ static void one_case(const struct api_row *api, struct arena *arena)
         tally->late++;
         generator_next_episode(&generator); /* whoever waits there waits no longer for us */
     }
+    trace(&x, &result);
     if (result.count > 0) {
         char request[1500];
         print_request(&x, request, sizeof(request));
@@ -698,32 +770,6 @@ static void fill_topics(struct arena *arena)
 
 /* ---- main ------------------------------------------------------------------------------------ */
 
-static const i16 phases[][40] = {
-    {API_produce, API_fetch, API_list_offsets, API_metadata, API_api_versions, API_init_producer_id,
-     API_offset_for_leader_epoch, API_find_coordinator, API_describe_topic_partitions,
-     API_describe_cluster, API_delete_records, API_describe_producers, -1},
-    {API_offset_commit, API_offset_fetch, API_join_group, API_heartbeat, API_leave_group,
-     API_sync_group, API_describe_groups, API_list_groups, API_delete_groups, API_offset_delete,
-     -1},
-    {-2}, /* all others */
-};
-
-static bool in_phase(u32 phase, i16 key)
-{
-    bool listed = false;
-    for (u32 p = 0; p < ARRAY_LEN(phases); p++) {
-        for (u32 i = 0; phases[p][i] >= 0; i++) {
-            if (phases[p][i] == key) {
-                if (p == phase) {
-                    return true;
-                }
-                listed = true;
-            }
-        }
-    }
-    return phases[phase][0] == -2 && !listed;
-}
-
 static void run_phase(u32 phase, struct arena *arena)
 {
     i16 keys[128];
@@ -789,9 +835,9 @@ static int report(u64 seed, bool details)
         for (u32 i = 0; i < finding_count; i++) {
             const struct finding *f = &findings[i];
             if (f->api == api) {
-                printf("  %s: ours %s, Kafka %s; %u times, v%d-%d, case %" PRIu64 "\n",
-                       f->difference.path, f->difference.ours, f->difference.kafka, f->count,
-                       f->first_version, f->last_version, f->number);
+                printf("  %s %s: ours %s, Kafka %s; %u times, v%d-%d, case %" PRIu64 "\n",
+                       f->difference.path, f->difference.keys, f->difference.ours,
+                       f->difference.kafka, f->count, f->first_version, f->last_version, f->number);
                 if (details) {
                     printf("      %s\n", f->request);
                 }
@@ -810,7 +856,8 @@ int main(int argc, char **argv)
     const char *only = NULL;
     bool details = false;
     if (argc < 4) {
-        die("usage: judge OURS KAFKA DIFFERENCES [per-api=N] [seed=N] [api=NAME] [details=1]");
+        die("usage: judge OURS KAFKA DIFFERENCES [per-api=N] [seed=N] [api=NAME] [details=1] "
+            "[trace=1]");
     }
     parse_address(argv[1], &peers[OURS].address);
     parse_address(argv[2], &peers[KAFKA].address);
@@ -826,6 +873,8 @@ int main(int argc, char **argv)
             only = argv[i] + 4;
         } else if (strncmp(argv[i], "details=", 8) == 0) {
             details = argv[i][8] == '1';
+        } else if (strncmp(argv[i], "trace=", 6) == 0) {
+            tracing = argv[i][6] == '1';
         } else {
             die("unknown argument");
         }

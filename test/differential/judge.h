@@ -81,6 +81,7 @@ void differences_print_unused(void);
 
 struct difference {
     char path[160];
+    char keys[160]; /* which elements of the arrays on the path */
     char ours[120];
     char kafka[120];
 };

@@ -226,6 +226,10 @@ static void errors(void **state)
         {BROKER, "2", KERR_INVALID_REQUEST},
         {BROKER, "one", KERR_INVALID_REQUEST},
         {BROKER, "99999999999999999999", KERR_INVALID_REQUEST},
+        {16, "", KERR_INVALID_REQUEST},
+        {32, "", KERR_INVALID_REQUEST},
+        {16, "x", KERR_NONE}, /* of client metrics and groups there is nothing to configure yet */
+        {32, "x", KERR_NONE},
         {0, "x", KERR_INVALID_REQUEST},
         {-1, "x", KERR_INVALID_REQUEST},
         {3, "x", KERR_INVALID_REQUEST},

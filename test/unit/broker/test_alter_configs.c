@@ -1,0 +1,278 @@
+/* AlterConfigs and IncrementalAlterConfigs: what is refused, with which error of several that would
+   do (the order is Kafka's, as the differential judge measured it), and what is changed. */
+#include "harness.h"
+
+#include "broker/config_rows.h"
+
+enum { TOPIC = 2, BROKER = 4, METRICS = 16, GROUP = 32 };
+enum { SET, DELETE, APPEND, SUBTRACT };
+
+typedef struct incremental_alter_configs_request_alterable_config operation_t;
+
+static i16 change_list(struct client *c, i8 type, const char *name, operation_t *list, u32 count,
+                       bool validate_only)
+{
+    struct incremental_alter_configs_request_resource resource = {
+        .resource_type = type,
+        .resource_name = text(name),
+        .configs = {.items = list, .count = count}};
+    struct incremental_alter_configs_request q = {.resources = {.items = &resource, .count = 1},
+                                                  .validate_only = validate_only};
+    struct incremental_alter_configs_response *r = CALL(c, incremental_alter_configs, 1, &q);
+    assert_int_equal(r->responses.count, 1);
+    assert_int_equal(r->responses.items[0].resource_type, type);
+    assert_true(slice_eq_cstr(r->responses.items[0].resource_name, name));
+    assert_int_equal(r->responses.items[0].error_message.ptr != NULL,
+                     r->responses.items[0].error_code != KERR_NONE);
+    return r->responses.items[0].error_code;
+}
+
+/* value NULL: null. */
+static i16 change(struct client *c, i8 type, const char *name, const char *key, i8 operation,
+                  const char *value)
+{
+    operation_t one = {.name = text(key),
+                       .config_operation = operation,
+                       .value = value == NULL ? (struct slice){0} : text(value)};
+    return change_list(c, type, name, &one, 1, false);
+}
+
+static i16 set_whole(struct client *c, const char *name,
+                     struct alter_configs_request_alterable_config *list, u32 count)
+{
+    struct alter_configs_request_resource resource = {.resource_type = TOPIC,
+                                                      .resource_name = text(name),
+                                                      .configs = {.items = list, .count = count}};
+    struct alter_configs_request q = {.resources = {.items = &resource, .count = 1}};
+    struct alter_configs_response *r = CALL(c, alter_configs, 2, &q);
+    assert_int_equal(r->responses.count, 1);
+    return r->responses.items[0].error_code;
+}
+
+/* The value a topic has, or NULL if it is not the topic's own. */
+static const char *own_value(struct client *c, const char *name, const char *key)
+{
+    struct slice wanted = text(key);
+    struct describe_configs_request_resource resource = {
+        .resource_type = TOPIC,
+        .resource_name = text(name),
+        .configuration_keys = {.items = &wanted, .count = 1}};
+    struct describe_configs_request q = {.resources = {.items = &resource, .count = 1}};
+    struct describe_configs_response *r = CALL(c, describe_configs, 4, &q);
+    assert_int_equal(r->results.items[0].configs.count, 1);
+    const struct describe_configs_response_resource_result *config =
+        &r->results.items[0].configs.items[0];
+    static char value[100];
+    snprintf(value, sizeof value, "%.*s", (int)config->value.len, (const char *)config->value.ptr);
+    return config->config_source == CONFIG_SOURCE_TOPIC ? value : NULL;
+}
+
+static void one_refusal_of_several(void **state)
+{
+    static const struct {
+        i8 type;
+        const char *name;
+        const char *key;
+        i8 operation;
+        const char *value;
+        i16 kerr;
+    } cases[] = {
+        /* The request itself before everything else. */
+        {TOPIC, "a b", "nowhere", SET, NULL, KERR_INVALID_REQUEST},
+        {TOPIC, "t", "", 4, NULL, KERR_INVALID_REQUEST},
+        {BROKER, "7", "num.partitions", SET, NULL, KERR_INVALID_REQUEST},
+        {1, "t", "nowhere", SET, "x", KERR_INVALID_REQUEST},
+        {BROKER, "7", "nowhere", APPEND, "x", KERR_INVALID_REQUEST},
+        /* Then the operation, then the name, then the value, then the topic. */
+        {TOPIC, "a b", "retention.ms", 9, "1", KERR_INVALID_REQUEST},
+        {TOPIC, "a b", "retention.ms", APPEND, "1", KERR_INVALID_CONFIG},
+        {TOPIC, "t", "nowhere", SUBTRACT, "1", KERR_INVALID_CONFIG},
+        {TOPIC, "", "nowhere", SET, "1", KERR_INVALID_REQUEST},
+        {TOPIC, "a b", "nowhere", SET, "1", KERR_INVALID_TOPIC_EXCEPTION},
+        {TOPIC, "absent", "nowhere", SET, "1", KERR_INVALID_CONFIG},
+        {TOPIC, "absent", "retention.ms", SET, "x", KERR_INVALID_CONFIG},
+        {TOPIC, "absent", "retention.ms", SET, "1", KERR_UNKNOWN_TOPIC_OR_PARTITION},
+        {TOPIC, "absent", "nowhere", DELETE, NULL, KERR_UNKNOWN_TOPIC_OR_PARTITION},
+        {TOPIC, "t", "nowhere", DELETE, NULL, KERR_NONE},
+        {TOPIC, "t", "remote.storage.enable", SET, "true", KERR_INVALID_CONFIG},
+        {TOPIC, "t", "min.compaction.lag.ms", SET, "9223372036854775807", KERR_NONE},
+        {BROKER, "1", "broker.id", SET, "1", KERR_INVALID_REQUEST},
+        {BROKER, "1", "broker.id", DELETE, NULL, KERR_NONE}, /* it is not set there */
+        {BROKER, "", "nowhere", DELETE, NULL, KERR_NONE},
+        {BROKER, "1", "retention.ms", SET, "1", KERR_INVALID_REQUEST},
+        {BROKER, "", "nowhere", SUBTRACT, "x", KERR_INVALID_CONFIG},
+        /* Kinds of resources that have no configs here. */
+        {METRICS, "m", "nowhere", SET, "1", KERR_INVALID_REQUEST},
+        {METRICS, "m", "nowhere", DELETE, NULL, KERR_NONE},
+        {GROUP, "g", "nowhere", SET, "1", KERR_INVALID_CONFIG},
+        {GROUP, "g", "nowhere", APPEND, "1", KERR_INVALID_CONFIG},
+        {GROUP, "", "nowhere", SET, "1", KERR_INVALID_REQUEST},
+    };
+    struct harness h;
+    harness_up(&h);
+    struct client *c = client_open(&h);
+    topic_make(c, "t", 1);
+    for (u32 i = 0; i < ARRAY_LEN(cases); i++) {
+        assert_int_equal(change(c, cases[i].type, cases[i].name, cases[i].key, cases[i].operation,
+                                cases[i].value),
+                         cases[i].kerr);
+    }
+    harness_fini(&h);
+}
+
+static void a_key_twice(void **state)
+{
+    struct harness h;
+    harness_up(&h);
+    struct client *c = client_open(&h);
+    topic_make(c, "t", 1);
+    operation_t twice[] = {{.name = text("nowhere"), .config_operation = DELETE},
+                           {.name = text("retention.ms"), .value = text("1")},
+                           {.name = text("nowhere"), .config_operation = DELETE}};
+    assert_int_equal(change_list(c, TOPIC, "t", twice, 3, false), KERR_INVALID_REQUEST);
+    assert_null(own_value(c, "t", "retention.ms"));
+    assert_int_equal(change_list(c, TOPIC, "t", twice, 2, false), KERR_NONE);
+    assert_string_equal(own_value(c, "t", "retention.ms"), "1");
+    struct alter_configs_request_alterable_config whole[] = {
+        {.name = text("nowhere"), .value = text("x")},
+        {.name = text("nowhere"), .value = text("x")}};
+    assert_int_equal(set_whole(c, "t", whole, 2), KERR_INVALID_REQUEST);
+    assert_int_equal(set_whole(c, "t", whole, 1), KERR_INVALID_CONFIG);
+    harness_fini(&h);
+}
+
+static void a_resource_twice(void **state)
+{
+    struct harness h;
+    harness_up(&h);
+    struct client *c = client_open(&h);
+    topic_make(c, "t", 1);
+    operation_t one = {.name = text("retention.ms"), .value = text("1")};
+    struct incremental_alter_configs_request_resource resources[] = {
+        {TOPIC, text("t"), {.items = &one, .count = 1}},
+        {BROKER, text("1"), {0}},
+        {TOPIC, text("t"), {0}}};
+    struct incremental_alter_configs_request q = {.resources = {.items = resources, .count = 3}};
+    struct incremental_alter_configs_response *r = CALL(c, incremental_alter_configs, 1, &q);
+    assert_int_equal(r->responses.items[0].error_code, KERR_INVALID_REQUEST);
+    assert_int_equal(r->responses.items[1].error_code, KERR_NONE);
+    assert_int_equal(r->responses.items[2].error_code, KERR_INVALID_REQUEST);
+    assert_null(own_value(c, "t", "retention.ms"));
+    harness_fini(&h);
+}
+
+/* Values that are good each by itself, and not together. */
+static void values_together(void **state)
+{
+    struct harness h;
+    harness_up(&h);
+    struct client *c = client_open(&h);
+    topic_make(c, "t", 1);
+    assert_int_equal(change(c, TOPIC, "t", "max.compaction.lag.ms", SET, "100"), KERR_NONE);
+    assert_int_equal(change(c, TOPIC, "t", "min.compaction.lag.ms", SET, "101"),
+                     KERR_INVALID_CONFIG);
+    assert_int_equal(change(c, TOPIC, "t", "min.compaction.lag.ms", SET, "100"), KERR_NONE);
+    assert_int_equal(change(c, TOPIC, "t", "max.compaction.lag.ms", SET, "99"),
+                     KERR_INVALID_CONFIG);
+    assert_int_equal(change(c, TOPIC, "t", "max.compaction.lag.ms", DELETE, NULL), KERR_NONE);
+    assert_int_equal(change(c, TOPIC, "t", "min.compaction.lag.ms", SET, "101"), KERR_NONE);
+    /* A whole set forgets what it does not name before it is looked at. */
+    struct alter_configs_request_alterable_config whole[] = {
+        {.name = text("max.compaction.lag.ms"), .value = text("5")}};
+    assert_int_equal(set_whole(c, "t", whole, 1), KERR_NONE);
+    assert_null(own_value(c, "t", "min.compaction.lag.ms"));
+    assert_string_equal(own_value(c, "t", "max.compaction.lag.ms"), "5");
+
+    struct create_topics_request_creatable_topic_config configs[] = {
+        {.name = text("min.compaction.lag.ms"), .value = text("7")},
+        {.name = text("max.compaction.lag.ms"), .value = text("6")}};
+    struct create_topics_request_creatable_topic topic = {
+        .name = text("u"),
+        .num_partitions = 1,
+        .replication_factor = 1,
+        .configs = {.items = configs, .count = 2}};
+    struct create_topics_request q = {.topics = {.items = &topic, .count = 1}};
+    assert_int_equal(CALL(c, create_topics, 7, &q)->topics.items[0].error_code,
+                     KERR_INVALID_CONFIG);
+    harness_fini(&h);
+}
+
+static void lists(void **state)
+{
+    struct harness h;
+    harness_init(&h);
+    harness_set(&h, "log.cleanup.policy", "compact");
+    harness_start(&h);
+    struct client *c = client_open(&h);
+    topic_make(c, "t", 1);
+    /* From the default of the key, not from what the broker sets. */
+    assert_int_equal(change(c, TOPIC, "t", "cleanup.policy", APPEND, "compact"), KERR_NONE);
+    assert_string_equal(own_value(c, "t", "cleanup.policy"), "delete,compact");
+    assert_int_equal(change(c, TOPIC, "t", "cleanup.policy", APPEND, "compact"), KERR_NONE);
+    assert_string_equal(own_value(c, "t", "cleanup.policy"), "delete,compact");
+    assert_int_equal(change(c, TOPIC, "t", "cleanup.policy", SUBTRACT, "delete,other"), KERR_NONE);
+    assert_string_equal(own_value(c, "t", "cleanup.policy"), "compact");
+    assert_int_equal(change(c, TOPIC, "t", "cleanup.policy", APPEND, "other"), KERR_INVALID_CONFIG);
+    assert_int_equal(change(c, TOPIC, "t", "cleanup.policy", SUBTRACT, "compact"), KERR_NONE);
+    assert_string_equal(own_value(c, "t", "cleanup.policy"), "");
+    harness_fini(&h);
+}
+
+/* What was typed is kept; what is shown is what it means. */
+static void values_are_shown_as_understood(void **state)
+{
+    static const struct {
+        const char *key;
+        const char *typed;
+        const char *shown;
+    } cases[] = {
+        {"min.cleanable.dirty.ratio", "1", "1.0"},
+        {"min.cleanable.dirty.ratio", " 0.50 ", "0.5"},
+        {"min.cleanable.dirty.ratio", "0.001", "0.001"},
+        {"min.cleanable.dirty.ratio", "0.0001", "1.0E-4"},
+        {"min.cleanable.dirty.ratio", "1.25e-7", "1.25E-7"},
+        {"min.cleanable.dirty.ratio", "0", "0.0"},
+        {"min.cleanable.dirty.ratio", "0.1234567890123", "0.1234567890123"},
+        {"retention.ms", " +05", "5"},
+        {"retention.ms", "-1", "-1"},
+        {"preallocate", "TRUE", "true"},
+        {"preallocate", " False", "false"},
+        {"cleanup.policy", " compact , delete ", "compact,delete"},
+        {"compression.type", " zstd ", "zstd"},
+    };
+    struct harness h;
+    harness_up(&h);
+    struct client *c = client_open(&h);
+    topic_make(c, "t", 1);
+    for (u32 i = 0; i < ARRAY_LEN(cases); i++) {
+        assert_int_equal(change(c, TOPIC, "t", cases[i].key, SET, cases[i].typed), KERR_NONE);
+        assert_string_equal(own_value(c, "t", cases[i].key), cases[i].shown);
+    }
+    harness_fini(&h);
+}
+
+static void validated_and_not_done(void **state)
+{
+    struct harness h;
+    harness_up(&h);
+    struct client *c = client_open(&h);
+    topic_make(c, "t", 1);
+    operation_t one = {.name = text("retention.ms"), .value = text("1")};
+    assert_int_equal(change_list(c, TOPIC, "t", &one, 1, true), KERR_NONE);
+    assert_null(own_value(c, "t", "retention.ms"));
+    harness_fini(&h);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_refusal_of_several),
+        cmocka_unit_test(a_key_twice),
+        cmocka_unit_test(a_resource_twice),
+        cmocka_unit_test(values_together),
+        cmocka_unit_test(lists),
+        cmocka_unit_test(values_are_shown_as_understood),
+        cmocka_unit_test(validated_and_not_done),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
