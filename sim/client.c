@@ -202,6 +202,13 @@ void client_drop(struct client *c, bool stop)
     }
 }
 
+void client_restart(struct client *c)
+{
+    assert(c->stopped && c->conn == NULL);
+    c->stopped = false;
+    retry_later(c);
+}
+
 static void retry_run(struct world_event *e)
 {
     client_connect(CONTAINER_OF(e, struct client, retry));

@@ -62,3 +62,5 @@ u32 client_in_flight(const struct client *c);
 void client_stall(struct client *c, u64 duration_ns);
 /* Gives up the connection; calls end with ERR_CLOSED; connects again later unless `stop`. */
 void client_drop(struct client *c, bool stop);
+/* Connects again after a drop with `stop`. */
+void client_restart(struct client *c);

@@ -301,6 +301,15 @@ u64 consumer_passed_over(const struct consumer *c)
     return c->passed_over;
 }
 
+u64 consumer_progress(const struct consumer *c)
+{
+    u64 sum = 0;
+    for (u32 i = 0; i < c->count; i++) {
+        sum += c->positions[i].offset;
+    }
+    return sum;
+}
+
 bool consumer_verified(const struct consumer *c)
 {
     return c->verified;

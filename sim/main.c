@@ -8,6 +8,7 @@
    Last line of a seed: "seed N ok|FAIL hash H ..."; exit status 0, or 1 when a seed failed, 2 when
    the command makes no sense. */
 #include "broker/broker.h"
+#include "coord/group/group.h"
 #include "sim/run.h"
 
 #include <inttypes.h>
@@ -27,12 +28,17 @@ static const struct canary {
     const char *name;
     u32 home;
     u32 log;
+    u32 group;
     const char *doc;
 } canaries[] = {
-    {"ack-early", 0, LOG_CANARY_ACK_EARLY, "acknowledge before the write completes"},
-    {"skip-crc", HOME_CANARY_SKIP_CRC, 0, "skip the CRC at recovery"},
-    {"forget-producers", 0, LOG_CANARY_FORGET_PRODUCERS, "forget producer state at recovery"},
-    {"believe-stale", HOME_CANARY_BELIEVE_STALE, 0, "believe a stale frame"},
+    {"ack-early", 0, LOG_CANARY_ACK_EARLY, 0, "acknowledge before the write completes"},
+    {"skip-crc", HOME_CANARY_SKIP_CRC, 0, 0, "skip the CRC at recovery"},
+    {"forget-producers", 0, LOG_CANARY_FORGET_PRODUCERS, 0, "forget producer state at recovery"},
+    {"believe-stale", HOME_CANARY_BELIEVE_STALE, 0, 0, "believe a stale frame"},
+    {"old-generation", 0, 0, GROUP_CANARY_OLD_GENERATION, "accept commits of an old generation"},
+    {"forget-offsets", 0, 0, GROUP_CANARY_FORGET_OFFSETS, "forget committed offsets at restart"},
+    {"answer-early", 0, 0, GROUP_CANARY_ANSWER_EARLY, "answer members before it is durable"},
+    {"keep-members", 0, 0, GROUP_CANARY_KEEP_MEMBERS, "sessions of silent members never end"},
 };
 
 struct command {
@@ -122,6 +128,7 @@ static int seed_run(const struct command *c, u64 seed)
         .verbose = c->verbose,
         .home_canaries = c->canary != NULL ? c->canary->home : 0,
         .log_canaries = c->canary != NULL ? c->canary->log : 0,
+        .group_canaries = c->canary != NULL ? c->canary->group : 0,
     };
     struct run_result r;
     run_seed(&options, &r);
@@ -132,12 +139,17 @@ static int seed_run(const struct command *c, u64 seed)
         printf("seed %" PRIu64 ": %s\n", seed, r.failure);
     }
     printf("seed %" PRIu64 " %s hash %016" PRIx64 " acked %" PRIu64 " records %" PRIu64
-           " read %" PRIu64 " lives %u crashes %u in-write %u in-start %u faulty %u torn %" PRIu64
-           " planted %" PRIu64 " rotten %u refused %u unreadable %" PRIu64 " calls %" PRIu64
+           " read %" PRIu64
+           " lives %u crashes %u in-write %u in-start %u faulty %u starved %u torn %" PRIu64
+           " planted %" PRIu64 " rotten %u refused %u unreadable %" PRIu64 " commits %" PRIu64
+           " commits-refused %" PRIu64 " commits-stale %" PRIu64 " generations %" PRIu64
+           " naps %" PRIu64 " member-crashes %" PRIu64 " evictions %" PRIu64 " calls %" PRIu64
            " simulated %.1f s\n",
            seed, r.ok ? "ok" : "FAIL", r.hash, r.acked_produces, r.acked_records, r.read_records,
-           r.lives, r.crashes, r.write_crashes, r.start_crashes, r.faults, r.torn_writes,
-           r.planted_frames, r.rotten_starts, r.rot_refused, r.unreadable, r.calls, r.seconds);
+           r.lives, r.crashes, r.write_crashes, r.start_crashes, r.faults, r.starved, r.torn_writes,
+           r.planted_frames, r.rotten_starts, r.rot_refused, r.unreadable, r.group_commits,
+           r.group_refused, r.group_stale, r.group_generations, r.group_naps, r.group_crashes,
+           r.group_evictions, r.calls, r.seconds);
     fflush(stdout);
     return r.ok ? 0 : 1;
 }

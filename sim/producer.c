@@ -196,6 +196,7 @@ static bool refusal_fits(struct producer *p, struct batch *b, i16 kerr)
 static void batch_refused(struct producer *p, struct batch *b, i16 kerr, struct slice message)
 {
     b->in_flight = false;
+    p->wl->storage_errors += kerr == KERR_KAFKA_STORAGE_ERROR;
     if (!refusal_fits(p, b, kerr)) {
         struct ledger_partition *at = b->target->author->partition;
         world_fail(p->world, "a good produce is taken",

@@ -28,8 +28,10 @@ enum {
     ROT_UNREADABLE_MAX = 2500, /* records in a run of 64 KiB, or in one batch */
     LIVES_MAX = 60,            /* with ends during start: more means that it never gets up */
 };
+#define MEMORY_MAX        (32 * MIB)
 #define CLOCK_JUMP_MAX_MS (25 * 60 * 1000) /* a batch of before the jump is still accepted */
-#define LIFE_MAX_NS       (30 * SIM_S)     /* longer without reaching its end: something is stuck */
+#define STARVED_NS        (10 * SIM_S)     /* the same, when the log has no memory left */
+#define STUCK_NS          (30 * SIM_S)     /* so long without any progress: something is stuck */
 
 enum phase { PHASE_CHAOS, PHASE_SETTLE, PHASE_VERIFY, PHASE_ROT };
 enum end_kind { END_POWER_CUT, END_KILL, END_STOP };
@@ -51,6 +53,8 @@ struct run {
     u64 extent_bytes;
     u32 snapshot_every;
     bool refuse_direct;
+    u32 offsets_partitions; /* of __consumer_offsets */
+    u32 initial_rebalance_delay_ms;
     u32 ends_planned;
     /* this life */
     struct io *io;
@@ -63,7 +67,8 @@ struct run {
     bool stopped;
     err_t stop_result;
     u64 arm_at_acked; /* the end is armed when so much has been acknowledged in all */
-    u64 life_began_ns;
+    u64 progress;     /* workload_progress */
+    u64 progress_ns;
     struct world_event late; /* a write of the life before arrives */
 };
 
@@ -79,7 +84,7 @@ static void knobs_choose(struct run *r, struct sim_net_knobs *net, struct worklo
     struct world *w = &r->world;
     static const u64 disk_usual[] = {100 * SIM_US, 300 * SIM_US, 2 * SIM_MS};
     static const u64 disk_rare[] = {5 * SIM_MS, 50 * SIM_MS, 400 * SIM_MS};
-    static const u64 memory[] = {8 * MIB, 12 * MIB, 16 * MIB, 32 * MIB};
+    static const u64 memory[] = {8 * MIB, 12 * MIB, 16 * MIB, MEMORY_MAX};
     static const u64 extents[] = {LOG_CHUNK_BYTES, 2 * LOG_CHUNK_BYTES}; /* a slot fits one */
     static const u64 pipes[] = {2 * KIB, 8 * KIB, 64 * KIB, 64 * KIB};
     static const u64 net_usual[] = {50 * SIM_US, 200 * SIM_US, 2 * SIM_MS};
@@ -117,8 +122,13 @@ static void knobs_choose(struct run *r, struct sim_net_knobs *net, struct worklo
                 load->timeout_ns >= 1 * SIM_S;
     load->big_values = wide && chance(w, 1, 2);
     if (load->big_values) {
-        r->memory_bytes = 32 * MIB; /* what a compressed batch may expand to depends on it */
+        r->memory_bytes = MEMORY_MAX; /* what a compressed batch may expand to depends on it */
     }
+    static const u64 offsets_partitions[] = {1, 3, 10};
+    static const u64 rebalance_delays[] = {0, 20, 200};
+    load->crew_count = chance(w, 1, 2) ? (u32)chance_between(w, 1, CREWS_MAX) : 0;
+    r->offsets_partitions = (u32)pick(w, offsets_partitions, ARRAY_LEN(offsets_partitions));
+    r->initial_rebalance_delay_ms = (u32)pick(w, rebalance_delays, ARRAY_LEN(rebalance_delays));
 }
 
 static struct sim_faults no_faults(const struct run *r)
@@ -235,6 +245,16 @@ static void broker_stopped(void *user, err_t result)
 
 /* ---- a life ---------------------------------------------------------------------------------- */
 
+static void config_number(struct config *config, const char *key, u32 value)
+{
+    char text[16];
+    char reason[256];
+    (void)snprintf(text, sizeof text, "%u", value);
+    err_t e = config_set(config, slice_cstr(key), slice_cstr(text), reason, sizeof reason);
+    assert(e == OK);
+    (void)e;
+}
+
 static err_t life_begin(struct run *r)
 {
     struct world *w = &r->world;
@@ -253,6 +273,9 @@ static err_t life_begin(struct run *r)
     };
     r->io = sim_io_create(&io);
     r->config = config_create();
+    config_number(r->config, "group.min.session.timeout.ms", 1);
+    config_number(r->config, "group.initial.rebalance.delay.ms", r->initial_rebalance_delay_ms);
+    config_number(r->config, "offsets.topic.num.partitions", r->offsets_partitions);
     const struct broker_params params = {
         .io = r->io,
         .config = r->config,
@@ -264,10 +287,13 @@ static err_t life_begin(struct run *r)
         .snapshot_every = r->snapshot_every,
         .home_canaries = r->options->home_canaries,
         .log_canaries = r->options->log_canaries,
+        .group_canaries = r->options->group_canaries,
         .stopped = broker_stopped,
         .user = r,
     };
-    r->life_began_ns = w->now_ns;
+    r->progress_ns = w->now_ns;
+    workload_broker_began(&r->workload,
+                          io.faults.full_in != SIM_NEVER || io.faults.write_fails_in != SIM_NEVER);
     r->broker = broker_create(&params);
     err_t e = broker_start(r->broker);
     world_say(w, "START  life %u: %s %s", r->result->lives, err_name(e),
@@ -292,13 +318,36 @@ static bool phase_over(struct run *r)
     return false;
 }
 
+/* The index of the log only grows, and a small budget ends: produces are refused until somebody
+   restarts the broker with a larger one. */
+static bool life_starves(const struct run *r)
+{
+    return r->memory_bytes < MEMORY_MAX && r->workload.storage_errors > 0 && !r->stopping &&
+           !r->armed && r->world.now_ns - r->progress_ns > STARVED_NS;
+}
+
+static void life_relieve(struct run *r)
+{
+    world_say(&r->world, "STARVE the broker is restarted with more memory");
+    r->result->starved++;
+    r->memory_bytes = MEMORY_MAX;
+    r->stopping = true;
+    broker_stop(r->broker);
+}
+
 static void life_check_stuck(struct run *r)
 {
-    if (r->world.now_ns - r->life_began_ns > LIFE_MAX_NS) {
+    u64 progress = workload_progress(&r->workload);
+    if (progress != r->progress) {
+        r->progress = progress;
+        r->progress_ns = r->world.now_ns;
+    } else if (life_starves(r)) {
+        life_relieve(r);
+    } else if (r->world.now_ns - r->progress_ns > STUCK_NS) {
         world_fail(&r->world, "liveness",
-                   "nothing has come to its end in %llu simulated seconds: phase %d, %llu produces "
-                   "acknowledged",
-                   (unsigned long long)(LIFE_MAX_NS / SIM_S), (int)r->phase,
+                   "nothing has come nearer to its end in %llu simulated seconds: phase %d, %llu "
+                   "produces acknowledged",
+                   (unsigned long long)(STUCK_NS / SIM_S), (int)r->phase,
                    (unsigned long long)r->workload.acked_produces);
     }
 }
@@ -468,6 +517,7 @@ static void rot_run(struct run *r)
 {
     struct world *w = &r->world;
     u32 lives = (u32)chance_between(w, 1, 4);
+    workload_groups_stop(&r->workload);
     for (u32 i = 0; i < lives && !w->failed; i++) {
         struct sim_rot rot;
         if (!sim_disk_rot(r->disk, &rot)) {
@@ -508,6 +558,15 @@ static void result_fill(struct run *r)
     result->acked_records = r->workload.ledger.acked_records;
     result->read_records = r->workload.ledger.read_records;
     result->torn_writes = disk.writes_torn;
+    struct workload_group_numbers groups;
+    workload_group_numbers(&r->workload, &groups);
+    result->group_commits = groups.commits;
+    result->group_refused = groups.refused;
+    result->group_stale = groups.stale;
+    result->group_naps = groups.naps;
+    result->group_crashes = groups.crashes;
+    result->group_evictions = groups.evictions;
+    result->group_generations = groups.generations;
     result->planted_frames = disk.frames_planted;
     (void)snprintf(result->failure, sizeof result->failure, "%s", r->world.failure);
 }

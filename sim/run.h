@@ -8,7 +8,8 @@ struct run_options {
     u64 seed;
     bool verbose;
     u32 home_canaries; /* broken on purpose: enum home_canary, enum log_canary */
-    u32 log_canaries;
+    u32 log_canaries;  /* ... */
+    u32 group_canaries;
 };
 
 struct run_result {
@@ -24,10 +25,18 @@ struct run_result {
     u32 write_crashes; /* ... in the middle of a WAL write */
     u32 start_crashes; /* ... before the broker was up */
     u32 faults;        /* lives with an injected error of the disk */
+    u32 starved;       /* lives whose memory budget was too small for the log */
     u32 rotten_starts; /* with a bit of the data directory changed */
     u32 rot_refused; /* ... that were refused, as they should be when the log's structure is hit */
     u64 unreadable;  /* offsets refused after rot */
     u64 torn_writes;
+    u64 group_commits;
+    u64 group_refused; /* commits */
+    u64 group_stale;   /* ... of generations that were over */
+    u64 group_naps;
+    u64 group_crashes;
+    u64 group_evictions;
+    u64 group_generations;
     u64 planted_frames;
     char failure[768]; /* what promise was broken, and where */
 };

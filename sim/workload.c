@@ -1,5 +1,5 @@
 /* All clients of a run together (workload.h). */
-#include "sim/workload.h"
+#include "sim/crew.h"
 
 #include <stdio.h>
 
@@ -32,6 +32,13 @@ void workload_init(struct workload *wl, struct world *w, struct sim_net *net,
     for (u32 i = 0; i < knobs->consumer_count; i++) {
         wl->consumers[i] = consumer_create(wl, i, false);
     }
+    wl->crew_count = knobs->crew_count;
+    for (u32 i = 0; i < wl->crew_count; i++) {
+        wl->crews[i] = crew_create(wl, i);
+    }
+    if (wl->crew_count > 0) {
+        wl->group_admin = group_admin_create(wl);
+    }
 }
 
 void workload_fini(struct workload *wl)
@@ -45,8 +52,28 @@ void workload_fini(struct workload *wl)
     if (wl->verifier != NULL) {
         consumer_destroy(wl->verifier);
     }
+    for (u32 i = 0; i < wl->crew_count; i++) {
+        crew_destroy(wl->crews[i]);
+    }
+    if (wl->group_admin != NULL) {
+        group_admin_destroy(wl->group_admin);
+    }
     admin_destroy(wl->admin);
     ledger_fini(&wl->ledger);
+}
+
+void workload_broker_began(struct workload *wl, bool faulty)
+{
+    wl->life_began_ns = wl->world->now_ns;
+    wl->life_faulty = faulty;
+    wl->groups_loaded = false;
+    wl->storage_errors = 0;
+    for (u32 i = 0; i < wl->crew_count; i++) {
+        crew_broker_began(wl->crews[i]);
+    }
+    if (wl->group_admin != NULL) {
+        group_admin_broker_began(wl->group_admin);
+    }
 }
 
 void workload_quiet(struct workload *wl)
@@ -59,6 +86,12 @@ void workload_quiet(struct workload *wl)
         consumer_quiet(wl->consumers[i]);
     }
     admin_quiet(wl->admin);
+    for (u32 i = 0; i < wl->crew_count; i++) {
+        crew_quiet(wl->crews[i]);
+    }
+    if (wl->group_admin != NULL) {
+        group_admin_quiet(wl->group_admin);
+    }
 }
 
 bool workload_settled(const struct workload *wl)
@@ -68,7 +101,46 @@ bool workload_settled(const struct workload *wl)
             return false;
         }
     }
+    for (u32 i = 0; i < wl->crew_count; i++) {
+        if (!crew_settled(wl->crews[i])) {
+            return false;
+        }
+    }
     return admin_settled(wl->admin);
+}
+
+u64 workload_progress(const struct workload *wl)
+{
+    u64 sum = wl->ledger.acked_batches;
+    for (u32 i = 0; i < wl->crew_count; i++) {
+        sum += crew_progress(wl->crews[i]);
+    }
+    return sum + (wl->verifier == NULL ? 0 : consumer_progress(wl->verifier));
+}
+
+void workload_groups_stop(struct workload *wl)
+{
+    for (u32 i = 0; i < wl->crew_count; i++) {
+        crew_stop(wl->crews[i]);
+    }
+    if (wl->group_admin != NULL) {
+        group_admin_stop(wl->group_admin);
+    }
+}
+
+void workload_group_numbers(const struct workload *wl, struct workload_group_numbers *out)
+{
+    *out = (struct workload_group_numbers){0};
+    for (u32 i = 0; i < wl->crew_count; i++) {
+        const struct crew *c = wl->crews[i];
+        out->commits += c->ledger.acked_commits;
+        out->refused += c->ledger.refused_commits;
+        out->stale += c->ledger.stale_commits;
+        out->generations += c->ledger.generation_count;
+        out->naps += c->naps;
+        out->crashes += c->crashes;
+        out->evictions += c->evictions;
+    }
 }
 
 void workload_verify(struct workload *wl)
@@ -77,6 +149,9 @@ void workload_verify(struct workload *wl)
         consumer_destroy(wl->verifier);
     }
     wl->verifier = consumer_create(wl, CONSUMERS_MAX, true);
+    if (wl->group_admin != NULL) {
+        group_admin_verify(wl->group_admin);
+    }
 }
 
 void workload_verify_again(struct workload *wl)
@@ -95,7 +170,8 @@ void workload_verify_again(struct workload *wl)
 
 bool workload_verified(const struct workload *wl)
 {
-    return wl->verifier != NULL && consumer_verified(wl->verifier);
+    bool groups = wl->rotten || wl->group_admin == NULL || group_admin_verified(wl->group_admin);
+    return wl->verifier != NULL && consumer_verified(wl->verifier) && groups;
 }
 
 void workload_reread(struct workload *wl)

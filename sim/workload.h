@@ -1,6 +1,6 @@
 /* What the clients of a run do: an admin makes topics, producers write, consumers read, all at once
    and against whatever the disk, the network and the crashes do to them. Everything they are told
-   goes into the ledger (check.h).
+   goes into the ledger (check.h). Consumer groups are crews (crew.h).
 
      producer.c  idempotent and plain producers; retries as real clients do them
      consumer.c  Fetch with and without sessions; the last reading
@@ -13,11 +13,14 @@
 struct producer;
 struct consumer;
 struct admin;
+struct crew;
+struct group_admin;
 
 enum {
     PRODUCERS_MAX = 12,
     CONSUMERS_MAX = 6,
     TOPICS_MAX = 5,
+    CREWS_MAX = 3,
 };
 
 /* How long clients wait once nothing fails any more. */
@@ -32,6 +35,7 @@ struct workload_knobs {
     u64 timeout_ns; /* a client gives up waiting */
     u32 batch_records_max;
     bool big_values;
+    u32 crew_count;
     u32 stall_per_1024; /* how often a consumer stops reading for a while */
 };
 
@@ -46,15 +50,25 @@ struct workload {
     struct consumer *consumers[CONSUMERS_MAX];
     struct consumer *verifier; /* of the last reading */
     struct admin *admin;
-    u64 acked_produces; /* answers with at least one batch acknowledged */
+    struct crew *crews[CREWS_MAX]; /* consumer groups */
+    u32 crew_count;
+    struct group_admin *group_admin; /* NULL: no groups in this run */
+    u64 life_began_ns;               /* of the broker */
+    bool groups_loaded;              /* somebody heard that they are, in this life */
+    bool life_faulty;                /* its disk may fail or be full */
+    u64 storage_errors;              /* answers that say so, in this life of the broker */
+    u64 acked_produces;              /* answers with at least one batch acknowledged */
 };
 
 void workload_init(struct workload *wl, struct world *w, struct sim_net *net,
                    const struct workload_knobs *knobs);
 void workload_fini(struct workload *wl);
+void workload_broker_began(struct workload *wl, bool faulty);
 void workload_quiet(struct workload *wl);
 /* Has everything that was sent been answered? */
 bool workload_settled(const struct workload *wl);
+/* Grows with whatever brings the run nearer to its end: nobody is stuck as long as it does. */
+u64 workload_progress(const struct workload *wl);
 /* Reads every partition from 0 to its end; then the promises are held against what was read. */
 void workload_verify(struct workload *wl);
 bool workload_verified(const struct workload *wl);
@@ -63,6 +77,18 @@ void workload_verify_again(struct workload *wl);
 /* The same again after a bit has rotted: what cannot be read (that is, is refused) is passed over
    and counted, what is read must be right. workload_verified tells when it is through. */
 void workload_reread(struct workload *wl);
+/* Members and their admin say nothing more; workload_verify wakes the admin. */
+void workload_groups_stop(struct workload *wl);
+struct workload_group_numbers {
+    u64 commits; /* acknowledged, of a partition */
+    u64 refused;
+    u64 stale; /* sent by members of a generation that was over */
+    u64 naps;  /* of members, through their sessions */
+    u64 crashes;
+    u64 evictions;
+    u64 generations; /* of which some assignment was told */
+};
+void workload_group_numbers(const struct workload *wl, struct workload_group_numbers *out);
 u64 workload_unreadable(const struct workload *wl);
 
 /* ---- shared by the clients ------------------------------------------------------------------- */
@@ -88,6 +114,7 @@ u64 consumer_passed_over(const struct consumer *c);
 void consumer_destroy(struct consumer *c);
 void consumer_quiet(struct consumer *c);
 bool consumer_verified(const struct consumer *c);
+u64 consumer_progress(const struct consumer *c);
 
 struct admin *admin_create(struct workload *wl);
 void admin_destroy(struct admin *a);
