@@ -1,5 +1,6 @@
-/* See coordinator.h. Memory: groups charge what they hold to a share of the budget; a new group
-   above it is refused. */
+/* See coordinator.h. Memory: groups charge what they hold to a share of the budget. The last
+   quarter of it is for groups that exist: new ones are refused there. When all is used, what would
+   make a group hold more is refused; heartbeats, leaving, and what replaces as much go on. */
 #include "broker/coordinator.h"
 
 #include "broker/conn.h"
@@ -101,7 +102,7 @@ static struct owned_group *owned_create(struct coordinator *c, struct slice id)
 {
     struct group *g = group_create(id, &c->limits);
     u64 bytes = group_bytes(g) + sizeof(struct owned_group);
-    if (!quota_charge(&c->quota, bytes)) {
+    if (c->quota.used + bytes > c->quota.cap / 4 * 3 || !quota_charge(&c->quota, bytes)) {
         group_destroy(g);
         return NULL;
     }
@@ -369,6 +370,72 @@ static void group_timer_fired(struct io_timer *t)
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
+static u64 join_bytes(const struct group_event *ev)
+{
+    u64 bytes = ev->join.fresh_member_id.len + ev->instance_id.len + ev->join.client_id.len +
+                ev->join.client_host.len;
+    for (u32 i = 0; i < ev->join.protocol_count; i++) {
+        bytes += ev->join.protocols[i].name.len + ev->join.protocols[i].metadata.len;
+    }
+    return bytes;
+}
+
+/* What a group has already in place of what the event brings. */
+static u64 replaced_bytes(const struct group *g, const struct group_event *ev)
+{
+    u64 bytes = 0;
+    if (ev->kind == GROUP_COMMIT) {
+        for (u32 i = 0; i < ev->commit.offset_count; i++) {
+            const struct group_offset *new = &ev->commit.offsets[i];
+            const struct group_offset *old =
+                group_offset_find(g, new->topic, new->topic_id, new->partition);
+            bytes += old == NULL ? 0 : sizeof *old + old->topic.len + old->metadata.len;
+        }
+        return bytes;
+    }
+    for (u32 i = 0; i < group_member_count(g); i++) {
+        struct group_member_view m;
+        group_member_at(g, i, &m);
+        bool same = slice_eq(m.member_id, ev->member_id) ||
+                    (m.instance_id.ptr != NULL && ev->instance_id.ptr != NULL &&
+                     slice_eq(m.instance_id, ev->instance_id));
+        if (ev->kind == GROUP_SYNC) {
+            bytes += m.assignment.len;
+        } else if (same) {
+            bytes += m.member_id.len + m.instance_id.len + m.client_id.len + m.client_host.len +
+                     m.metadata.len;
+        }
+    }
+    return bytes;
+}
+
+/* Is there memory for what the group would hold after the event? */
+static bool has_room(const struct coordinator *c, const struct group *g,
+                     const struct group_event *ev)
+{
+    u64 bytes = 0;
+    switch (ev->kind) {
+    case GROUP_JOIN:
+        bytes = join_bytes(ev);
+        break;
+    case GROUP_SYNC:
+        for (u32 i = 0; i < ev->sync.assignment_count; i++) {
+            bytes += ev->sync.assignments[i].assignment.len;
+        }
+        break;
+    case GROUP_COMMIT:
+        for (u32 i = 0; i < ev->commit.offset_count; i++) {
+            const struct group_offset *o = &ev->commit.offsets[i];
+            bytes += sizeof *o + o->topic.len + o->metadata.len;
+        }
+        break;
+    default:
+        return true;
+    }
+    u64 left = quota_left(&c->quota);
+    return bytes <= left || bytes <= left + replaced_bytes(g, ev);
+}
+
 /* A group made for an event that did not happen. */
 static void owned_drop_void(struct owned_group *o)
 {
@@ -404,7 +471,8 @@ i16 coordinator_call(struct coordinator *c, struct coordinator_call *call, struc
             return KERR_COORDINATOR_NOT_AVAILABLE;
         }
     }
-    i16 kerr = can_append(o, event);
+    i16 kerr =
+        has_room(c, o->group, event) ? can_append(o, event) : (i16)KERR_COORDINATOR_NOT_AVAILABLE;
     if (kerr != KERR_NONE) {
         owned_drop_void(o);
         return kerr;

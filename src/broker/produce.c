@@ -258,6 +258,13 @@ static void produce_topic_init(struct produce *p, struct produce_topic *topic,
     };
 }
 
+/* Internal topics are written by the broker; by clients only under the name that Kafka's own
+   administrators use. */
+static bool may_append(const struct request *r, const struct meta_topic *t)
+{
+    return !topic_is_internal(t) || slice_eq_cstr(r->client_id, "__admin_client");
+}
+
 /* Fills items and the answer's rows. false: the arena is full. */
 static bool produce_collect(struct produce *p, const struct produce_request *request)
 {
@@ -311,6 +318,11 @@ static bool produce_collect(struct produce *p, const struct produce_request *req
             item->partition = cluster_partition(r->broker->cluster, t, item->answer->index);
             if (item->partition == NULL) {
                 item_refuse(p, item, KERR_UNKNOWN_TOPIC_OR_PARTITION, NULL);
+                continue;
+            }
+            if (!may_append(r, t)) {
+                item_refuse(p, item, KERR_INVALID_TOPIC_EXCEPTION,
+                            "The topic is internal: only the broker appends to it.");
                 continue;
             }
             if (may_repeat) {

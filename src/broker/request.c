@@ -219,6 +219,17 @@ const struct meta_topic *request_topic(struct request *r, struct slice name, str
     return t;
 }
 
+bool topic_is_internal(const struct meta_topic *t)
+{
+    static const char *const names[] = {"__consumer_offsets", "__transaction_state",
+                                        "__share_group_state"};
+    bool named = false;
+    for (u32 i = 0; i < ARRAY_LEN(names); i++) {
+        named |= slice_eq_cstr(t->name, names[i]);
+    }
+    return named || t->internal;
+}
+
 i16 request_check_epoch(const struct request *r, const struct meta_topic *t, i32 asked)
 {
     i32 current = meta_leader_epoch(cluster_meta(r->broker->cluster), t);

@@ -94,6 +94,9 @@ void *request_alloc(struct request *r, size_t bytes);
 const struct meta_topic *request_topic(struct request *r, struct slice name, struct uuid id,
                                        bool by_id, i16 *kerr);
 
+/* One of Kafka's internal topics, by its mark or by its name. */
+bool topic_is_internal(const struct meta_topic *t);
+
 /* FENCED_LEADER_EPOCH, UNKNOWN_LEADER_EPOCH or KERR_NONE for the epoch a client believes in (-1:
    none). */
 i16 request_check_epoch(const struct request *r, const struct meta_topic *t, i32 asked);
