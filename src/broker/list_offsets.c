@@ -47,8 +47,8 @@ static bool run_search(struct list_offsets *l, struct slice run, i64 target,
                        struct list_offsets_response_partition *row)
 {
     bool largest = target == LIST_MAX_TIMESTAMP;
-    bool found = false;
-    i64 best = INT64_MIN;
+    bool found = largest && row->offset >= 0; /* in an earlier run */
+    i64 best = found ? row->timestamp : INT64_MIN;
     struct batch_view batch;
     struct broker *b = l->r->broker;
     while (batch_view_next(&run, &batch) == OK) {
@@ -61,10 +61,8 @@ static bool run_search(struct list_offsets *l, struct slice run, i64 target,
         }
         struct record record;
         while (record_iter_next(&it, &record)) {
-            bool wanted = largest
-                              ? record.timestamp > best
-                              : record.timestamp >= target && (u64)record.offset >= l->search_from;
-            if (wanted) {
+            bool wanted = largest ? !found || record.timestamp > best : record.timestamp >= target;
+            if (wanted && (u64)record.offset >= l->search_from) {
                 best = record.timestamp;
                 row_answer(row, record.timestamp, record.offset, batch.leader_epoch);
                 found = true;
@@ -91,11 +89,13 @@ static void load_done(struct log_load *load, err_t result)
     l->loading = false;
     log_load_release(load);
     if (result != OK) {
+        row_answer(row, -1, -1, -1);
         row->error_code = KERR_KAFKA_STORAGE_ERROR;
     }
-    if (result == OK && !found && target != LIST_MAX_TIMESTAMP) {
-        l->search_from =
-            l->run_next; /* the run promised by its largest timestamp, but below search_from */
+    if (result == OK && (!found || target == LIST_MAX_TIMESTAMP)) {
+        /* The run promised by its largest timestamp, but below search_from; or another one may have
+           a larger timestamp still. */
+        l->search_from = l->run_next;
     } else {
         if (l->r->version < LEADER_EPOCH_FROM) {
             row->leader_epoch = -1;
@@ -115,11 +115,11 @@ static bool search_by_time(struct list_offsets *l, i64 target,
         struct log_range range;
         err_t e =
             target == LIST_MAX_TIMESTAMP
-                ? partition_find_max_timestamp(l->p, &range)
+                ? partition_find_largest_timestamp(l->p, l->search_from, &range, &l->run_next)
                 : partition_find_timestamp(l->p, target, l->search_from, &range, &l->run_next);
         if (e != OK) {
             l->search_from = 0;
-            return true; /* none: offset -1, timestamp -1, no error */
+            return true; /* no more; if there was none: offset -1, timestamp -1, no error */
         }
         const u8 *hot = log_peek(l->r->broker->log, &range);
         if (hot == NULL) {
@@ -129,8 +129,8 @@ static bool search_by_time(struct list_offsets *l, i64 target,
             log_load(l->r->broker->log, &l->load);
             return false;
         }
-        if (run_search(l, slice_of(hot, range.bytes), target, row) ||
-            target == LIST_MAX_TIMESTAMP) {
+        if (run_search(l, slice_of(hot, range.bytes), target, row) &&
+            target != LIST_MAX_TIMESTAMP) {
             l->search_from = 0;
             return true;
         }
@@ -196,6 +196,7 @@ static bool list_partition(struct list_offsets *l, const struct list_offsets_req
     case LIST_EARLIEST_PENDING_UPLOAD:
         return true; /* nothing is tiered: offset -1 */
     default:
+        l->search_from = MAX(l->search_from, info.log_start_offset);
         return search_by_time(l, q->timestamp, row);
     }
 }

@@ -202,8 +202,6 @@ MUST_USE err_t partition_find_timestamp(struct partition *p, i64 target_ms, u64 
    with from_offset behind the last one, until there is none. */
 MUST_USE err_t partition_find_largest_timestamp(struct partition *p, u64 from_offset,
                                                 struct log_range *range, u64 *run_next_offset);
-/* The first of them. */
-MUST_USE err_t partition_find_max_timestamp(struct partition *p, struct log_range *range);
 /* OffsetForLeaderEpoch, as kafka-semantics.md 4: (-1, -1) when unknown. */
 void partition_end_offset_for_epoch(const struct partition *p, i32 asked, i32 *epoch,
                                     i64 *end_offset);

@@ -508,9 +508,3 @@ err_t partition_find_largest_timestamp(struct partition *p, u64 from_offset,
     *run_next_offset = index_next_offset(p, index);
     return OK;
 }
-
-err_t partition_find_max_timestamp(struct partition *p, struct log_range *range)
-{
-    u64 next;
-    return partition_find_largest_timestamp(p, 0, range, &next);
-}
