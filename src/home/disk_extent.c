@@ -1,8 +1,5 @@
-/* The WAL's files: which there are, which are open, and where every slot lies. Called by disk_wal.c
-   and disk_scan.c. Owns the extents and their descriptors.
-
-   Thousands of extents may exist; at most DISK_FILES_OPEN_MAX of those without reads or writes in
-   flight stay open, the least recently used is closed first. Slots cost 8 bytes each. */
+/* The WAL's files: which there are and where every slot lies. Called by disk_wal.c, disk_scan.c,
+   disk_trim.c and disk_slots.c. Owns the extents. Slots cost 8 bytes each. */
 #include "home/home_disk.h"
 
 #include <stdlib.h>
@@ -18,27 +15,21 @@ void disk_extents_init(struct home_disk *d)
 {
     map64_init(&d->wals);
     list_init(&d->idle);
+    list_init(&d->leaving);
 }
 
-static void extent_close(struct home_disk *d, struct extent *e)
+void disk_extent_destroy(struct home_disk *d, struct extent *e)
 {
-    if (e->file == NULL) {
-        return;
-    }
-    if (list_linked(&e->node)) {
-        list_remove(&e->node);
-    }
-    io_file_close(d->base.io, e->file);
-    e->file = NULL;
-    assert(d->files_open > 0);
-    d->files_open--;
+    assert(d->wal_bytes >= e->bytes);
+    d->wal_bytes -= e->bytes;
+    disk_handle_close(d, &e->handle);
+    mem_free(e);
 }
 
-static void wal_files_destroy(struct home_disk *d, struct wal_files *files)
+void disk_wal_files_destroy(struct home_disk *d, struct wal_files *files)
 {
     for (u32 i = 0; i < files->extent_count; i++) {
-        extent_close(d, files->extents[i]);
-        mem_free(files->extents[i]);
+        disk_extent_destroy(d, files->extents[i]);
     }
     mem_free(files->extents);
     mem_free(files->slots);
@@ -51,10 +42,9 @@ void disk_extents_fini(struct home_disk *d)
     u64 wal;
     void *value;
     while (map64_next(&d->wals, &cursor, &wal, &value)) {
-        wal_files_destroy(d, value);
+        disk_wal_files_destroy(d, value);
     }
     map64_fini(&d->wals);
-    assert(d->files_open == 0);
 }
 
 struct wal_files *disk_wal_files(const struct home_disk *d, u64 wal)
@@ -73,13 +63,35 @@ struct wal_files *disk_wal_files_make(struct home_disk *d, u64 wal)
     return files;
 }
 
+static void extent_path(const struct home_disk *d, const struct disk_handle *f, char *out)
+{
+    disk_extent_path(d, CONTAINER_OF(f, struct extent, handle), out);
+}
+
+static void extent_left(struct home_disk *d, struct disk_handle *f)
+{
+    disk_extent_release(d, CONTAINER_OF(f, struct extent, handle));
+}
+
+static void extent_destroy(struct home_disk *d, struct disk_handle *f)
+{
+    disk_extent_destroy(d, CONTAINER_OF(f, struct extent, handle));
+}
+
+static const struct disk_handle_kind extent_kind = {
+    .path = extent_path,
+    .left = extent_left,
+    .destroy = extent_destroy,
+};
+
 struct extent *disk_extent_add(struct home_disk *d, struct wal_files *files, u32 number)
 {
-    (void)d;
     struct extent *e = mem_alloc(sizeof(*e));
+    disk_handle_init(&e->handle, &extent_kind);
     e->wal = files->wal;
     e->number = number;
-    list_init(&e->waiting);
+    e->bytes = d->extent_bytes;
+    d->wal_bytes += e->bytes;
     if (files->extent_count == files->extent_cap) {
         files->extent_cap = MAX(2 * files->extent_cap, 8u);
         files->extents = mem_resize(files->extents, files->extent_cap * sizeof(files->extents[0]));
@@ -92,6 +104,22 @@ struct extent *disk_extent_add(struct home_disk *d, struct wal_files *files, u32
 void disk_extent_path(const struct home_disk *d, const struct extent *e, char *out)
 {
     disk_path(d, out, "wal/%016llx-%08x", (unsigned long long)e->wal, (unsigned)e->number);
+}
+
+struct extent *disk_extent_find(const struct wal_files *files, u32 number)
+{
+    u32 low = 0;
+    u32 high = files->extent_count;
+    while (low < high) {
+        u32 middle = low + (high - low) / 2;
+        if (files->extents[middle]->number < number) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    bool there = low < files->extent_count && files->extents[low]->number == number;
+    return there ? files->extents[low] : NULL;
 }
 
 /* ---- the directory's content ----------------------------------------------------------------- */
@@ -122,11 +150,7 @@ err_t disk_extents_list(struct home_disk *d)
     disk_path(d, path, "wal");
     err_t e = io_list(d->base.io, path, extent_name, d);
     if (e != OK) {
-        return home_fail(
-            &d->base, e == ERR_NOT_FOUND ? ERR_CORRUPT : e,
-            "%s cannot be listed: %s. A data directory has meta, wal and packs; restore what is "
-            "missing from a backup.",
-            path, err_name(e));
+        return disk_list_failed(d, path, e);
     }
     u32 cursor = 0;
     u64 wal;
@@ -138,88 +162,79 @@ err_t disk_extents_list(struct home_disk *d)
     return OK;
 }
 
-/* ---- descriptors ----------------------------------------------------------------------------- */
-
-static void files_trim(struct home_disk *d)
-{
-    while (d->files_open > DISK_FILES_OPEN_MAX && !list_empty(&d->idle)) {
-        extent_close(d, CONTAINER_OF(list_first(&d->idle), struct extent, node));
-    }
-}
-
-void disk_extent_opened(struct home_disk *d, struct extent *e, struct io_file *file)
-{
-    assert(e->file == NULL);
-    assert(file != NULL);
-    e->file = file;
-    d->files_open++;
-    if (e->pins == 0) {
-        list_push_back(&d->idle, &e->node);
-    }
-    files_trim(d);
-}
-
-void disk_extent_pin(struct extent *e)
-{
-    e->pins++;
-    if (list_linked(&e->node)) {
-        list_remove(&e->node);
-    }
-}
-
-void disk_extent_unpin(struct home_disk *d, struct extent *e)
-{
-    assert(e->pins > 0);
-    e->pins--;
-    if (e->pins == 0 && e->file != NULL) {
-        list_push_back(&d->idle, &e->node);
-        files_trim(d);
-    }
-}
-
 err_t disk_extent_open_now(struct home_disk *d, struct extent *e)
 {
-    if (e->file != NULL) {
+    if (e->handle.file != NULL) {
         return OK;
     }
     char path[DISK_PATH_MAX];
     disk_extent_path(d, e, path);
     struct io_file *file;
+    u64 bytes = 0;
     bool direct = d->base.direct;
     err_t result = disk_file_open(d->base.io, path, IO_OPEN_WRITE, &direct, &file);
+    if (result == OK) {
+        disk_handle_opened(d, &e->handle, file);
+        result = io_file_size(d->base.io, file, &bytes);
+    }
     if (result != OK) {
         return home_fail(&d->base, result, "%s cannot be opened: %s.", path, err_name(result));
     }
-    disk_extent_opened(d, e, file);
+    d->wal_bytes = d->wal_bytes - e->bytes + bytes;
+    e->bytes = bytes;
     return OK;
 }
 
 /* ---- where slots are ------------------------------------------------------------------------- */
 
-void disk_slot_set(struct wal_files *files, u64 slot, u32 extent_index, u64 position)
+void disk_slots_begin(struct wal_files *files, u64 slot)
 {
+    files->slot_base = slot;
+    files->slot_count = slot;
+}
+
+void disk_slot_set(struct wal_files *files, u64 slot, u32 number, u64 position)
+{
+    assert(slot >= files->slot_base);
     assert(position % DISK_UNIT == 0);
     assert(position / DISK_UNIT <= UINT32_MAX);
-    if (slot >= files->slot_cap) {
-        files->slot_cap = MAX(2 * files->slot_cap, MAX(slot + 1, (u64)1024));
+    u64 at = slot - files->slot_base;
+    if (at >= files->slot_cap) {
+        files->slot_cap = MAX(2 * files->slot_cap, MAX(at + 1, (u64)1024));
         files->slots = mem_resize(files->slots, files->slot_cap * sizeof(files->slots[0]));
     }
     while (files->slot_count < slot) { /* only a canary of the simulator leaves holes */
-        files->slots[files->slot_count] = DISK_NO_SLOT;
+        files->slots[files->slot_count - files->slot_base] = DISK_NO_SLOT;
         files->slot_count++;
     }
-    files->slots[slot] = (u64)extent_index << 32 | position / DISK_UNIT;
+    files->slots[at] = (u64)number << 32 | position / DISK_UNIT;
     files->slot_count = MAX(files->slot_count, slot + 1);
 }
 
-bool disk_slot_get(const struct wal_files *files, u64 slot, u32 *extent_index, u64 *position)
+bool disk_slot_get(const struct wal_files *files, u64 slot, u32 *number, u64 *position)
 {
-    if (slot >= files->slot_count || files->slots[slot] == DISK_NO_SLOT) {
+    if (slot < files->slot_base || slot >= files->slot_count) {
         return false;
     }
-    *extent_index = (u32)(files->slots[slot] >> 32);
-    *position = (files->slots[slot] & UINT32_MAX) * DISK_UNIT;
+    u64 place = files->slots[slot - files->slot_base];
+    if (place == DISK_NO_SLOT) {
+        return false;
+    }
+    *number = (u32)(place >> 32);
+    *position = (place & UINT32_MAX) * DISK_UNIT;
     return true;
+}
+
+void disk_slots_drop(struct wal_files *files, u64 slot)
+{
+    u64 base = MIN(slot, files->slot_count);
+    if (base <= files->slot_base) {
+        return;
+    }
+    u64 gone = base - files->slot_base;
+    u64 left = files->slot_count - base;
+    memmove(files->slots, files->slots + gone, left * sizeof(files->slots[0]));
+    files->slot_base = base;
 }
 
 /* ---- removal --------------------------------------------------------------------------------- */
@@ -236,13 +251,13 @@ void disk_wal_remove(struct home *h, u64 wal)
     }
     for (u32 i = files->extent_count; i > 0; i--) {
         struct extent *e = files->extents[i - 1];
-        assert(e->pins == 0);
-        assert(!e->opening);
+        assert(e->handle.pins == 0);
+        assert(!e->handle.opening);
         char path[DISK_PATH_MAX];
         disk_extent_path(d, e, path);
         if (io_unlink(h->io, path) != OK) {
             break;
         }
     }
-    wal_files_destroy(d, files);
+    disk_wal_files_destroy(d, files);
 }

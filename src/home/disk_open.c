@@ -22,7 +22,6 @@ enum {
     FORMAT_BYTES_MAX = 512,
     EXTENT_BYTES_DEFAULT = 64 * MIB,
     DIRECTORY_NAME_MAX = 3072, /* leaves room in DISK_PATH_MAX for our own names */
-    BUFFER_USUAL_BYTES = 1 * MIB,
 };
 
 /* ---- names ----------------------------------------------------------------------------------- */
@@ -71,6 +70,15 @@ err_t disk_file_open(struct io *io, const char *path, u32 flags, bool *direct, s
         }
     }
     return io_file_open(io, path, flags, out);
+}
+
+err_t disk_list_failed(struct home_disk *d, const char *path, err_t e)
+{
+    return home_fail(
+        &d->base, e == ERR_NOT_FOUND ? ERR_CORRUPT : e,
+        "%s cannot be listed: %s. A data directory has meta, wal and packs; restore what is "
+        "missing from a backup.",
+        path, err_name(e));
 }
 
 /* ---- what is there --------------------------------------------------------------------------- */
@@ -493,6 +501,7 @@ static err_t disk_open(struct home *h, struct uuid *cluster)
     TRY(survey_make(d, &survey));
     TRY(survey.format ? format_take(d, cluster) : directory_format(d, cluster));
     TRY(medium_probe(d));
+    disk_space_seen(d, disk_space(h->io, d->directory));
     return disk_extents_list(d);
 }
 
@@ -510,17 +519,29 @@ static void jobs_orphan(struct home_disk *d)
     }
 }
 
+/* After a crash in the simulator reads may have been under way. */
+static void leaving_fini(struct home_disk *d)
+{
+    while (!list_empty(&d->leaving)) {
+        struct disk_handle *f = CONTAINER_OF(list_first(&d->leaving), struct disk_handle, node);
+        f->kind->destroy(d, f);
+    }
+}
+
 static void disk_destroy(struct home *h)
 {
     struct home_disk *d = disk_of(h);
     disk_wal_fini(d);
     jobs_orphan(d);
+    disk_spares_fini(d);
+    leaving_fini(d);
     disk_extents_fini(d);
+    disk_packs_fini(d);
+    assert(d->files_open == 0);
     disk_meta_fini(d);
     if (d->lock != NULL) {
         io_file_close(h->io, d->lock);
     }
-    blob_pool_fini(&d->buffers);
     mem_free(d->directory);
     mem_free(d);
 }
@@ -566,6 +587,18 @@ static const struct home_ops disk_ops = {
     .wal_read = disk_wal_read,
     .wal_scan = disk_wal_scan,
     .wal_remove = disk_wal_remove,
+    .wal_trim = disk_wal_trim,
+    .slots_find = disk_slots_find,
+    .slots_read = disk_slots_read,
+    .slots_free = disk_slots_free,
+    .pack_make = disk_pack_make,
+    .pack_open = disk_pack_open,
+    .packs_list = disk_packs_list,
+    .pack_unlink = disk_pack_unlink,
+    .pack_read = disk_pack_read,
+    .pack_remove = disk_pack_remove,
+    .wal_bytes = disk_wal_bytes,
+    .fenced = disk_wal_fenced,
 };
 
 struct home *home_disk_create(struct io *io, const struct home_disk_params *params)
@@ -573,7 +606,7 @@ struct home *home_disk_create(struct io *io, const struct home_disk_params *para
     size_t length = strlen(params->directory);
     assert(length > 0);
     struct home_disk *d = mem_alloc(sizeof(*d));
-    home_init(&d->base, &disk_ops, io);
+    home_init(&d->base, &disk_ops, io, params->quota);
     while (length > 1 && params->directory[length - 1] == '/') {
         length--;
     }
@@ -582,9 +615,10 @@ struct home *home_disk_create(struct io *io, const struct home_disk_params *para
     d->canaries = params->canaries;
     assert(d->extent_bytes % DISK_UNIT == 0);
     assert(d->extent_bytes / DISK_UNIT <= UINT32_MAX);
-    blob_pool_init(&d->buffers, "home", params->quota, BUFFER_USUAL_BYTES, 0);
     disk_extents_init(d);
+    disk_packs_init(d);
     list_init(&d->jobs);
     list_init(&d->writer.queue);
+    list_init(&d->writer.spares);
     return &d->base;
 }

@@ -47,6 +47,7 @@ struct scan {
     const struct home_wal_visitor *visitor;
     u64 wal;
     u64 nonce;
+    u64 trim;
     u64 sealed_length;
     struct window window;
     u32 window_extent; /* index of the extent that the window is aimed at; UINT32_MAX: none */
@@ -72,11 +73,11 @@ static err_t extent_lock(struct scan *s, struct extent *e)
 {
     struct home_disk *d = s->d;
     TRY(disk_extent_open_now(d, e));
-    err_t result = io_file_lock(d->base.io, e->file);
+    err_t result = io_file_lock(d->base.io, e->handle.file);
     for (u32 attempt = 0; result == ERR_LOCKED && attempt < LOCK_ATTEMPTS_MAX; attempt++) {
         seen("scan: an extent is still locked");
-        TRY(io_file_sync_now(d->base.io, e->file));
-        result = io_file_lock(d->base.io, e->file);
+        TRY(io_file_sync_now(d->base.io, e->handle.file));
+        result = io_file_lock(d->base.io, e->handle.file);
     }
     if (result == OK) {
         return OK;
@@ -113,10 +114,10 @@ static err_t scan_aim(struct scan *s, u32 extent_index)
     TRY(disk_extent_open_now(s->d, e));
     if (s->window_extent == extent_index) {
         s->window.file =
-            e->file; /* it may have been closed in between, for the limit of open files */
+            e->handle.file; /* it may have been closed in between, for the limit of open files */
         return OK;
     }
-    err_t result = window_aim(&s->window, e->file);
+    err_t result = window_aim(&s->window, e->handle.file);
     if (result != OK) {
         return read_failed(s, e, 0, result);
     }
@@ -147,6 +148,9 @@ static err_t scan_damaged(struct scan *s, u64 slot, u32 extent_index, u64 positi
     if (s->sealed_length != UINT64_MAX) {
         (void)snprintf(evidence, sizeof(evidence), "the log was closed at slot %llu",
                        (unsigned long long)s->sealed_length);
+    } else if (s->durable == s->trim) {
+        (void)snprintf(evidence, sizeof(evidence), "all below slot %llu were filed",
+                       (unsigned long long)s->trim);
     } else {
         (void)snprintf(evidence, sizeof(evidence),
                        "a later frame says that all below slot %llu were stored",
@@ -341,6 +345,13 @@ static err_t slot_hash(struct scan *s, const struct scan_slot *at, u64 *hash)
     return OK;
 }
 
+static void slot_passed(struct scan *s, const struct frame_header *h, u64 hash)
+{
+    s->chain = hash;
+    s->slot = h->slot + 1;
+    s->position += h->total_bytes;
+}
+
 static err_t slot_accept(struct scan *s)
 {
     struct frame_header h;
@@ -349,15 +360,17 @@ static err_t slot_accept(struct scan *s)
     struct scan_slot here = {.extent_index = s->extent_index, .position = s->position};
     TRY(slot_hash(s, &here, &hash)); /* the header is still in the window */
     durable_learn(s, &h);
+    if (h.slot < s->trim) {
+        slot_passed(s, &h, hash); /* filed: only where it ends matters */
+        return OK;
+    }
     TRY(deliver_durable(s));
     assert(s->waiting_count < FRAME_INFLIGHT_MAX);
     struct scan_slot *at = waiting_at(s, s->waiting_count);
     TRY(slot_load(s, &h, at));
     s->waiting_count++;
-    disk_slot_set(s->files, h.slot, at->extent_index, at->position);
-    s->chain = hash;
-    s->slot = h.slot + 1;
-    s->position += h.total_bytes;
+    disk_slot_set(s->files, h.slot, s->files->extents[at->extent_index]->number, at->position);
+    slot_passed(s, &h, hash);
     return deliver_durable(s);
 }
 
@@ -378,6 +391,9 @@ static err_t durable_search(struct scan *s)
             TRY(scan_bytes(s, i, at, FRAME_HEADER_BYTES, SEARCH_WINDOW_BYTES, &data));
             if (data[0] == 0 || frame_header_decode(data, &h) != OK || !identity_matches(s, &h)) {
                 continue;
+            }
+            if (h.slot < s->slot) {
+                continue; /* of an earlier life of this extent */
             }
             durable_learn(s, &h);
             s->searched = MAX(s->searched, h.slot + 1);
@@ -410,23 +426,26 @@ static err_t deliver_tail(struct scan *s, u64 *length)
 /* What the scan has seen may still be in a volatile cache; the seal that follows makes it count. */
 static err_t tail_sync(struct scan *s, u64 length)
 {
-    u32 last_synced = UINT32_MAX;
+    const struct extent *last_synced = NULL;
     for (u64 back = 1; back <= MIN(length, (u64)FRAME_INFLIGHT_MAX); back++) {
-        u32 index;
+        u32 number;
         u64 position;
-        if (!disk_slot_get(s->files, length - back, &index, &position) || index == last_synced) {
+        if (!disk_slot_get(s->files, length - back, &number, &position)) {
+            continue; /* below the trim */
+        }
+        struct extent *e = disk_extent_find(s->files, number);
+        if (e == last_synced) {
             continue;
         }
-        struct extent *e = s->files->extents[index];
         TRY(disk_extent_open_now(s->d, e));
-        err_t result = io_file_sync_now(s->d->base.io, e->file);
+        err_t result = io_file_sync_now(s->d->base.io, e->handle.file);
         if (result != OK) {
             char path[DISK_PATH_MAX];
             disk_extent_path(s->d, e, path);
             return home_fail(&s->d->base, ERR_IO, "%s cannot be synced: %s.", path,
                              err_name(result));
         }
-        last_synced = index;
+        last_synced = e;
     }
     return OK;
 }
@@ -482,13 +501,47 @@ static err_t scan_end(struct scan *s, u64 *length)
     return OK;
 }
 
+/* Where slot `trim` or one before it begins an extent: in the extent with the highest first slot
+   that is not above the trim. What is left of an earlier life of an extent begins lower
+   (formats.md, "Filed slots"), and the chain of the first frame leads to what is gone. */
+static err_t trimmed_begin(struct scan *s)
+{
+    bool found = false;
+    for (u32 i = 0; i < s->files->extent_count; i++) {
+        const u8 *data;
+        struct frame_header h;
+        TRY(scan_bytes(s, i, 0, FRAME_HEADER_BYTES, 0, &data));
+        bool ours = frame_header_decode(data, &h) == OK && identity_matches(s, &h);
+        if (ours && h.slot <= s->trim && (!found || h.slot > s->slot)) {
+            found = true;
+            s->slot = h.slot;
+            s->chain = h.chain;
+            s->extent_index = i;
+        }
+    }
+    if (!found) {
+        return scan_damaged(s, s->trim, 0, 0, "has no extent that begins with it or before it");
+    }
+    return OK;
+}
+
+/* ERR_NOT_FOUND: the WAL ends before it began. */
+static err_t scan_begin(struct scan *s)
+{
+    if (s->trim > 0) {
+        return trimmed_begin(s);
+    }
+    bool first_is_there = s->files->extent_count == 0 || s->files->extents[0]->number == 0;
+    return first_is_there ? OK : ERR_NOT_FOUND;
+}
+
 static err_t scan_run(struct scan *s, u64 *length)
 {
     if (s->sealed_length == UINT64_MAX) {
         TRY(extents_lock(s)); /* a closed log was locked by whoever closed it */
     }
-    bool first_is_there = s->files->extent_count == 0 || s->files->extents[0]->number == 0;
-    err_t e = first_is_there ? OK : ERR_NOT_FOUND;
+    disk_slots_begin(s->files, s->trim);
+    err_t e = scan_begin(s);
     while (e == OK) {
         e = s->slot < s->sealed_length ? slot_accept(s) : ERR_NOT_FOUND;
         if (e == ERR_NOT_FOUND && believes_stale(s)) {
@@ -504,8 +557,10 @@ err_t disk_wal_scan(struct home *h, u64 wal, u64 nonce, u64 trim, u64 sealed_len
                     const struct home_wal_visitor *v, u64 *length)
 {
     struct home_disk *d = disk_of(h);
-    assert(trim == 0); /* nothing is filed yet */
-    (void)trim;
+    if (trim == sealed_length) {
+        *length = sealed_length; /* all of it was filed: its files may be gone */
+        return OK;
+    }
     struct scan *s = mem_alloc(sizeof(*s));
     *s = (struct scan){
         .d = d,
@@ -513,20 +568,21 @@ err_t disk_wal_scan(struct home *h, u64 wal, u64 nonce, u64 trim, u64 sealed_len
         .visitor = v,
         .wal = wal,
         .nonce = nonce,
+        .trim = trim,
         .sealed_length = (d->canaries & HOME_CANARY_BELIEVE_STALE) ? UINT64_MAX : sealed_length,
         .window_extent = UINT32_MAX,
         .walking = true,
-        .durable = sealed_length == UINT64_MAX ? 0 : sealed_length,
+        .durable = sealed_length == UINT64_MAX ? trim : sealed_length,
     };
     err_t e = OK;
     if (s->files == NULL) {
         /* A session that never wrote; it must not get an entry, or it would look like data. */
-        if (sealed_length != UINT64_MAX && sealed_length > 0) {
+        if (s->durable > 0) {
             e = home_fail(h, ERR_CORRUPT,
                           "WAL %llu has %llu slots according to the metadata, but no files in "
                           "%s/wal. Nothing was "
                           "changed; restore the directory from a backup.",
-                          (unsigned long long)wal, (unsigned long long)sealed_length, d->directory);
+                          (unsigned long long)wal, (unsigned long long)s->durable, d->directory);
         }
         mem_free(s);
         TRY(e);

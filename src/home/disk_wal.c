@@ -8,17 +8,16 @@
    Otherwise it waits in `queue`, with those behind it: for the old slot (that distance is what
    recovery tells a torn tail from corruption by), or for the next extent.
 
-   After the first write an extent is kept ready ahead: a worker creates, locks and allocates it,
-   fills it with zeros (a written block is overwritten faster than a new one is first written), and
-   syncs it and its name. Filling takes bandwidth from the writes themselves, so it is left out
-   while extents are used up faster than FILL_PACE_NS, and broken off when a write waits for the
-   extent.
+   After the first write an extent is kept ready ahead: a worker renames a trimmed one (disk_trim.c)
+   or creates, locks and allocates it, fills it with zeros (a written block is overwritten faster
+   than a new one is first written), and syncs it and its name. Filling takes bandwidth from the
+   writes themselves, so it is left out while extents are used up faster than FILL_PACE_NS, and
+   broken off when a write waits for the extent.
 
    How it fails: no room for another extent: everything in `queue` ends with ERR_NO_SPACE and may be
    tried again. Anything else: the home is fenced, every write ends with ERR_IO.
 
-   A read finds extent and position of its slot, has the extent opened by a worker if it is not
-   open, and reads whole blocks around the range into the caller's blob. */
+   A read finds extent and position of its slot; the rest is disk_handle.c's. */
 #include "home/home_disk.h"
 
 #include <string.h>
@@ -37,7 +36,9 @@ struct extent_job {
     struct disk_job job;
     char folder[DISK_PATH_MAX]; /* <directory>/wal */
     char path[DISK_PATH_MAX];
+    char spare[DISK_PATH_MAX]; /* the trimmed one it is made of; empty: it is made anew */
     u64 bytes;
+    u64 free_bytes;
     bool direct;
     bool fill;
     atomic_bool hurry; /* somebody waits: no more filling */
@@ -69,17 +70,30 @@ static err_t extent_make(struct extent_job *j)
     return io_sync_dir(io, j->folder);
 }
 
+/* What is in it stays: its slots are below the trim (formats.md, "Filed slots"). */
+static err_t extent_reuse(struct extent_job *j)
+{
+    struct io *io = j->job.io;
+    TRY(disk_file_open(io, j->spare, IO_OPEN_WRITE, &j->direct, &j->file));
+    TRY(io_file_lock(io, j->file));
+    TRY(io_rename(io, j->spare, j->path));
+    return io_sync_dir(io, j->folder);
+}
+
 static void extent_run(struct disk_job *job)
 {
     struct extent_job *j = CONTAINER_OF(job, struct extent_job, job);
-    j->result = extent_make(j);
+    bool reused = j->spare[0] != '\0';
+    j->result = reused ? extent_reuse(j) : extent_make(j);
     if (j->result != OK && j->file != NULL) {
         /* A part of an extent: removed, so that the next attempt can make it anew. */
         io_file_close(job->io, j->file);
         j->file = NULL;
         err_t ignored = io_unlink(job->io, j->path);
+        ignored = reused ? io_unlink(job->io, j->spare) : OK;
         (void)ignored;
     }
+    j->free_bytes = disk_space(job->io, j->folder);
 }
 
 static void extent_discard(struct disk_job *job)
@@ -102,16 +116,18 @@ static void extent_finished(struct disk_job *job)
     assert(writer->making == j);
     assert(writer->next == NULL);
     writer->making = NULL;
+    disk_space_seen(d, j->free_bytes);
     if (d->base.fenced) {
         extent_discard(job);
         return;
     }
     if (j->result == OK) {
-        struct extent *e = disk_extent_add(d, writer->files, writer->files->extent_count);
-        disk_extent_pin(e); /* until it has been the current one */
-        disk_extent_opened(d, e, j->file);
+        struct extent *e = disk_extent_add(d, writer->files, writer->next_number);
+        disk_handle_pin(&e->handle); /* until it has been the current one */
+        disk_handle_opened(d, &e->handle, j->file);
         j->file = NULL;
         writer->next = e;
+        writer->next_number++;
     } else if (j->result == ERR_NO_SPACE) {
         /* When nobody waits this is not a failure yet: the next write that needs room tries again.
          */
@@ -124,7 +140,6 @@ static void extent_finished(struct disk_job *job)
         queue_fail(d, ERR_NO_SPACE);
     } else {
         home_fence(&d->base, "Making the extent %s failed: %s.", j->path, err_name(j->result));
-        queue_fail(d, ERR_IO);
     }
     extent_discard(job);
     queue_advance(d);
@@ -138,7 +153,10 @@ static void extent_start(struct home_disk *d, bool fill)
     struct extent_job *j = mem_alloc(sizeof(*j));
     disk_path(d, j->folder, "wal");
     disk_path(d, j->path, "wal/%016llx-%08x", (unsigned long long)writer->files->wal,
-              (unsigned)writer->files->extent_count);
+              (unsigned)writer->next_number);
+    if (disk_spare_take(d, j->spare)) {
+        seen("wal: a trimmed extent is used again");
+    }
     j->bytes = d->extent_bytes;
     j->direct = d->base.direct;
     j->fill = fill;
@@ -194,13 +212,12 @@ static void write_done(struct io_op *op, i64 result)
     struct home *h = home_of_write(w);
     struct home_disk *d = disk_of(h);
     struct extent *e = (struct extent *)(uintptr_t)w->private_[2];
-    disk_extent_unpin(d, e);
+    disk_handle_unpin(d, &e->handle);
     if (result != (i64)w->bytes) {
         char path[DISK_PATH_MAX];
         disk_extent_path(d, e, path);
         home_fence(h, "Writing slot %llu to %s failed: %s.", (unsigned long long)w->slot, path,
                    err_name(result < 0 ? (err_t)-result : ERR_IO));
-        queue_fail(d, ERR_IO);
     } else {
         durable_advance(&d->writer, w->slot);
         extent_ahead(d);
@@ -219,14 +236,13 @@ static void write_submit(struct home_disk *d, struct home_write *w)
     struct wal_writer *writer = &d->writer;
     struct extent *e = writer->current;
     assert(fits(d, w));
-    assert(writer->files->extents[e->number] == e);
     disk_slot_set(writer->files, w->slot, e->number, writer->position);
-    disk_extent_pin(e);
+    disk_handle_pin(&e->handle);
     w->private_[2] = (u64)(uintptr_t)e;
     w->op.done = write_done;
     /* Writing does not change the frame; io_vec serves both directions. */
     w->vec = (struct io_vec){.data = (void *)(uintptr_t)w->frame, .len = w->bytes};
-    io_file_writev(d->base.io, &w->op, e->file, &w->vec, 1, writer->position, true);
+    io_file_writev(d->base.io, &w->op, e->handle.file, &w->vec, 1, writer->position, true);
     writer->position += w->bytes;
 }
 
@@ -238,7 +254,7 @@ static void extent_switch(struct home_disk *d)
     u64 now_ns = io_now_ns(d->base.io);
     if (writer->current != NULL) {
         writer->fill_next = now_ns - writer->current_since_ns >= FILL_PACE_NS;
-        disk_extent_unpin(d, writer->current);
+        disk_handle_unpin(d, &writer->current->handle);
     }
     writer->current = writer->next;
     writer->next = NULL;
@@ -279,6 +295,12 @@ static void queue_fail(struct home_disk *d, err_t result)
     }
 }
 
+/* What waits will not be written any more; what is under way ends by itself. */
+void disk_wal_fenced(struct home *h)
+{
+    queue_fail(disk_of(h), ERR_IO);
+}
+
 void disk_wal_write(struct home *h, struct home_write *w)
 {
     struct home_disk *d = disk_of(h);
@@ -289,126 +311,24 @@ void disk_wal_write(struct home *h, struct home_write *w)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-struct open_job {
-    struct disk_job job;
-    struct extent *extent;
-    char path[DISK_PATH_MAX];
-    bool direct;
-    struct io_file *file;
-    err_t result;
-};
-
-static void read_done(struct io_op *op, i64 result)
-{
-    struct home_read *r = CONTAINER_OF(op, struct home_read, op);
-    struct home *h = home_of_read(r);
-    disk_extent_unpin(disk_of(h), (struct extent *)(uintptr_t)r->private_[2]);
-    err_t e = OK;
-    if (result < 0) {
-        e = (err_t)-result;
-    } else if ((u64)result < (u64)r->blob_offset + r->bytes) {
-        e = ERR_IO; /* the file is shorter than what was found in it at start */
-    }
-    r->done(r, e);
-}
-
-static void read_submit(struct home_disk *d, struct extent *e, struct home_read *r)
-{
-    u32 index;
-    u64 position;
-    bool found = disk_slot_get(disk_wal_files(d, r->wal), r->slot, &index, &position);
-    assert(found);
-    (void)found;
-    u64 block = d->base.block_bytes;
-    u64 from = position + r->pos;
-    u64 start = from - from % block;
-    u64 end = ROUND_UP(from + r->bytes, block);
-    assert(end - start <= r->blob->cap);
-    r->blob_offset = (u32)(from - start);
-    r->private_[2] = (u64)(uintptr_t)e;
-    r->vec = (struct io_vec){.data = r->blob->data, .len = end - start};
-    r->op.done = read_done;
-    disk_extent_pin(e);
-    io_file_readv(d->base.io, &r->op, e->file, &r->vec, 1, start);
-}
-
-static void open_run(struct disk_job *job)
-{
-    struct open_job *j = CONTAINER_OF(job, struct open_job, job);
-    j->result = disk_file_open(job->io, j->path, IO_OPEN_READ, &j->direct, &j->file);
-}
-
-static void open_discard(struct disk_job *job)
-{
-    struct open_job *j = CONTAINER_OF(job, struct open_job, job);
-    if (j->file != NULL) {
-        io_file_close(job->io, j->file);
-    }
-    mem_free(j);
-}
-
-static void open_finished(struct disk_job *job)
-{
-    struct open_job *j = CONTAINER_OF(job, struct open_job, job);
-    struct home_disk *d = job->disk;
-    struct extent *e = j->extent;
-    err_t result = j->result;
-    e->opening = false;
-    struct list waiting;
-    list_init(&waiting);
-    list_splice(&waiting, &e->waiting);
-    if (result == OK) {
-        disk_extent_pin(e); /* it must not be closed before the reads have it */
-        disk_extent_opened(d, e, j->file);
-        j->file = NULL;
-    }
-    for (struct list_node *n = list_pop_front(&waiting); n != NULL; n = list_pop_front(&waiting)) {
-        struct home_read *r = CONTAINER_OF(n, struct home_read, node);
-        if (result == OK) {
-            read_submit(d, e, r);
-        } else {
-            home_finish_read_soon(&d->base, r, result);
-        }
-    }
-    if (result == OK) {
-        disk_extent_unpin(d, e);
-    }
-    open_discard(job);
-}
-
-static void open_start(struct home_disk *d, struct extent *e)
-{
-    struct open_job *j = mem_alloc(sizeof(*j));
-    j->extent = e;
-    j->direct = d->base.direct;
-    disk_extent_path(d, e, j->path);
-    j->job.run = open_run;
-    j->job.finished = open_finished;
-    j->job.discard = open_discard;
-    e->opening = true;
-    disk_job_start(d, &j->job);
-}
-
 void disk_wal_read(struct home *h, struct home_read *r)
 {
     struct home_disk *d = disk_of(h);
-    struct wal_files *files = disk_wal_files(d, r->wal);
-    u32 index;
+    const struct wal_files *files = disk_wal_files(d, r->wal);
+    u32 number;
     u64 position;
-    if (files == NULL || !disk_slot_get(files, r->slot, &index, &position)) {
+    if (files == NULL || !disk_slot_get(files, r->slot, &number, &position)) {
         home_finish_read_soon(h, r, ERR_NOT_FOUND);
         return;
     }
-    assert(index < files->extent_count);
-    struct extent *e = files->extents[index];
-    if (e->file != NULL) {
-        read_submit(d, e, r);
-        return;
-    }
-    list_push_back(&e->waiting, &r->node);
-    if (!e->opening) {
-        open_start(d, e);
-    }
+    struct extent *e = disk_extent_find(files, number);
+    assert(e != NULL);
+    disk_handle_read(d, &e->handle, r, position);
+}
+
+u64 disk_wal_bytes(struct home *h)
+{
+    return disk_of(h)->wal_bytes;
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */

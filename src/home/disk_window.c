@@ -42,7 +42,7 @@ static err_t window_grow(struct window *w, u64 bytes)
         w->blob = NULL;
     }
     w->bytes = 0;
-    w->blob = blob_get(&w->disk->buffers, bytes);
+    w->blob = blob_get(&w->disk->base.buffers, bytes);
     return w->blob == NULL ? ERR_NO_MEMORY : OK;
 }
 

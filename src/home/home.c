@@ -10,12 +10,15 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { BUFFER_USUAL_BYTES = 1 * MIB };
+
 void home_destroy(struct home *h)
 {
     if (h == NULL) {
         return;
     }
     io_timer_stop(h->io, &h->soon);
+    blob_pool_fini(&h->buffers);
     h->ops->destroy(h);
 }
 
@@ -52,6 +55,11 @@ bool home_is_direct(const struct home *h)
 bool home_fenced(const struct home *h)
 {
     return h->fenced;
+}
+
+void home_fence_now(struct home *h, const char *why)
+{
+    home_fence(h, "%s", why);
 }
 
 /* ---- metadata -------------------------------------------------------------------------------- */
@@ -175,6 +183,68 @@ void home_wal_remove(struct home *h, u64 wal)
     h->ops->wal_remove(h, wal);
 }
 
+/* ---- filing ---------------------------------------------------------------------------------- */
+
+err_t home_slots_find(struct home *h, u64 wal, u64 nonce, u64 from, u64 to, struct home_slots **out)
+{
+    assert(h->opened);
+    assert(from < to);
+    return h->ops->slots_find(h, wal, nonce, from, to, out);
+}
+
+err_t home_slots_read(struct home_slots *s, u64 slot, void *buf, size_t cap, u32 *bytes)
+{
+    assert((uintptr_t)buf % BLOB_ALIGN == 0);
+    assert(cap % s->home->block_bytes == 0);
+    return s->home->ops->slots_read(s, slot, buf, cap, bytes);
+}
+
+void home_slots_free(struct home_slots *s)
+{
+    if (s != NULL) {
+        s->home->ops->slots_free(s);
+    }
+}
+
+/* A fenced home changes nothing any more: what may go will be found by the next start. */
+void home_wal_trim(struct home *h, u64 wal, u64 slot)
+{
+    assert(h->replayed);
+    if (!h->fenced) {
+        h->ops->wal_trim(h, wal, slot);
+    }
+}
+
+void home_pack_read(struct home *h, struct home_read *r)
+{
+    assert(h->opened);
+    assert(r->done != NULL);
+    assert(!list_linked(&r->node));
+    assert(r->bytes > 0);
+    assert(r->slot == 0);
+    assert(r->blob != NULL);
+    assert(r->blob->cap >= home_read_room(h, r->bytes));
+    r->private_[0] = (u64)(uintptr_t)h;
+    h->ops->pack_read(h, r);
+}
+
+void home_pack_remove(struct home *h, u64 id)
+{
+    assert(h->replayed);
+    if (!h->fenced) {
+        h->ops->pack_remove(h, id);
+    }
+}
+
+void home_usage(struct home *h, struct home_usage *out)
+{
+    *out = (struct home_usage){
+        .wal_bytes = h->ops->wal_bytes(h),
+        .pack_bytes = atomic_load(&h->pack_bytes),
+        .free_bytes = atomic_load(&h->free_bytes),
+    };
+}
+
 /* ---- for the implementations ----------------------------------------------------------------- */
 
 /* Everything that was ready when the timer fired; what becomes ready meanwhile waits for its own.
@@ -207,8 +277,11 @@ static void deliver_ready(struct io_timer *t)
     }
 }
 
-void home_init(struct home *h, const struct home_ops *ops, struct io *io)
+void home_init(struct home *h, const struct home_ops *ops, struct io *io, struct quota *quota)
 {
+    blob_pool_init(&h->buffers, "home", quota, BUFFER_USUAL_BYTES, 0);
+    atomic_init(&h->pack_bytes, 0);
+    atomic_init(&h->free_bytes, UINT64_MAX);
     h->ops = ops;
     h->io = io;
     h->soon.fired = deliver_ready;
@@ -289,4 +362,7 @@ void home_fence(struct home *h, const char *fmt, ...)
     va_start(args, fmt);
     reason_set(h, fmt, args);
     va_end(args);
+    if (h->ops->fenced != NULL) {
+        h->ops->fenced(h);
+    }
 }

@@ -1,10 +1,13 @@
 /* What the files of the home on disk share. Only disk_*.c include this.
 
      disk_open.c     the directory: format file, lock, creation; create and destroy
-     disk_extent.c   which extents there are, their descriptors (few are open at a time), slot
-                     positions
+     disk_handle.c   open files: few at a time, reads through them, removal
+     disk_extent.c   which extents there are, slot positions
      disk_meta.c     the metadata log in two copies
      disk_wal.c      this session's writes, the making of extents, reads
+     disk_trim.c     slots that were filed: extents are used again or go
+     disk_slots.c    a stretch of a WAL for a worker that files it
+     disk_pack.c     packs as files
      disk_scan.c     start-up: walking a WAL; torn tail or corruption
      disk_window.c   aligned reading of a file front to back, for start-up
 
@@ -18,35 +21,55 @@
 enum {
     DISK_FILES_OPEN_MAX = 256,
     DISK_PATH_MAX = 4096,
-    DISK_UNIT = 4096, /* frames start at multiples of it; slot positions are kept in it */
+    DISK_UNIT = 4096,    /* frames start at multiples of it; slot positions are kept in it */
+    DISK_SPARES_MAX = 3, /* extents kept for the WAL's next ones */
 };
 
 struct home_disk;
 
+/* ---- files that are read (disk_handle.c) ------------------------------------------------------
+ */
+
+struct disk_handle;
+struct disk_handle_kind {
+    void (*path)(const struct home_disk *d, const struct disk_handle *f, char *out);
+    void (*left)(struct home_disk *d, struct disk_handle *f);    /* closed, and nobody reads it */
+    void (*missed)(struct home_disk *d, struct disk_handle *f);  /* it cannot be opened; or NULL */
+    void (*destroy)(struct home_disk *d, struct disk_handle *f); /* the home goes away */
+};
+struct disk_handle {
+    const struct disk_handle_kind *kind;
+    u32 pins;              /* reads and writes in flight, and whoever else needs the file */
+    bool opening;          /* a job is at it */
+    bool leaving;          /* no new reads; `left` when the pins are gone */
+    struct io_file *file;  /* NULL: not open */
+    struct list_node node; /* in home_disk.idle while open and without pins, least recently used
+                              first; in .leaving */
+    struct list waiting;   /* home_read.node, for the file to be opened; each has a pin */
+};
+
 /* ---- extents (disk_extent.c) ----------------------------------------------------------------- */
 
+/* Pinned once more while it is written to or made ahead. */
 struct extent {
+    struct disk_handle handle;
     u64 wal;
     u32 number;
-    u32 pins;             /* reads and writes in flight; one more while written to or made ahead */
-    struct io_file *file; /* NULL: not open */
-    bool opening;         /* a job is at it */
-    struct list_node
-        node; /* in home_disk.idle while open and without pins; least recently used first */
-    struct list waiting; /* home_read.node, for the file to be opened */
+    u64 bytes; /* as far as is known: what extents have, until it was opened */
 };
 
 /* One WAL's files. Extents are in order of their numbers; a number may be missing in a damaged
- * directory. */
+   directory, or below the trim. */
 struct wal_files {
     u64 wal;
     struct extent **extents;
     u32 extent_count;
     u32 extent_cap;
-    u64 *slots; /* per slot: index of the extent << 32 | position / DISK_UNIT; DISK_NO_SLOT: unknown
-                 */
-    u64 slot_count;
-    u64 slot_cap;
+    u64 *slots;     /* of slot slot_base + i: number of the extent << 32 | position / DISK_UNIT, or
+                       DISK_NO_SLOT: unknown */
+    u64 slot_base;  /* slots below it were trimmed */
+    u64 slot_count; /* slots at or above it are not known */
+    u64 slot_cap;   /* of the array */
 };
 #define DISK_NO_SLOT UINT64_MAX
 
@@ -94,6 +117,9 @@ struct wal_writer {
     u64 position;            /* of the next frame, in current */
     u64 current_since_ns;
     struct extent *next; /* made, not used yet */
+    u32 next_number;     /* of the extent to be made */
+    struct list spares;  /* extent.handle.node: trimmed, to be used again; lowest first */
+    u32 spare_count;
     struct extent_job *making;
     u64 durable;        /* every slot below it was written */
     u32 durable_mask;   /* bit i: slot durable + i was written */
@@ -107,13 +133,15 @@ struct home_disk {
     char *directory;
     u64 extent_bytes;
     u32 canaries;
-    struct blob_pool buffers; /* start-up reading, charged to the quota given */
     struct io_file *lock;
     struct meta_log meta;
     struct wal_writer writer;
-    struct map64 wals; /* wal id -> struct wal_files */
+    struct map64 wals;  /* wal id -> struct wal_files */
+    struct map64 packs; /* pack id -> struct disk_pack: those that were read */
+    u64 wal_bytes;      /* of all extents */
     u32 files_open;
-    struct list idle; /* extents open without pins */
+    struct list idle;    /* handles open without pins */
+    struct list leaving; /* handles that leave and have pins */
     struct list jobs;
 };
 
@@ -133,6 +161,25 @@ MUST_USE err_t disk_file_open(struct io *io, const char *path, u32 flags, bool *
  */
 bool disk_hex_parse(const char *s, u32 digits, u64 *out);
 void disk_job_start(struct home_disk *d, struct disk_job *job);
+/* One of the three folders cannot be listed: the reason. */
+MUST_USE err_t disk_list_failed(struct home_disk *d, const char *path, err_t e);
+
+/* disk_handle.c */
+void disk_handle_init(struct disk_handle *f, const struct disk_handle_kind *kind);
+void disk_handle_opened(struct home_disk *d, struct disk_handle *f,
+                        struct io_file *file); /* file is d's now */
+void disk_handle_close(struct home_disk *d, struct disk_handle *f);
+void disk_handle_pin(struct disk_handle *f);
+void disk_handle_unpin(struct home_disk *d, struct disk_handle *f);
+void disk_handle_leave(struct home_disk *d, struct disk_handle *f); /* may be gone afterwards */
+/* r's range, `position` being where r->pos counts from. */
+void disk_handle_read(struct home_disk *d, struct disk_handle *f, struct home_read *r,
+                      u64 position);
+/* A worker unlinks the file. bytes: what it had, 0 when it is still there. */
+typedef void (*disk_removed_fn)(struct home_disk *d, u64 id, u64 bytes);
+void disk_remove_start(struct home_disk *d, const char *path, disk_removed_fn removed, u64 id);
+u64 disk_space(struct io *io, const char *folder); /* free bytes; UINT64_MAX: not known */
+void disk_space_seen(struct home_disk *d, u64 free_bytes);
 
 /* disk_extent.c */
 void disk_extents_init(struct home_disk *d);
@@ -140,16 +187,17 @@ void disk_extents_fini(struct home_disk *d);
 MUST_USE err_t disk_extents_list(struct home_disk *d);                /* what the directory has */
 struct wal_files *disk_wal_files(const struct home_disk *d, u64 wal); /* NULL: none */
 struct wal_files *disk_wal_files_make(struct home_disk *d, u64 wal);
+void disk_wal_files_destroy(struct home_disk *d, struct wal_files *files);
 struct extent *disk_extent_add(struct home_disk *d, struct wal_files *files, u32 number);
+struct extent *disk_extent_find(const struct wal_files *files, u32 number); /* NULL: not there */
+void disk_extent_destroy(struct home_disk *d, struct extent *e);
 void disk_extent_path(const struct home_disk *d, const struct extent *e, char *out);
 /* Start-up: opens it (for writing, so that it can be locked and synced) if it is not. */
 MUST_USE err_t disk_extent_open_now(struct home_disk *d, struct extent *e);
-void disk_extent_opened(struct home_disk *d, struct extent *e,
-                        struct io_file *file); /* file is d's now */
-void disk_extent_pin(struct extent *e);
-void disk_extent_unpin(struct home_disk *d, struct extent *e);
-void disk_slot_set(struct wal_files *files, u64 slot, u32 extent_index, u64 position);
-bool disk_slot_get(const struct wal_files *files, u64 slot, u32 *extent_index, u64 *position);
+void disk_slots_begin(struct wal_files *files, u64 slot); /* the first that may be set */
+void disk_slot_set(struct wal_files *files, u64 slot, u32 number, u64 position);
+bool disk_slot_get(const struct wal_files *files, u64 slot, u32 *number, u64 *position);
+void disk_slots_drop(struct wal_files *files, u64 slot); /* those below it */
 void disk_wal_remove(struct home *h, u64 wal);
 
 /* disk_meta.c */
@@ -161,10 +209,37 @@ MUST_USE err_t disk_meta_write_now(struct home *h, u64 slot, struct slice payloa
 void disk_meta_fini(struct home_disk *d);
 
 /* disk_wal.c */
+u64 disk_wal_bytes(struct home *h);
+void disk_wal_fenced(struct home *h);
 MUST_USE err_t disk_wal_start(struct home *h, u64 wal, u64 nonce);
 void disk_wal_write(struct home *h, struct home_write *w);
 void disk_wal_read(struct home *h, struct home_read *r);
 void disk_wal_fini(struct home_disk *d);
+
+/* disk_trim.c */
+void disk_wal_trim(struct home *h, u64 wal, u64 slot);
+/* Nothing is in flight in it, all of it was filed: it becomes a spare or is removed. */
+void disk_extent_release(struct home_disk *d, struct extent *e);
+/* The path of the lowest spare, which is one no more. */
+bool disk_spare_take(struct home_disk *d, char *path);
+void disk_spares_fini(struct home_disk *d);
+
+/* disk_slots.c */
+MUST_USE err_t disk_slots_find(struct home *h, u64 wal, u64 nonce, u64 from, u64 to,
+                               struct home_slots **out);
+MUST_USE err_t disk_slots_read(struct home_slots *s, u64 slot, void *buf, size_t cap, u32 *bytes);
+void disk_slots_free(struct home_slots *s);
+
+/* disk_pack.c */
+struct pack_file;
+void disk_packs_init(struct home_disk *d);
+void disk_packs_fini(struct home_disk *d);
+MUST_USE err_t disk_pack_make(struct home *h, u64 id, struct pack_file **out);
+MUST_USE err_t disk_pack_open(struct home *h, u64 id, struct pack_file **out);
+MUST_USE err_t disk_packs_list(struct home *h, void (*each)(void *user, u64 id), void *user);
+MUST_USE err_t disk_pack_unlink(struct home *h, u64 id);
+void disk_pack_read(struct home *h, struct home_read *r);
+void disk_pack_remove(struct home *h, u64 id);
 
 /* disk_scan.c */
 MUST_USE err_t disk_wal_scan(struct home *h, u64 wal, u64 nonce, u64 trim, u64 sealed_length,

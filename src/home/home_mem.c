@@ -4,38 +4,14 @@
 
    Owns a copy of every frame and of every metadata payload. Completions come by the zero-delay
    timer of home.c, in the order of the calls. */
-#include "home/home_private.h"
+#include "home/home_mem.h"
 
 #include <string.h>
 
-struct mem_bytes {
-    u8 *data;
-    size_t len;
-};
-
-struct mem_list {
-    struct mem_bytes *items;
-    u64 count;
-    u64 cap;
-};
-
 struct mem_wal {
     struct mem_list frames; /* index == slot */
+    u64 trim;               /* frames below it are freed */
 };
-
-struct home_mem {
-    struct home base;
-    struct map64 wals; /* wal id -> struct mem_wal */
-    bool has_snapshot;
-    struct mem_bytes snapshot;
-    u64 first_slot; /* of `slots`: the snapshot is the state before it */
-    struct mem_list slots;
-};
-
-static struct home_mem *mem_of(struct home *h)
-{
-    return CONTAINER_OF(h, struct home_mem, base);
-}
 
 static void mem_list_push(struct mem_list *l, const void *data, size_t len)
 {
@@ -77,6 +53,7 @@ static void mem_destroy(struct home *h)
         mem_free(wal);
     }
     map64_fini(&m->wals);
+    mem_packs_fini(m);
     mem_list_clear(&m->slots);
     mem_free(m->snapshot.data);
     mem_free(m);
@@ -153,12 +130,13 @@ static void mem_wal_write(struct home *h, struct home_write *w)
     struct mem_wal *wal = wal_find(mem_of(h), h->wal);
     assert(w->slot == wal->frames.count);
     mem_list_push(&wal->frames, w->frame, w->bytes);
+    mem_of(h)->wal_bytes += w->bytes;
     home_finish_write_soon(h, w, OK);
 }
 
 static err_t range_copy(const struct mem_wal *wal, struct home_read *r)
 {
-    if (wal == NULL || r->slot >= wal->frames.count) {
+    if (wal == NULL || r->slot < wal->trim || r->slot >= wal->frames.count) {
         return ERR_NOT_FOUND;
     }
     const struct mem_bytes *frame = &wal->frames.items[r->slot];
@@ -194,10 +172,18 @@ static err_t mem_wal_scan(struct home *h, u64 wal, u64 nonce, u64 trim, u64 seal
     (void)nonce;
     const struct mem_wal *found = wal_find(mem_of(h), wal);
     u64 count = found == NULL ? 0 : found->frames.count;
+    if (trim == sealed_length) {
+        *length = sealed_length; /* all of it was filed */
+        return OK;
+    }
     if (sealed_length != UINT64_MAX && count < sealed_length) {
         return home_fail(
             h, ERR_CORRUPT, "WAL %llu has %llu slots in memory but was sealed at %llu.",
             (unsigned long long)wal, (unsigned long long)count, (unsigned long long)sealed_length);
+    }
+    if (count < trim || (found != NULL && found->trim > trim)) {
+        return home_fail(h, ERR_CORRUPT, "WAL %llu does not have slot %llu, the first not filed.",
+                         (unsigned long long)wal, (unsigned long long)trim);
     }
     count = MIN(count, sealed_length);
     for (u64 slot = trim; slot < count; slot++) {
@@ -207,13 +193,99 @@ static err_t mem_wal_scan(struct home *h, u64 wal, u64 nonce, u64 trim, u64 seal
     return OK;
 }
 
+static void frames_drop(struct home_mem *m, struct mem_wal *wal, u64 slot)
+{
+    for (; wal->trim < MIN(slot, wal->frames.count); wal->trim++) {
+        struct mem_bytes *frame = &wal->frames.items[wal->trim];
+        m->wal_bytes -= frame->len;
+        mem_free(frame->data);
+        *frame = (struct mem_bytes){0};
+    }
+}
+
 static void mem_wal_remove(struct home *h, u64 wal)
 {
     struct mem_wal *found = map64_remove(&mem_of(h)->wals, wal);
     if (found != NULL) {
+        frames_drop(mem_of(h), found, UINT64_MAX);
         mem_list_clear(&found->frames);
         mem_free(found);
     }
+}
+
+static void mem_wal_trim(struct home *h, u64 wal, u64 slot)
+{
+    struct mem_wal *found = wal_find(mem_of(h), wal);
+    bool ours = h->wal_started && wal == h->wal;
+    assert(!ours || (found != NULL && slot <= found->frames.count));
+    if (found == NULL) {
+        return;
+    }
+    frames_drop(mem_of(h), found, slot);
+    if (!ours && found->trim == found->frames.count) {
+        mem_wal_remove(h, wal);
+    }
+}
+
+static u64 mem_wal_bytes(struct home *h)
+{
+    return mem_of(h)->wal_bytes;
+}
+
+/* ---- slots for a worker: copies -------------------------------------------------------------- */
+
+struct mem_slots {
+    struct home_slots base;
+    u64 wal;
+    u64 nonce;
+    u64 from;
+    struct mem_list frames;
+};
+
+static struct mem_slots *slots_of(struct home_slots *s)
+{
+    return CONTAINER_OF(s, struct mem_slots, base);
+}
+
+static err_t mem_slots_find(struct home *h, u64 wal, u64 nonce, u64 from, u64 to,
+                            struct home_slots **out)
+{
+    const struct mem_wal *found = wal_find(mem_of(h), wal);
+    if (found == NULL || from < found->trim || to > found->frames.count) {
+        return ERR_NOT_FOUND;
+    }
+    struct mem_slots *s = mem_alloc(sizeof(*s));
+    *s = (struct mem_slots){.base = {.home = h}, .wal = wal, .nonce = nonce, .from = from};
+    for (u64 slot = from; slot < to; slot++) {
+        mem_list_push(&s->frames, found->frames.items[slot].data, found->frames.items[slot].len);
+    }
+    *out = &s->base;
+    return OK;
+}
+
+static err_t mem_slots_read(struct home_slots *base, u64 slot, void *buf, size_t cap, u32 *bytes)
+{
+    struct mem_slots *s = slots_of(base);
+    assert(slot >= s->from && slot < s->from + s->frames.count);
+    const struct mem_bytes *frame = &s->frames.items[slot - s->from];
+    struct frame_header header;
+    TRY(frame_header_decode(frame->data, &header));
+    if (header.wal != s->wal || header.nonce != s->nonce || header.slot != slot) {
+        return ERR_CORRUPT;
+    }
+    *bytes = header.total_bytes;
+    if (header.total_bytes > cap) {
+        return ERR_NO_MEMORY;
+    }
+    memcpy(buf, frame->data, frame->len);
+    return frame_index_check(&header, frame->data + header.index_pos);
+}
+
+static void mem_slots_free(struct home_slots *base)
+{
+    struct mem_slots *s = slots_of(base);
+    mem_list_clear(&s->frames);
+    mem_free(s);
 }
 
 static const struct home_ops mem_ops = {
@@ -228,12 +300,24 @@ static const struct home_ops mem_ops = {
     .wal_read = mem_wal_read,
     .wal_scan = mem_wal_scan,
     .wal_remove = mem_wal_remove,
+    .wal_trim = mem_wal_trim,
+    .slots_find = mem_slots_find,
+    .slots_read = mem_slots_read,
+    .slots_free = mem_slots_free,
+    .pack_make = mem_pack_make,
+    .pack_open = mem_pack_open,
+    .packs_list = mem_packs_list,
+    .pack_unlink = mem_pack_unlink,
+    .pack_read = mem_pack_read,
+    .pack_remove = mem_pack_remove,
+    .wal_bytes = mem_wal_bytes,
 };
 
 struct home *home_mem_create(struct io *io)
 {
     struct home_mem *m = mem_alloc(sizeof(*m));
-    home_init(&m->base, &mem_ops, io);
+    home_init(&m->base, &mem_ops, io, NULL);
     map64_init(&m->wals);
+    mem_packs_init(m);
     return &m->base;
 }

@@ -10,6 +10,10 @@
 
 #include "home/home.h"
 
+#include <stdatomic.h>
+
+struct pack_file;
+
 struct home_ops {
     bool reopens; /* home_open again starts a new session */
     void (*destroy)(struct home *h);
@@ -23,6 +27,20 @@ struct home_ops {
     err_t (*wal_scan)(struct home *h, u64 wal, u64 nonce, u64 trim, u64 sealed_length,
                       const struct home_wal_visitor *v, u64 *length);
     void (*wal_remove)(struct home *h, u64 wal);
+    void (*wal_trim)(struct home *h, u64 wal, u64 slot);
+    err_t (*slots_find)(struct home *h, u64 wal, u64 nonce, u64 from, u64 to,
+                        struct home_slots **out);
+    err_t (*slots_read)(struct home_slots *s, u64 slot, void *buf, size_t cap,
+                        u32 *bytes); /* any thread */
+    void (*slots_free)(struct home_slots *s);
+    err_t (*pack_make)(struct home *h, u64 id, struct pack_file **out); /* any thread */
+    err_t (*pack_open)(struct home *h, u64 id, struct pack_file **out); /* any thread */
+    err_t (*packs_list)(struct home *h, void (*each)(void *user, u64 id), void *user);
+    err_t (*pack_unlink)(struct home *h, u64 id);
+    void (*pack_read)(struct home *h, struct home_read *r);
+    void (*pack_remove)(struct home *h, u64 id);
+    u64 (*wal_bytes)(struct home *h);
+    void (*fenced)(struct home *h); /* the home was just fenced; or NULL */
 };
 
 struct home {
@@ -42,13 +60,23 @@ struct home {
     struct home_meta_write *meta_writing;
     err_t meta_result; /* of meta_writing, when it is only waiting to be told */
     bool meta_ready;
+    struct blob_pool buffers; /* reading at start and for filing */
+    /* Workers change these two. */
+    _Atomic u64 pack_bytes;
+    _Atomic u64 free_bytes; /* as last looked; UINT64_MAX: not known */
     struct list ready_writes;
     struct list ready_reads;
     struct io_timer soon;
     char reason[512];
 };
 
-void home_init(struct home *h, const struct home_ops *ops, struct io *io);
+/* The head of what the homes make of it. */
+struct home_slots {
+    struct home *home;
+};
+
+/* quota: for `buffers`; NULL: no limit. */
+void home_init(struct home *h, const struct home_ops *ops, struct io *io, struct quota *quota);
 /* Completions of a later turn. finish_write_soon takes a write that is in no list. */
 void home_finish_write_soon(struct home *h, struct home_write *w, err_t result);
 void home_finish_read_soon(struct home *h, struct home_read *r, err_t result);

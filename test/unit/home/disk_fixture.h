@@ -26,6 +26,14 @@ enum fault_verb {
     FAULT_WRITE_NOW,
     FAULT_HOLD,        /* one durable write on the loop takes until fault_release */
     FAULT_OPEN_DIRECT, /* refused as by a file system without O_DIRECT */
+    FAULT_OPEN,
+    FAULT_READ_NOW,
+    FAULT_SIZE,
+    FAULT_LOCK,
+    FAULT_RENAME,
+    FAULT_UNLINK,
+    FAULT_LIST,
+    FAULT_HOLD_READ, /* one read on the loop takes until fault_release_read */
 };
 static struct {
     struct io_backend table; /* what the io really uses */
@@ -36,6 +44,7 @@ static struct {
     _Atomic err_t error;
     _Atomic u32 hits;
     struct io_op *held;
+    struct io_op *held_read;
 } fault;
 
 static inline bool fault_now(enum fault_verb verb)
@@ -112,7 +121,53 @@ static inline err_t fault_open(struct io *io, const char *path, u32 flags, struc
     if ((flags & IO_OPEN_DIRECT) && fault_now(FAULT_OPEN_DIRECT)) {
         return ERR_UNSUPPORTED;
     }
+    if (fault_now(FAULT_OPEN)) {
+        return fault.error;
+    }
     return fault.real->file_open(io, path, flags, out);
+}
+static inline err_t fault_read_now(struct io *io, struct io_file *f, void *buf, size_t len,
+                                   u64 offset, size_t *moved)
+{
+    return fault_now(FAULT_READ_NOW) ? fault.error
+                                     : fault.real->file_read_now(io, f, buf, len, offset, moved);
+}
+static inline err_t fault_size(struct io *io, struct io_file *f, u64 *bytes)
+{
+    return fault_now(FAULT_SIZE) ? fault.error : fault.real->file_size(io, f, bytes);
+}
+static inline err_t fault_lock(struct io *io, struct io_file *f)
+{
+    return fault_now(FAULT_LOCK) ? fault.error : fault.real->file_lock(io, f);
+}
+static inline err_t fault_rename(struct io *io, const char *from, const char *to)
+{
+    return fault_now(FAULT_RENAME) ? fault.error : fault.real->rename(io, from, to);
+}
+static inline err_t fault_unlink(struct io *io, const char *path)
+{
+    return fault_now(FAULT_UNLINK) ? fault.error : fault.real->unlink(io, path);
+}
+static inline err_t fault_list(struct io *io, const char *path,
+                               void (*each)(void *user, const char *name), void *user)
+{
+    return fault_now(FAULT_LIST) ? fault.error : fault.real->list(io, path, each, user);
+}
+static inline void fault_readv(struct io *io, struct io_op *op)
+{
+    if (fault.held_read == NULL && fault_now(FAULT_HOLD_READ)) {
+        fault.held_read = op;
+        return;
+    }
+    fault.real->file_readv(io, op);
+}
+static inline void fault_release_read(struct io *io)
+{
+    assert_non_null(fault.held_read);
+    struct io_op *op = fault.held_read;
+    fault.verb = FAULT_NONE;
+    fault.held_read = NULL;
+    fault.real->file_readv(io, op);
 }
 static inline void fault_install(struct io *io)
 {
@@ -125,6 +180,13 @@ static inline void fault_install(struct io *io)
     fault.table.file_sync_now = fault_sync_now;
     fault.table.file_write_now = fault_write_now;
     fault.table.file_open = fault_open;
+    fault.table.file_read_now = fault_read_now;
+    fault.table.file_size = fault_size;
+    fault.table.file_lock = fault_lock;
+    fault.table.rename = fault_rename;
+    fault.table.unlink = fault_unlink;
+    fault.table.list = fault_list;
+    fault.table.file_readv = fault_readv;
     io->backend = &fault.table;
 }
 static inline void fault_set(enum fault_verb verb, u32 after, err_t error)

@@ -1,0 +1,112 @@
+/* Trimming: slots that were filed are forgotten, and the extents with nothing else in them are used
+   again or go (formats.md, "Filed slots"). Called through home.c, on the loop.
+
+   Happy path
+     1. slots below the trim are no longer found
+     2. extents below the one that must stay leave; each waits for the reads that are at it
+     3. of this session's WAL a few are kept under their old names, as spares: disk_wal.c makes the
+        next extent by renaming the lowest. All others are unlinked by a worker.
+
+   One extent stays though all of it may be filed: the one with the first slot that is not filed, or
+   with the last slot before it if that one is not durable yet. A scan of what is left begins there.
+ */
+#include "home/home_disk.h"
+
+#include <string.h>
+
+/* Is nothing of these extents needed? Otherwise: the number of the first that is. */
+static bool trim_all(const struct home_disk *d, const struct wal_files *files, u64 slot, u32 *first)
+{
+    bool ours = files == d->writer.files;
+    if (!ours && slot >= files->slot_count) {
+        return true;
+    }
+    u64 anchor = slot;
+    if (ours) {
+        assert(slot <= d->writer.durable);
+        if (slot == d->writer.durable && slot > 0) {
+            anchor = slot - 1;
+        }
+    }
+    u64 position;
+    if (!disk_slot_get(files, anchor, first, &position)) {
+        *first = 0; /* trimmed already, or nothing was written */
+    }
+    return false;
+}
+
+static void extents_leave(struct home_disk *d, struct wal_files *files, bool all, u32 first)
+{
+    u32 count = 0;
+    while (count < files->extent_count && (all || files->extents[count]->number < first)) {
+        count++;
+    }
+    if (count == 0) {
+        return;
+    }
+    struct extent **leaving = mem_alloc(count * sizeof(leaving[0]));
+    memcpy(leaving, files->extents, count * sizeof(leaving[0]));
+    files->extent_count -= count;
+    memmove(files->extents, files->extents + count,
+            files->extent_count * sizeof(files->extents[0]));
+    for (u32 i = 0; i < count; i++) {
+        disk_handle_leave(d, &leaving[i]->handle);
+    }
+    mem_free(leaving);
+}
+
+void disk_wal_trim(struct home *h, u64 wal, u64 slot)
+{
+    struct home_disk *d = disk_of(h);
+    struct wal_files *files = disk_wal_files(d, wal);
+    if (files == NULL) {
+        return; /* a session that never wrote */
+    }
+    u32 first = 0;
+    bool all = trim_all(d, files, slot, &first);
+    disk_slots_drop(files, slot);
+    extents_leave(d, files, all, first);
+    if (all) {
+        (void)map64_remove(&d->wals, wal);
+        disk_wal_files_destroy(d, files);
+    }
+}
+
+/* A handle that left: nothing is in flight in it, and it is closed. */
+void disk_extent_release(struct home_disk *d, struct extent *e)
+{
+    struct wal_writer *writer = &d->writer;
+    bool ours = writer->files != NULL && writer->files->wal == e->wal;
+    if (ours && writer->spare_count < DISK_SPARES_MAX) {
+        list_push_back(&writer->spares, &e->handle.node);
+        writer->spare_count++;
+        return;
+    }
+    char path[DISK_PATH_MAX];
+    disk_extent_path(d, e, path);
+    disk_extent_destroy(d, e);
+    disk_remove_start(d, path, NULL, 0);
+}
+
+bool disk_spare_take(struct home_disk *d, char *path)
+{
+    struct list_node *n = list_pop_front(&d->writer.spares);
+    if (n == NULL) {
+        return false;
+    }
+    struct extent *e = CONTAINER_OF(n, struct extent, handle.node);
+    d->writer.spare_count--;
+    disk_extent_path(d, e, path);
+    disk_extent_destroy(d, e);
+    return true;
+}
+
+void disk_spares_fini(struct home_disk *d)
+{
+    while (!list_empty(&d->writer.spares)) {
+        char path[DISK_PATH_MAX];
+        bool taken = disk_spare_take(d, path);
+        assert(taken);
+        (void)taken;
+    }
+}

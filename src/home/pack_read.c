@@ -1,0 +1,252 @@
+/* Reading packs: front to back for rewriting (pack_open, on a worker), and header, trailer and
+   index at start (home_pack_load). Blocking. A reader's buffer is the caller's; nothing of the home
+   is changed, but for the reason that home_pack_load leaves.
+
+   Loading, happy path
+     1. the first block: header, cluster and id
+     2. the end of the file: the trailer, and with it where the index is
+     3. the index and the producers, read once if they fit the buffer: their CRCs
+     4. the same bytes again, entry by entry, to the visitor
+   How it fails: anything that disagrees is ERR_CORRUPT, and before step 4 nothing was delivered; an
+   entry that is refused in step 4 had a good CRC and was written wrong. */
+#include "home/pack_private.h"
+
+#include <string.h>
+
+enum {
+    LOAD_BUFFER_BYTES = 1 * MIB,
+    LOAD_TAIL_BYTES = 64 * KIB, /* a small index comes with the trailer */
+    ENTRIES_AT_ONCE = 128,
+};
+
+/* ---- bytes ----------------------------------------------------------------------------------- */
+
+/* The buffer has the file from the block of `pos` on: `bytes` or what there is. */
+static err_t reader_fill(struct pack_reader *r, u64 pos, u64 bytes)
+{
+    u64 start = pos - pos % PACK_UNIT;
+    assert(start < r->file->bytes);
+    u64 end = ROUND_UP(pos + bytes, (u64)PACK_UNIT);
+    end = MIN(MIN(end, r->file->bytes), start + r->buffer_bytes);
+    r->have = 0;
+    TRY(r->file->ops->read(r->file, r->buffer, (u32)(end - start), start));
+    r->start = start;
+    r->have = (u32)(end - start);
+    return OK;
+}
+
+err_t pack_bytes(struct pack_reader *r, u32 pos, u32 bytes, void *out)
+{
+    if ((u64)pos + bytes > r->file->bytes) {
+        return ERR_CORRUPT;
+    }
+    u8 *to = out;
+    while (bytes > 0) {
+        if (pos < r->start || pos >= r->start + r->have) {
+            TRY(reader_fill(r, pos, r->buffer_bytes));
+        }
+        u32 at = (u32)(pos - r->start);
+        u32 piece = MIN(bytes, r->have - at);
+        memcpy(to, r->buffer + at, piece);
+        to += piece;
+        pos += piece;
+        bytes -= piece;
+    }
+    return OK;
+}
+
+/* A file of the size that the metadata says, or ERR_CORRUPT. */
+static err_t reader_init(struct home *h, struct home_pack pack, void *buffer, u32 buffer_bytes,
+                         struct pack_reader *out)
+{
+    struct pack_file *file;
+    TRY(h->ops->pack_open(h, pack.id, &file));
+    bool whole = file->bytes == pack.bytes && pack.bytes % PACK_UNIT == 0 &&
+                 pack.bytes > PACK_PAYLOAD_POS && pack.bytes <= PACK_BYTES_MAX;
+    if (!whole) {
+        file->ops->close(file);
+        return ERR_CORRUPT;
+    }
+    *out = (struct pack_reader){
+        .file = file, .id = pack.id, .buffer = buffer, .buffer_bytes = buffer_bytes};
+    return OK;
+}
+
+static err_t header_check(struct pack_reader *r, struct uuid cluster, u32 *crc)
+{
+    u8 header[PACK_HEADER_BYTES];
+    TRY(pack_bytes(r, 0, sizeof(header), header));
+    return pack_header_decode(header, cluster, r->id, crc);
+}
+
+err_t pack_open(struct home *h, struct home_pack pack, void *buffer, u32 buffer_bytes,
+                struct pack_reader **out)
+{
+    assert(h->opened);
+    assert((uintptr_t)buffer % BLOB_ALIGN == 0);
+    assert(buffer_bytes >= PACK_UNIT);
+    assert(buffer_bytes % PACK_UNIT == 0);
+    struct pack_reader *r = mem_alloc(sizeof(*r));
+    u32 crc;
+    err_t e = reader_init(h, pack, buffer, buffer_bytes, r);
+    if (e == OK) {
+        e = header_check(r, h->cluster, &crc);
+        if (e == OK) {
+            *out = r;
+            return OK;
+        }
+        r->file->ops->close(r->file);
+    }
+    mem_free(r);
+    return e;
+}
+
+void pack_close(struct pack_reader *r)
+{
+    r->file->ops->close(r->file);
+    mem_free(r);
+}
+
+/* ---- loading --------------------------------------------------------------------------------- */
+
+struct load {
+    struct home *home;
+    struct pack_reader reader;
+    const struct home_pack_visitor *visitor;
+    struct pack_layout layout;
+};
+
+static err_t load_failed(const struct load *l, err_t e, const char *what, u64 position)
+{
+    return home_fail(l->home, e,
+                     "Pack %016llx: %s at byte %llu: %s. Filed records are affected. Nothing was "
+                     "changed; restore the directory from a backup.",
+                     (unsigned long long)l->reader.id, what, (unsigned long long)position,
+                     err_name(e));
+}
+
+static err_t layout_read(struct load *l)
+{
+    u32 crc;
+    err_t e = reader_fill(&l->reader, 0, PACK_UNIT);
+    if (e == OK) {
+        e = header_check(&l->reader, l->home->cluster, &crc);
+    }
+    if (e != OK) {
+        return load_failed(l, e, "the header", 0);
+    }
+    u64 end = l->reader.file->bytes;
+    u64 trailer_pos = end - PACK_TRAILER_BYTES;
+    u8 trailer[PACK_TRAILER_BYTES];
+    u64 tail = MIN(end, MIN((u64)LOAD_TAIL_BYTES, l->reader.buffer_bytes));
+    e = reader_fill(&l->reader, end - tail, tail);
+    if (e == OK) {
+        e = pack_bytes(&l->reader, (u32)trailer_pos, sizeof(trailer), trailer);
+    }
+    if (e == OK) {
+        e = pack_trailer_decode(trailer, l->reader.id, end, &l->layout);
+    }
+    if (e == OK && l->layout.header_crc != crc) {
+        e = ERR_CORRUPT;
+    }
+    return e == OK ? OK : load_failed(l, e, "the trailer", trailer_pos);
+}
+
+static err_t section_check(struct load *l, u32 pos, u64 bytes, u32 expected, const char *what)
+{
+    u8 piece[ENTRIES_AT_ONCE * PACK_RUN_BYTES];
+    u32 crc = 0;
+    for (u64 done = 0; done < bytes;) {
+        u32 count = (u32)MIN((u64)sizeof(piece), bytes - done);
+        err_t e = pack_bytes(&l->reader, (u32)(pos + done), count, piece);
+        if (e != OK) {
+            return load_failed(l, e, what, pos + done);
+        }
+        crc = crc32c_extend(crc, piece, count);
+        done += count;
+    }
+    return crc == expected ? OK : load_failed(l, ERR_CORRUPT, what, pos);
+}
+
+static err_t runs_deliver(struct load *l)
+{
+    static const char what[] = "the index";
+    u8 piece[ENTRIES_AT_ONCE * PACK_RUN_BYTES];
+    struct pack_run runs[1 + ENTRIES_AT_ONCE]; /* [0]: the last of the piece before */
+    for (u32 done = 0; done < l->layout.run_count;) {
+        u32 count = MIN((u32)ENTRIES_AT_ONCE, l->layout.run_count - done);
+        u32 pos = l->layout.runs_pos + done * PACK_RUN_BYTES;
+        err_t e = pack_bytes(&l->reader, pos, count * PACK_RUN_BYTES, piece);
+        for (u32 i = 0; e == OK && i < count; i++) {
+            const struct pack_run *before = done + i > 0 ? &runs[i] : NULL;
+            e = pack_run_decode(piece + (size_t)i * PACK_RUN_BYTES, &l->layout, before,
+                                &runs[i + 1]);
+        }
+        if (e != OK) {
+            return load_failed(l, e, what, pos);
+        }
+        TRY(l->visitor->runs(l->visitor->user, &runs[1], count));
+        runs[0] = runs[count];
+        done += count;
+    }
+    return OK;
+}
+
+static err_t producers_deliver(struct load *l)
+{
+    static const char what[] = "the producers' section";
+    u8 piece[ENTRIES_AT_ONCE * PACK_PRODUCER_BYTES];
+    struct pack_producer producers[1 + ENTRIES_AT_ONCE];
+    for (u32 done = 0; done < l->layout.producer_count;) {
+        u32 count = MIN((u32)ENTRIES_AT_ONCE, l->layout.producer_count - done);
+        u32 pos = l->layout.producers_pos + done * PACK_PRODUCER_BYTES;
+        err_t e = pack_bytes(&l->reader, pos, count * PACK_PRODUCER_BYTES, piece);
+        for (u32 i = 0; e == OK && i < count; i++) {
+            const struct pack_producer *before = done + i > 0 ? &producers[i] : NULL;
+            e = pack_producer_decode(piece + (size_t)i * PACK_PRODUCER_BYTES, before,
+                                     &producers[i + 1]);
+        }
+        if (e != OK) {
+            return load_failed(l, e, what, pos);
+        }
+        TRY(l->visitor->producers(l->visitor->user, &producers[1], count));
+        producers[0] = producers[count];
+        done += count;
+    }
+    return OK;
+}
+
+static err_t load_run(struct load *l)
+{
+    TRY(layout_read(l));
+    const struct pack_layout *at = &l->layout;
+    TRY(section_check(l, at->runs_pos, (u64)at->run_count * PACK_RUN_BYTES, at->runs_crc,
+                      "the index"));
+    TRY(section_check(l, at->producers_pos, (u64)at->producer_count * PACK_PRODUCER_BYTES,
+                      at->producers_crc, "the producers' section"));
+    TRY(runs_deliver(l));
+    return producers_deliver(l);
+}
+
+err_t home_pack_load(struct home *h, struct home_pack pack, const struct home_pack_visitor *v)
+{
+    assert(h->replayed);
+    assert(v->runs != NULL);
+    assert(v->producers != NULL);
+    struct load l = {.home = h, .visitor = v, .reader = {.id = pack.id}};
+    struct blob *blob = blob_get(&h->buffers, MIN(pack.bytes, (u64)LOAD_BUFFER_BYTES));
+    if (blob == NULL) {
+        return home_fail(h, ERR_NO_MEMORY, "No memory to read the index of pack %016llx.",
+                         (unsigned long long)pack.id);
+    }
+    err_t e = reader_init(h, pack, blob->data, (u32)blob->cap, &l.reader);
+    if (e == OK) {
+        e = load_run(&l);
+        l.reader.file->ops->close(l.reader.file);
+    } else {
+        e = load_failed(&l, e, "the file", 0);
+        e = e == ERR_NOT_FOUND ? ERR_CORRUPT : e;
+    }
+    blob_unref(blob);
+    return e;
+}

@@ -1,0 +1,107 @@
+/* The packs at start: those that the metadata names are there and whole, every other file goes.
+   Blocking, on the loop. */
+#include "home/pack_private.h"
+
+#include <stdlib.h>
+
+struct pack_ids {
+    u64 *items;
+    u32 count;
+    u32 cap;
+};
+
+static void ids_add(void *user, u64 id)
+{
+    struct pack_ids *ids = user;
+    if (ids->count == ids->cap) {
+        ids->cap = MAX(2 * ids->cap, 64u);
+        ids->items = mem_resize(ids->items, ids->cap * sizeof(ids->items[0]));
+    }
+    ids->items[ids->count] = id;
+    ids->count++;
+}
+
+static int id_compare(const void *a, const void *b)
+{
+    u64 left = *(const u64 *)a;
+    u64 right = *(const u64 *)b;
+    return left < right ? -1 : left > right;
+}
+
+static err_t kept_check(struct home *h, struct home_pack pack)
+{
+    struct pack_file *file;
+    err_t e = h->ops->pack_open(h, pack.id, &file);
+    if (e != OK) {
+        return home_fail(h, e == ERR_NOT_FOUND ? ERR_CORRUPT : e,
+                         "Pack %016llx holds filed records and cannot be opened: %s. Nothing was "
+                         "changed; restore the directory from a backup.",
+                         (unsigned long long)pack.id, err_name(e));
+    }
+    u64 bytes = file->bytes;
+    file->ops->close(file);
+    if (bytes != pack.bytes) {
+        return home_fail(h, ERR_CORRUPT,
+                         "Pack %016llx has %llu bytes, but %llu were filed. Nothing was changed; "
+                         "restore the directory from a backup.",
+                         (unsigned long long)pack.id, (unsigned long long)bytes,
+                         (unsigned long long)pack.bytes);
+    }
+    return OK;
+}
+
+static err_t others_remove(struct home *h, const struct pack_ids *ids, const struct home_pack *keep,
+                           u32 count)
+{
+    u32 at = 0;
+    for (u32 i = 0; i < ids->count; i++) {
+        while (at < count && keep[at].id < ids->items[i]) {
+            at++;
+        }
+        if (at < count && keep[at].id == ids->items[i]) {
+            continue;
+        }
+        seen("packs: a file that nobody names is swept");
+        err_t e = h->ops->pack_unlink(h, ids->items[i]);
+        if (e != OK) {
+            return home_fail(h, e, "Pack %016llx is not needed and cannot be removed: %s.",
+                             (unsigned long long)ids->items[i], err_name(e));
+        }
+    }
+    return OK;
+}
+
+/* Nothing is removed before everything that counts was found. */
+static err_t sweep_run(struct home *h, const struct pack_ids *ids, const struct home_pack *keep,
+                       u32 count)
+{
+    u64 bytes = 0;
+    for (u32 i = 0; i < count; i++) {
+        assert(i == 0 || keep[i - 1].id < keep[i].id);
+        TRY(kept_check(h, keep[i]));
+        bytes += keep[i].bytes;
+    }
+    TRY(others_remove(h, ids, keep, count));
+    atomic_store(&h->pack_bytes, bytes);
+    return OK;
+}
+
+err_t home_packs_sweep(struct home *h, const struct home_pack *keep, u32 count, u64 *next_id)
+{
+    assert(h->replayed);
+    struct pack_ids ids = {0};
+    err_t e = h->ops->packs_list(h, ids_add, &ids);
+    if (ids.count > 0) {
+        qsort(ids.items, ids.count, sizeof(ids.items[0]), id_compare);
+    }
+    if (e == OK) {
+        e = sweep_run(h, &ids, keep, count);
+    }
+    if (e == OK) {
+        u64 last_found = ids.count > 0 ? ids.items[ids.count - 1] + 1 : 0;
+        u64 last_kept = count > 0 ? keep[count - 1].id + 1 : 0;
+        *next_id = MAX(last_found, last_kept);
+    }
+    mem_free(ids.items);
+    return e;
+}
