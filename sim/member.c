@@ -7,7 +7,8 @@
 
    Accidents: LEAVE says good-bye; a crash does not (the connections die, a new process begins later
    under another member id, a static one under the same instance id); a sleeper says nothing and
-   hears nothing, and when it wakes it commits first, as its old generation. */
+   hears nothing, and when it wakes it commits first, as its old generation. And some have a last
+   commit for what they owned before when they are in the next generation already. */
 #include "sim/crew.h"
 
 #include <stdio.h>
@@ -62,6 +63,8 @@ struct member {
     u32 share_count;
     struct share shares[SHARES_MAX];
     u32 owned;
+    u32 late; /* what it owned before, and has not committed for the last time */
+    i32 late_generation;
     u32 round; /* counts assignments: answers to questions of an older one are late */
     struct position positions[GROUP_PARTITIONS_MAX];
     u64 good_ns;  /* the newest request that showed that it is a member was sent then */
@@ -151,6 +154,9 @@ static bool answered(struct member *m, err_t result, struct slice body, void *ou
 static void state_enter(struct member *m, enum member_state state)
 {
     if (state == MEMBER_JOIN || state == MEMBER_AWAY) {
+        bool late = state == MEMBER_JOIN && m->state == MEMBER_RUN && !m->quiet;
+        m->late = late && chance(m->world, 1, 3) ? m->owned : 0;
+        m->late_generation = m->generation;
         m->owned = 0;
         m->round++;
         m->woken = false;
@@ -162,10 +168,16 @@ static void state_enter(struct member *m, enum member_state state)
 
 static void crash(struct member *m, u64 away_ns);
 
+/* A sign of life keeps a member for so long; the coordinator counts whole milliseconds. */
+static u64 surely_keeps_ns(const struct member *m)
+{
+    return (MIN(m->crew->session_timeout_ms, m->crew->rebalance_timeout_ms) - 1) * SIM_MS;
+}
+
 static void place_lost(struct member *m)
 {
     bool deleted = m->asked.incarnation != ledger(m)->incarnation;
-    u64 keeps_ns = MIN(m->crew->session_timeout_ms, m->crew->rebalance_timeout_ms) * SIM_MS;
+    u64 keeps_ns = surely_keeps_ns(m);
     if (m->state == MEMBER_RUN && m->world->now_ns < m->good_ns + keeps_ns && !deleted &&
         !ledger_group_in_doubt(ledger(m))) {
         world_fail(m->world, "a live member keeps its place",
@@ -570,7 +582,7 @@ static void commit_done(struct call *call, err_t result, struct slice body)
     if (answered(m, result, body, &r)) {
         i16 kerr = commit_read(m, &r);
         if (m->state != MEMBER_RUN) {
-            /* it has crashed meanwhile */
+            step_soon(m, 2 * SIM_MS); /* that was a late one */
         } else if (kerr != KERR_NONE) {
             refused(m, kerr);
         } else if (m->rejoin) {
@@ -602,13 +614,13 @@ static bool anything_to_commit(const struct member *m)
 }
 
 /* again: also what was committed before. */
-static void commit_ask(struct member *m, bool again)
+static void commit_ask(struct member *m, u32 owned, i32 generation, bool again)
 {
     u32 total = ledger(m)->partition_count;
     struct offset_commit_request r;
     wire_init(offset_commit_request_def.body, &r);
     r.group_id = slice_cstr(ledger(m)->name);
-    r.generation_id_or_member_epoch = m->generation;
+    r.generation_id_or_member_epoch = generation;
     r.member_id = slice_cstr(m->id);
     r.group_instance_id = instance_of(m);
     r.topics.items = wire_new(&offset_commit_request_topic_struct, &m->arena, total);
@@ -618,16 +630,15 @@ static void commit_ask(struct member *m, bool again)
     for (u32 i = 0; i < total; i++) {
         struct position *p = &m->positions[i];
         bool due = p->next > 0 && (again || (i64)p->next > committed_so_far(m, i));
-        if ((m->owned & (1u << i)) == 0 || !due) {
+        if ((owned & (1u << i)) == 0 || !due) {
             continue;
         }
         char *metadata = arena_alloc(&m->arena, GROUP_METADATA_BYTES);
         const struct ledger_partition *at = ledger(m)->partitions[i].at;
-        p->commit =
-            ledger_group_commit(ledger(m), i, (i64)p->next, m->generation, evicted, metadata);
+        p->commit = ledger_group_commit(ledger(m), i, (i64)p->next, generation, evicted, metadata);
         m->committing |= 1u << i;
         world_say(m->world, "%-6s commits %llu of %s-%d in generation %d%s", m->coord.name,
-                  (unsigned long long)p->next, at->topic->name, at->index, m->generation,
+                  (unsigned long long)p->next, at->topic->name, at->index, generation,
                   ledger(m)->commits[p->commit].stale ? ", which is over" : "");
         struct offset_commit_request_topic *topic = &r.topics.items[r.topics.count];
         struct offset_commit_request_partition *row = &rows[r.topics.count++];
@@ -895,9 +906,9 @@ static void run_step(struct member *m)
     }
     bool due = anything_to_commit(m);
     if (m->woken && m->owned != 0) {
-        commit_ask(m, true);
+        commit_ask(m, m->owned, m->generation, true);
     } else if (due && (m->rejoin || m->quiet || chance(m->world, 2, 3))) {
-        commit_ask(m, false);
+        commit_ask(m, m->owned, m->generation, false);
     } else if (m->rejoin) {
         state_enter(m, MEMBER_JOIN);
     } else {
@@ -929,6 +940,9 @@ static void step_run(struct world_event *e)
     case MEMBER_SYNC:
         if (!m->quiet && chance(m->world, 1, 24)) {
             crash(m, 2 * session_ns(m));
+        } else if (m->late != 0) {
+            commit_ask(m, m->late, m->late_generation, true);
+            m->late = 0;
         } else {
             sync_ask(m);
         }
@@ -997,7 +1011,7 @@ const char *member_id(const struct member *m)
 
 bool member_surely_there(const struct member *m, u64 since_ns, u64 until_ns)
 {
-    u64 keeps_ns = MIN(m->crew->session_timeout_ms, m->crew->rebalance_timeout_ms) * SIM_MS;
+    u64 keeps_ns = surely_keeps_ns(m);
     return m->state == MEMBER_RUN && m->since_ns <= since_ns && m->good_ns + keeps_ns > until_ns;
 }
 
