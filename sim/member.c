@@ -508,7 +508,9 @@ static void offsets_done(struct call *call, err_t result, struct slice body)
         i16 kerr = offsets_response_error(&r, call->version);
         if (kerr == KERR_NONE) {
             offsets_response_each(m->wl, &r, offset_told, m);
-            m->wl->groups_loaded = m->wl->groups_loaded || m->asked.life == ledger(m)->life;
+            /* Of no partitions version 1 says nothing, not even that it is loading. */
+            bool now = m->asked.life == ledger(m)->life && m->owned != 0;
+            m->wl->groups_loaded = m->wl->groups_loaded || now;
             state_enter(m, MEMBER_RUN);
             fetch_soon(m, 2 * SIM_MS);
         } else {
