@@ -101,7 +101,7 @@ static i16 target_of(struct delete_records *d, const struct wish *w, struct part
     if (p == NULL) {
         return KERR_UNKNOWN_TOPIC_OR_PARTITION;
     }
-    if (t->internal) {
+    if (topic_is_internal(t)) {
         return KERR_INVALID_TOPIC_EXCEPTION;
     }
     struct topic_config config;
