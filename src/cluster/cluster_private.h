@@ -22,6 +22,11 @@ struct metalog {
     bool busy;           /* a slot or a snapshot is in flight */
     struct home_meta_write write;
     u8 *payload; /* of what is in flight */
+    struct meta_range
+        *gone; /* partitions of deleted topics that the log still has, last one first */
+    u32 gone_count;
+    u32 gone_cap;
+    u32 removals_left; /* in this turn */
     struct io_hook hook;
     struct io_timer wake; /* an append from a later hook must not sleep until something happens */
 };

@@ -6,7 +6,8 @@
         end of that turn in which the slot before became durable
      3. the home says that the slot is durable: its commands are checked and applied in order, each
         author is told after his own
-     4. every so many slots a snapshot of the state takes a slot's place in the pipeline
+     4. the log forgets the partitions of deleted topics, so many in a turn
+     5. every so many slots a snapshot of the state takes a slot's place in the pipeline
 
    How it fails: no room: nothing happened, the authors hear ERR_NO_SPACE, later slots are tried as
    usual. The medium fails: the home is fenced, all authors hear ERR_IO, and the owner of the
@@ -23,6 +24,7 @@ enum {
     SLOT_BYTES_MAX = 1024 * 1024, /* more waits for the next slot; one append is never split */
     DECODE_BLOCK_BYTES = 4096,
     SNAPSHOT_RETRY_SLOTS = 64,
+    REMOVALS_PER_TURN = 4096, /* about a millisecond */
 };
 
 static void turn_end(struct io_hook *h);
@@ -37,6 +39,7 @@ void metalog_init(struct cluster *c)
     struct metalog *m = &c->metalog;
     list_init(&m->queue);
     list_init(&m->writing);
+    m->removals_left = REMOVALS_PER_TURN;
     m->hook.run = turn_end;
     m->wake.fired = woken;
 }
@@ -67,6 +70,7 @@ void metalog_fini(struct cluster *c)
     entries_drop(&m->queue);
     entries_drop(&m->writing);
     mem_free(m->payload);
+    mem_free(m->gone);
 }
 
 /* ---- payloads -------------------------------------------------------------------------------- */
@@ -178,21 +182,34 @@ static void entry_finish(struct metalog_entry *e, err_t result, const struct met
 
 /* ---- applying -------------------------------------------------------------------------------- */
 
-/* The ids of a topic that is going to be deleted; the caller frees them. */
-static struct meta_range *ranges_copy(const struct meta_topic *t)
+/* The ids of a topic that is going to be deleted. */
+static void gone_push(struct metalog *m, const struct meta_topic *t)
 {
-    size_t bytes = t->range_count * sizeof(t->ranges[0]);
-    struct meta_range *ranges = mem_alloc(bytes);
-    memcpy(ranges, t->ranges, bytes);
-    return ranges;
+    if (m->gone_cap - m->gone_count < t->range_count) {
+        m->gone_cap = MAX(2 * m->gone_cap, m->gone_count + t->range_count);
+        m->gone = mem_resize(m->gone, m->gone_cap * sizeof(m->gone[0]));
+    }
+    memcpy(m->gone + m->gone_count, t->ranges, t->range_count * sizeof(t->ranges[0]));
+    m->gone_count += t->range_count;
 }
 
-static void partitions_remove(struct cluster *c, const struct meta_range *ranges, u32 count)
+/* As many as this turn may still take. Nobody finds the others any more, since the state does not
+   know them; those who watch them hear of it in one of the next turns. */
+static void partitions_remove(struct cluster *c)
 {
-    for (u32 i = 0; i < count; i++) {
-        for (u32 k = 0; k < ranges[i].count; k++) {
-            log_partition_remove(c->params.log, ranges[i].first_id + k);
-        }
+    struct metalog *m = &c->metalog;
+    while (m->gone_count > 0 && m->removals_left > 0) {
+        struct meta_range *range = &m->gone[m->gone_count - 1];
+        u32 id = range->first_id;
+        range->first_id++;
+        range->count--;
+        m->gone_count -= range->count == 0;
+        m->removals_left--;
+        log_partition_remove(c->params.log, id);
+    }
+    if (m->gone_count > 0) {
+        seen("cluster: more partitions to forget than a turn takes");
+        io_timer_start(c->params.io, &m->wake, io_now_ns(c->params.io));
     }
 }
 
@@ -202,13 +219,12 @@ static void delete_topic(struct cluster *c, const struct meta_command *command,
                          struct meta_outcome *out)
 {
     const struct meta_topic *t = meta_topic_by_id(c->meta, command->delete_topic.id);
-    u32 count = t == NULL ? 0 : t->range_count;
-    struct meta_range *ranges = t == NULL ? NULL : ranges_copy(t);
-    meta_apply(c->meta, command, out);
-    if (out->kerr == KERR_NONE) {
-        partitions_remove(c, ranges, count);
+    if (t != NULL) {
+        gone_push(&c->metalog, t);
     }
-    mem_free(ranges);
+    meta_apply(c->meta, command, out);
+    assert((out->kerr == KERR_NONE) == (t != NULL)); /* a topic that is there can be deleted */
+    partitions_remove(c);
 }
 
 /* As with a topic, the state first. */
@@ -384,6 +400,8 @@ static void turn_end(struct io_hook *h)
     struct cluster *c = CONTAINER_OF(h, struct cluster, metalog.hook);
     struct metalog *m = &c->metalog;
     io_timer_stop(c->params.io, &m->wake);
+    partitions_remove(c);
+    m->removals_left = REMOVALS_PER_TURN;
     if (m->busy) {
         return;
     }

@@ -329,6 +329,64 @@ static void test_deletion_leaves_the_log(void **state)
     assert_int_equal(stats.partitions, RUNS);
 }
 
+/* A topic of many partitions: a turn forgets some thousands of them, and in the end all are gone.
+ */
+static void test_a_large_topic_goes_in_pieces(void **state)
+{
+    (void)state;
+    enum { PARTITIONS = 20000 };
+    fixture_start(&f);
+    const struct meta_topic *t = make_topic(&f, "large", PARTITIONS);
+    for (i32 i = 0; i < PARTITIONS; i++) {
+        cluster_partition(f.cluster, t, i);
+    }
+    make_topic(&f, "kept", 1);
+    produce_wait(&f, "kept", 0);
+    struct watcher first = {.watch = {.moved = watcher_moved}};
+    struct watcher last = {.watch = {.moved = watcher_moved}};
+    partition_watch(cluster_partition(f.cluster, t, 0), &first.watch);
+    partition_watch(cluster_partition(f.cluster, t, PARTITIONS - 1), &last.watch);
+    struct meta_command c = {.kind = META_DELETE_TOPIC, .delete_topic = {.id = t->id}};
+    static struct appended a;
+    append_wait(&f, &a, &c, 1);
+    struct log_stats stats;
+    log_stats(f.log, &stats);
+    assert_in_range(stats.partitions, PARTITIONS / 4, PARTITIONS);
+    assert_null(find_topic(&f, "large"));
+    assert_int_equal(last.told, 0);
+    for (u32 i = 0; i < 100 && stats.partitions > 1; i++) {
+        u64 before = stats.partitions;
+        turns(&f, 1);
+        log_stats(f.log, &stats);
+        assert_true(before > stats.partitions);
+        assert_true(before - stats.partitions <= 4096);
+    }
+    assert_int_equal(stats.partitions, 1);
+    assert_int_equal(first.told, 1);
+    assert_int_equal(last.told, 1);
+    assert_int_equal(last.why, ERR_NOT_FOUND);
+    assert_int_equal(end_offset(&f, "kept", 0), 1);
+}
+
+/* As many again, and the process ends before all are forgotten. */
+static void test_destroyed_while_partitions_go(void **state)
+{
+    (void)state;
+    fixture_start(&f);
+    const struct meta_topic *t = make_topic(&f, "large", 20000);
+    for (i32 i = 0; i < 20000; i++) {
+        cluster_partition(f.cluster, t, i);
+    }
+    produce_wait(&f, "large", 19999);
+    delete_topic(&f, "large");
+    struct log_stats stats;
+    log_stats(f.log, &stats);
+    assert_true(stats.partitions > 0);
+    fixture_restart(&f);
+    log_stats(f.log, &stats);
+    assert_int_equal(stats.partitions, 0);
+}
+
 /* Many starts at once, one of a topic that the command before deletes: the others move, in the
    state and in the log, when the slot is durable. */
 static void test_log_starts_reach_the_log(void **state)
@@ -551,6 +609,8 @@ int main(void)
         TEST(test_forget),
         TEST(test_destroyed_under_way),
         TEST(test_deletion_leaves_the_log),
+        TEST(test_a_large_topic_goes_in_pieces),
+        TEST(test_destroyed_while_partitions_go),
         TEST(test_log_starts_reach_the_log),
         TEST(test_no_space),
         TEST(test_failed_write),
