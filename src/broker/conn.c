@@ -501,6 +501,7 @@ static MUST_USE bool conn_settle(struct conn *c)
         blob_unref(c->blob);
         c->blob = NULL;
         c->start = c->end = 0;
+        grower_leave(c); /* it was let in, and nothing had come */
     }
     if (state == FRAME_PARTIAL && !c->input_done) {
         sweep_start(c->broker);
