@@ -521,14 +521,20 @@ static inline void fixture_scan_damaged(void *user, u64 wal, u64 slot,
     f->damaged_slot = slot;
 }
 
-static inline err_t wal_scan(struct fixture *f, u64 sealed_length, u64 *length)
+/* f->scanned is then one behind the last slot delivered. */
+static inline err_t wal_scan_from(struct fixture *f, u64 trim, u64 sealed_length, u64 *length)
 {
     struct home_wal_visitor v = {
         .user = f, .slot = fixture_scan_slot, .damaged = fixture_scan_damaged};
-    f->scanned = 0;
+    f->scanned = trim;
     f->entries = 0;
     f->damaged = 0;
-    return home_wal_scan(f->home, f->wal, f->nonce, 0, sealed_length, &v, length);
+    return home_wal_scan(f->home, f->wal, f->nonce, trim, sealed_length, &v, length);
+}
+
+static inline err_t wal_scan(struct fixture *f, u64 sealed_length, u64 *length)
+{
+    return wal_scan_from(f, 0, sealed_length, length);
 }
 
 struct read_wait {
