@@ -218,14 +218,16 @@ static struct slice list_now(const struct meta_config *own, const struct config_
 static void check_operations(struct request *r, struct alter_row *a, const struct meta_config *own,
                              u32 own_count)
 {
-    for (u32 i = 0; i < a->count && a->kerr == KERR_NONE; i++) {
-        const struct alteration *c = &a->list[i];
-        i32 row = row_find(a, c->key);
-        struct slice value = c->value;
-        if (c->operation < ALTER_SET || c->operation > ALTER_SUBTRACT) {
+    for (u32 i = 0; i < a->count; i++) {
+        if (a->list[i].operation < ALTER_SET || a->list[i].operation > ALTER_SUBTRACT) {
             refuse(a, KERR_INVALID_REQUEST, "Unknown operation.");
             return;
         }
+    }
+    for (u32 i = 0; i < a->count; i++) {
+        const struct alteration *c = &a->list[i];
+        i32 row = row_find(a, c->key);
+        struct slice value = c->value;
         if (c->operation == ALTER_DELETE) {
             value = (struct slice){0};
         } else if (c->operation != ALTER_SET) {

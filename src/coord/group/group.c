@@ -292,7 +292,7 @@ void group_member_at(const struct group *g, u32 index, struct group_member_view 
         .client_id = m->client_id,
         .client_host = m->client_host,
         .metadata = settled ? member_metadata(g, m) : WIRE_EMPTY,
-        .assignment = settled ? or_empty(block_slice(m->assignment)) : WIRE_EMPTY,
+        .assignment = or_empty(block_slice(m->assignment)),
     };
 }
 

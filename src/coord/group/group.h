@@ -207,7 +207,7 @@ struct group_member_view {
     struct slice client_id;
     struct slice client_host;
     struct slice metadata; /* of the chosen protocol, empty when there is none */
-    struct slice assignment;
+    struct slice assignment; /* the last one, also while a new one is made */
 };
 u32 group_member_count(const struct group *g);
 void group_member_at(const struct group *g, u32 index, struct group_member_view *out);

@@ -37,10 +37,10 @@ static i16 change(struct client *c, i8 type, const char *name, const char *key, 
     return change_list(c, type, name, &one, 1, false);
 }
 
-static i16 set_whole(struct client *c, const char *name,
+static i16 set_whole(struct client *c, i8 type, const char *name,
                      struct alter_configs_request_alterable_config *list, u32 count)
 {
-    struct alter_configs_request_resource resource = {.resource_type = TOPIC,
+    struct alter_configs_request_resource resource = {.resource_type = type,
                                                       .resource_name = text(name),
                                                       .configs = {.items = list, .count = count}};
     struct alter_configs_request q = {.resources = {.items = &resource, .count = 1}};
@@ -136,8 +136,8 @@ static void a_key_twice(void **state)
     struct alter_configs_request_alterable_config whole[] = {
         {.name = text("nowhere"), .value = text("x")},
         {.name = text("nowhere"), .value = text("x")}};
-    assert_int_equal(set_whole(c, "t", whole, 2), KERR_INVALID_REQUEST);
-    assert_int_equal(set_whole(c, "t", whole, 1), KERR_INVALID_CONFIG);
+    assert_int_equal(set_whole(c, TOPIC, "t", whole, 2), KERR_INVALID_REQUEST);
+    assert_int_equal(set_whole(c, TOPIC, "t", whole, 1), KERR_INVALID_CONFIG);
     harness_fini(&h);
 }
 
@@ -179,7 +179,7 @@ static void values_together(void **state)
     /* A whole set forgets what it does not name before it is looked at. */
     struct alter_configs_request_alterable_config whole[] = {
         {.name = text("max.compaction.lag.ms"), .value = text("5")}};
-    assert_int_equal(set_whole(c, "t", whole, 1), KERR_NONE);
+    assert_int_equal(set_whole(c, TOPIC, "t", whole, 1), KERR_NONE);
     assert_null(own_value(c, "t", "min.compaction.lag.ms"));
     assert_string_equal(own_value(c, "t", "max.compaction.lag.ms"), "5");
 
@@ -251,6 +251,54 @@ static void values_are_shown_as_understood(void **state)
     harness_fini(&h);
 }
 
+/* Any sequence of changes of this broker's and the cluster's configs, against a table of what is
+   set where. */
+static void broker_configs_against_a_model(void **state)
+{
+    static const char *const keys[] = {"log.retention.bytes", "message.max.bytes",
+                                       "log.cleaner.delete.retention.ms", "min.insync.replicas"};
+    static const char *const names[] = {"1", ""};
+    bool is_set[2][ARRAY_LEN(keys)] = {0};
+    struct rng rng = unit_rng();
+    struct harness h;
+    harness_up(&h);
+    struct client *c = client_open(&h);
+    for (u32 round = 0; round < 300; round++) {
+        u64 layer = rng_below(&rng, 2);
+        u64 first = rng_below(&rng, ARRAY_LEN(keys));
+        u64 second = (first + 1 + rng_below(&rng, ARRAY_LEN(keys) - 1)) % ARRAY_LEN(keys);
+        u32 count = (u32)rng_below(&rng, 3);
+        if (rng_chance(&rng, 1, 2)) {
+            struct alter_configs_request_alterable_config whole[] = {
+                {.name = text(keys[first]), .value = text("2000")},
+                {.name = text(keys[second]), .value = text("2000")}};
+            assert_int_equal(set_whole(c, BROKER, names[layer], whole, count), KERR_NONE);
+            for (u32 i = 0; i < ARRAY_LEN(keys); i++) {
+                is_set[layer][i] = (count > 0 && i == first) || (count > 1 && i == second);
+            }
+        } else {
+            i8 operation = rng_chance(&rng, 1, 2) ? SET : DELETE;
+            assert_int_equal(change(c, BROKER, names[layer], keys[first], operation, "2000"),
+                             KERR_NONE);
+            is_set[layer][first] = operation == SET;
+        }
+        for (u32 i = 0; i < ARRAY_LEN(keys); i++) {
+            struct slice key = text(keys[i]);
+            struct describe_configs_request_resource resource = {
+                .resource_type = BROKER,
+                .resource_name = text("1"),
+                .configuration_keys = {.items = &key, .count = 1}};
+            struct describe_configs_request q = {.resources = {.items = &resource, .count = 1}};
+            struct describe_configs_response *r = CALL(c, describe_configs, 4, &q);
+            assert_int_equal(r->results.items[0].configs.items[0].config_source,
+                             is_set[0][i]   ? CONFIG_SOURCE_DYNAMIC_BROKER
+                             : is_set[1][i] ? CONFIG_SOURCE_DYNAMIC_DEFAULT
+                                            : CONFIG_SOURCE_DEFAULT);
+        }
+    }
+    harness_fini(&h);
+}
+
 static void validated_and_not_done(void **state)
 {
     struct harness h;
@@ -272,6 +320,7 @@ int main(void)
         cmocka_unit_test(values_together),
         cmocka_unit_test(lists),
         cmocka_unit_test(values_are_shown_as_understood),
+        cmocka_unit_test(broker_configs_against_a_model),
         cmocka_unit_test(validated_and_not_done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

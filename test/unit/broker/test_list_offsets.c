@@ -244,6 +244,33 @@ static void errors(void **state)
     harness_fini(&h);
 }
 
+/* A partition named twice is refused also when its topic stands there twice. */
+static void a_topic_twice(void **state)
+{
+    struct harness h;
+    harness_up(&h);
+    struct client *c = client_open(&h);
+    topic_make(c, "t", 3);
+    topic_make(c, "u", 1);
+    wish_t first[] = {{.partition_index = 0, .timestamp = -1, .current_leader_epoch = -1},
+                      {.partition_index = 1, .timestamp = -1, .current_leader_epoch = -1}};
+    wish_t other = {.partition_index = 0, .timestamp = -1, .current_leader_epoch = -1};
+    wish_t again[] = {{.partition_index = 2, .timestamp = -1, .current_leader_epoch = -1},
+                      {.partition_index = 1, .timestamp = -2, .current_leader_epoch = -1}};
+    struct list_offsets_request_topic topics[] = {
+        {.name = text("t"), .partitions = {.items = first, .count = 2}},
+        {.name = text("u"), .partitions = {.items = &other, .count = 1}},
+        {.name = text("t"), .partitions = {.items = again, .count = 2}}};
+    struct list_offsets_request q = {.replica_id = -1, .topics = {.items = topics, .count = 3}};
+    struct list_offsets_response *r = CALL(c, list_offsets, 7, &q);
+    assert_int_equal(r->topics.items[0].partitions.items[0].error_code, KERR_NONE);
+    assert_int_equal(r->topics.items[0].partitions.items[1].error_code, KERR_INVALID_REQUEST);
+    assert_int_equal(r->topics.items[1].partitions.items[0].error_code, KERR_NONE);
+    assert_int_equal(r->topics.items[2].partitions.items[0].error_code, KERR_NONE);
+    assert_int_equal(r->topics.items[2].partitions.items[1].error_code, KERR_INVALID_REQUEST);
+    harness_fini(&h);
+}
+
 static void a_million_partitions(void **state)
 {
     enum { COUNT = 1000000 };
@@ -276,6 +303,7 @@ int main(void)
         cmocka_unit_test(under_log_append_time),
         cmocka_unit_test(cold_batches_and_epochs),
         cmocka_unit_test(errors),
+        cmocka_unit_test(a_topic_twice),
         cmocka_unit_test(a_million_partitions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

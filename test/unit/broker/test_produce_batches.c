@@ -223,6 +223,15 @@ static void zstd_needs_version_7(void **state)
         assert_int_equal(produce_row(r, 0, 0)->error_code,
                          version < 7 ? KERR_UNSUPPORTED_COMPRESSION_TYPE : KERR_NONE);
     }
+    /* It is told before anything else is found wrong with the batch. */
+    u8 *bytes = batch_copy(&h, batch);
+    bytes[BATCH_AT_CRC] ^= 1;
+    for (i16 version = 6; version <= 7; version++) {
+        struct produce_response *r =
+            CALL(c, produce, version, produce_of(&h, &t, 0, slice_of(bytes, batch.len), -1));
+        assert_int_equal(produce_row(r, 0, 0)->error_code,
+                         version < 7 ? KERR_UNSUPPORTED_COMPRESSION_TYPE : KERR_CORRUPT_MESSAGE);
+    }
     harness_fini(&h);
 }
 

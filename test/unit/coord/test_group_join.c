@@ -150,7 +150,7 @@ SCRIPT(test_new_member_waits_at_most_5_minutes,
            {"beat 6 m=a g=1", "6:REBALANCE_IN_PROGRESS"},
            {"beat 7 m=b g=1", "7:REBALANCE_IN_PROGRESS"},
            {"time 1", "5:UNKNOWN_MEMBER_ID me="},
-           {"look", "PreparingRebalance g1 consumer/ a(app)=/ b(app)=/ in 9999"},
+           {"look", "PreparingRebalance g1 consumer/ a(app)=/1 b(app)=/2 in 9999"},
        })
 
 /* ---- later rebalances ---------------------------------------------------------------------- */
@@ -176,7 +176,7 @@ SCRIPT(test_rebalance_ends_at_the_longest_timeout,
            {"sync 4 m=a g=1 a=a:1,b:2", "4:NONE range '1'; 3:NONE range '2'; "
                                         "+G g1 consumer/range lead=a a=A/1 b=B/2; | Stable"},
            {"join 5 m=b p=range:BB r=10000 s=30000", "| PreparingRebalance"},
-           {"look", "PreparingRebalance g1 consumer/ a(app)=/ b(app)=/ in 20000"},
+           {"look", "PreparingRebalance g1 consumer/ a(app)=/1 b(app)=/2 in 20000"},
            {"time 19999", ""},
            {"time 1", "5:NONE g2 range me=b lead=b [b=BB]; | CompletingRebalance"},
        })
@@ -199,7 +199,7 @@ SCRIPT(test_waiting_is_a_sign_of_life,
            {"join 8 m=a p=range:A",
             "8:NONE g2 range me=a lead=a [a=A b=BB]; 5:NONE g2 range me=b lead=a; "
             "| CompletingRebalance"},
-           {"look", "CompletingRebalance g2 consumer/ a(app)=/ b(app)=/ in 10000"},
+           {"look", "CompletingRebalance g2 consumer/ a(app)=/1 b(app)=/2 in 10000"},
        })
 
 SCRIPT(test_leader_rejoins,
@@ -362,7 +362,7 @@ static void test_size_max_became_smaller(void **state)
     };
     static const struct line after[] = {
         {"restart", ""},
-        {"look", "PreparingRebalance g1 consumer/ a(app)=/ b(app)=/ in 10000"},
+        {"look", "PreparingRebalance g1 consumer/ a(app)=/1 b(app)=/2 in 10000"},
         {"join 5 m=b p=range:B", ""},
         {"join 6 m=a p=range:A", "6:GROUP_MAX_SIZE_REACHED me="},
         {"time 60000", "5:NONE g2 range me=b lead=b [b=B]; | CompletingRebalance"},
@@ -416,7 +416,7 @@ static void test_bytes_max_of_a_member(void **state)
     (void)state;
     static const struct line before[] = {STABLE_TWO};
     static const struct line after[] = {
-        {"look", "PreparingRebalance g1 consumer/ a(app)=/ in 10000"},
+        {"look", "PreparingRebalance g1 consumer/ a(app)=/1 in 10000"},
         {"join 6 m=a p=range:A", "6:NONE g2 range me=a lead=a [a=A]; | CompletingRebalance"},
     };
     struct world *w = mem_alloc(sizeof(*w));

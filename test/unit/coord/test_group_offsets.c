@@ -364,7 +364,7 @@ SCRIPT(test_nothing_expires_in_a_rebalance,
            {"beat 6 m=b g=1", "6:NONE"},
            {"join 7 m=a p=range:X r=7000000 s=1800000", "| PreparingRebalance"},
            {"time 0", ""},
-           {"look", "PreparingRebalance g1 consumer/ a(app)=/ b(app)=/ t/0=5'' in 10000"},
+           {"look", "PreparingRebalance g1 consumer/ a(app)=/1 b(app)=/2 t/0=5'' in 10000"},
        })
 
 SCRIPT(test_retention_of_the_commit_itself,

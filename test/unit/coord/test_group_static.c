@@ -125,7 +125,7 @@ SCRIPT(test_laggard_is_kept,
            {"beat 7 m=a i=x g=2", "7:NONE"},
            {"later 20000", ""},
            {"time 0", "| PreparingRebalance"},
-           {"look", "PreparingRebalance g2 consumer/ b@y(app)=/ in 20000"},
+           {"look", "PreparingRebalance g2 consumer/ b@y(app)=/4 in 20000"},
        })
 
 SCRIPT(test_nobody_comes_back,
@@ -149,9 +149,9 @@ SCRIPT(test_administrator_removes,
        {
            STABLE_STATIC,
            {"leave 5 l=@z,@y", "5:NONE UNKNOWN_MEMBER_ID NONE; | PreparingRebalance"},
-           {"look", "PreparingRebalance g1 consumer/ a@x(app)=/ in 10000"},
+           {"look", "PreparingRebalance g1 consumer/ a@x(app)=/1 in 10000"},
            {"join 6 f=c i=y p=range:B", ""},
-           {"look", "PreparingRebalance g1 consumer/ a@x(app)=/ c@y(app)=/ in 10000"},
+           {"look", "PreparingRebalance g1 consumer/ a@x(app)=/1 c@y(app)=/ in 10000"},
        })
 
 SCRIPT(test_leaves_by_both_ids, {

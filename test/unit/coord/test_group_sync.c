@@ -101,7 +101,7 @@ SCRIPT(test_who_never_syncs_goes_from_stable_too,
            {"beat 4 m=a g=1", "4:NONE"},
            {"beat 5 m=b g=1", "5:NONE"},
            {"time 1", "| PreparingRebalance"},
-           {"look", "PreparingRebalance g1 consumer/ a(app)=/ in 9999"},
+           {"look", "PreparingRebalance g1 consumer/ a(app)=/1 in 9999"},
        })
 
 SCRIPT(test_nobody_syncs,
