@@ -166,8 +166,16 @@ def data_root():
     return folder
 
 
+COMPILING = threading.Lock()  # cases run in threads and ask for the same program
+
+
 def c_program(source, libraries=()):
     """Compile one C file of the tests and return the path of the program."""
+    with COMPILING:
+        return c_program_compiled(source, libraries)
+
+
+def c_program_compiled(source, libraries):
     name = os.path.splitext(os.path.basename(source))[0]
     target = os.path.join(BUILD, "compat", name)
     if newer(target, source):

@@ -1,20 +1,29 @@
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.TreeSet;
+import java.util.concurrent.Future;
 import java.util.stream.Collectors;
+import org.apache.kafka.clients.admin.Admin;
+import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.consumer.ConsumerConfig;
 import org.apache.kafka.clients.consumer.ConsumerRebalanceListener;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.ConsumerRecords;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerConfig;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.clients.producer.RecordMetadata;
 import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.ByteArrayDeserializer;
+import org.apache.kafka.common.serialization.ByteArraySerializer;
 import org.apache.kafka.common.utils.internals.AppInfoParser;
 
 /** A group member on Apache Kafka's own consumer; what it prints is in run. */
@@ -37,19 +46,59 @@ public final class GroupMember {
         stopped = true;
     }
 
+    private static String listed(Collection<Integer> partitions) {
+        String list = partitions.stream().sorted().map(String::valueOf).collect(Collectors.joining(","));
+        return list.isEmpty() ? "-" : list;
+    }
+
+    /** --make: the topic by the admin client, and records with every codec. */
+    private static void make(Map<String, String> options) throws Exception {
+        String topic = options.get("--topic");
+        int partitions = Integer.parseInt(options.get("--partitions"));
+        int count = Integer.parseInt(options.get("--make")) * partitions;
+        Properties settings = new Properties();
+        settings.put(ProducerConfig.BOOTSTRAP_SERVERS_CONFIG, options.get("--brokers"));
+        try (Admin admin = Admin.create(settings)) {
+            admin.createTopics(List.of(new NewTopic(topic, partitions, (short) 1))).all().get();
+        }
+        say("created");
+        settings.put(ProducerConfig.KEY_SERIALIZER_CLASS_CONFIG, ByteArraySerializer.class);
+        settings.put(ProducerConfig.VALUE_SERIALIZER_CLASS_CONFIG, ByteArraySerializer.class);
+        byte[] value = "compressible ".repeat(10).getBytes();
+        for (String codec : List.of("none", "gzip", "snappy", "lz4", "zstd")) {
+            settings.put(ProducerConfig.COMPRESSION_TYPE_CONFIG, codec);
+            List<Future<RecordMetadata>> sent = new ArrayList<>();
+            try (KafkaProducer<byte[], byte[]> producer = new KafkaProducer<>(settings)) {
+                for (int i = 0; i < count; i++) {
+                    sent.add(producer.send(new ProducerRecord<>(topic, i % partitions, null, value)));
+                }
+            }
+            for (Future<RecordMetadata> record : sent) {
+                record.get();
+            }
+            say("produced " + codec);
+        }
+    }
+
     private static final class Listener implements ConsumerRebalanceListener {
         private final TreeSet<Integer> owned = new TreeSet<>();
+        private final KafkaConsumer<byte[], byte[]> consumer;
+
+        Listener(KafkaConsumer<byte[], byte[]> consumer) {
+            this.consumer = consumer;
+        }
 
         @Override
         public void onPartitionsAssigned(Collection<TopicPartition> partitions) {
             partitions.forEach(partition -> owned.add(partition.partition()));
-            String list = owned.stream().map(String::valueOf).collect(Collectors.joining(","));
-            say("assigned " + (list.isEmpty() ? "-" : list));
+            say("assigned " + listed(owned) + " " + consumer.groupMetadata().generationId());
         }
 
         @Override
         public void onPartitionsRevoked(Collection<TopicPartition> partitions) {
-            partitions.forEach(partition -> owned.remove(partition.partition()));
+            List<Integer> gone = partitions.stream().map(TopicPartition::partition).toList();
+            owned.removeAll(gone);
+            say("revoked " + listed(gone));
         }
     }
 
@@ -93,7 +142,7 @@ public final class GroupMember {
         }
     }
 
-    public static void main(String[] arguments) {
+    public static void main(String[] arguments) throws Exception {
         if (arguments.length == 1 && arguments[0].equals("--version")) {
             System.out.println(
                     AppInfoParser.getVersion() + " on Java " + System.getProperty("java.version"));
@@ -103,11 +152,15 @@ public final class GroupMember {
         for (int i = 0; i + 1 < arguments.length; i += 2) {
             options.put(arguments[i], arguments[i + 1]);
         }
+        if (options.containsKey("--make")) {
+            make(options);
+            return;
+        }
         Thread waiting = new Thread(GroupMember::waitForStop);
         waiting.setDaemon(true);
         waiting.start();
         try (KafkaConsumer<byte[], byte[]> consumer = new KafkaConsumer<>(settings(options))) {
-            consumer.subscribe(List.of(options.get("--topic")), new Listener());
+            consumer.subscribe(List.of(options.get("--topic")), new Listener(consumer));
             while (!stopped) {
                 try {
                     readAndCommit(consumer);

@@ -5,18 +5,48 @@ import logging
 import sys
 
 import aiokafka
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError
 
 import member
 
 
 class Listener(ConsumerRebalanceListener):
+    def __init__(self):
+        self.consumer = None
+
     async def on_partitions_revoked(self, revoked):
-        pass
+        member.say_revoked(part.partition for part in revoked)
 
     async def on_partitions_assigned(self, assigned):
-        member.say_assigned(part.partition for part in assigned)
+        # The generation has no public name; the coordinator sends it with each commit.
+        generation = self.consumer._coordinator.generation
+        member.say_assigned((part.partition for part in assigned), generation)
+
+
+async def make(options):
+    admin = AIOKafkaAdminClient(bootstrap_servers=options.brokers)
+    await admin.start()
+    created = await admin.create_topics([NewTopic(options.topic, options.partitions, 1)])
+    await admin.close()
+    if any(code != 0 for _topic, code, *_ in created.topic_errors):
+        sys.exit(f"create: {created.topic_errors}")
+    member.say_created()
+    for codec in member.CODECS:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=options.brokers,
+            compression_type=None if codec == "none" else codec,
+        )
+        await producer.start()
+        await asyncio.gather(
+            *[
+                await producer.send(options.topic, value, partition=partition)
+                for partition, value in member.records(options)
+            ]
+        )
+        await producer.stop()
+        member.say_produced(codec)
 
 
 async def consume(options):
@@ -30,7 +60,9 @@ async def consume(options):
         retry_backoff_ms=100,
         fetch_max_wait_ms=100,
     )
-    consumer.subscribe([options.topic], listener=Listener())
+    listener = Listener()
+    listener.consumer = consumer
+    consumer.subscribe([options.topic], listener=listener)
     await consumer.start()
     stopped = member.stop_wanted()
     while not stopped.is_set():
@@ -56,6 +88,8 @@ def main():
     options = member.parse()
     if options.version:
         print(aiokafka.__version__)
+    elif options.make:
+        asyncio.run(make(options))
     else:
         asyncio.run(consume(options))
 

@@ -1,17 +1,43 @@
 """A group member on confluent-kafka-python, that is on librdkafka; what it prints is in run."""
 
+import struct
 import sys
 
 import confluent_kafka
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
 
 import member
+
+
+def make(options):
+    admin = AdminClient({"bootstrap.servers": options.brokers})
+    for done in admin.create_topics([NewTopic(options.topic, options.partitions, 1)]).values():
+        done.result(20)
+        member.say_created()
+    for codec in member.CODECS:
+        producer = Producer({"bootstrap.servers": options.brokers, "compression.type": codec})
+        failures = []
+
+        def delivered(error, _message):
+            if error:
+                failures.append(error)
+
+        for partition, value in member.records(options):
+            producer.produce(options.topic, value, partition=partition, on_delivery=delivered)
+        left = producer.flush(20)
+        if left or failures:
+            sys.exit(f"{codec}: {left} records not acknowledged, {failures[:3]}")
+        member.say_produced(codec)
 
 
 def main():
     options = member.parse()
     if options.version:
         print(f"{confluent_kafka.version()} on librdkafka {confluent_kafka.libversion()[0]}")
+        return
+    if options.make:
+        make(options)
         return
     settings = {
         "bootstrap.servers": options.brokers,
@@ -31,12 +57,15 @@ def main():
     consumer = Consumer(settings)
     owned = set()
 
-    def assigned(_consumer, partitions):
+    def assigned(consumer, partitions):
         owned.update(part.partition for part in partitions)
-        member.say_assigned(owned)
+        # The only sight of the generation: librdkafka's serialized "CGMDv2:", generation, ...
+        metadata = consumer.consumer_group_metadata()
+        member.say_assigned(owned, struct.unpack_from("=i", metadata, len(b"CGMDv2:"))[0])
 
     def revoked(_consumer, partitions):
         owned.difference_update(part.partition for part in partitions)
+        member.say_revoked(part.partition for part in partitions)
 
     consumer.subscribe(
         [options.topic], on_assign=assigned, on_revoke=revoked, on_lost=revoked

@@ -4,7 +4,8 @@ import logging
 import sys
 
 import kafka
-from kafka import ConsumerRebalanceListener, KafkaConsumer
+from kafka import ConsumerRebalanceListener, KafkaAdminClient, KafkaConsumer, KafkaProducer
+from kafka.admin import NewTopic
 from kafka.errors import KafkaError
 from kafka.structs import OffsetAndMetadata
 
@@ -12,11 +13,37 @@ import member
 
 
 class Listener(ConsumerRebalanceListener):
+    def __init__(self, consumer):
+        self.consumer = consumer
+
     def on_partitions_revoked(self, revoked):
-        pass
+        member.say_revoked(part.partition for part in revoked)
 
     def on_partitions_assigned(self, assigned):
-        member.say_assigned(part.partition for part in assigned)
+        # The generation has no public name; the coordinator sends it with each commit.
+        generation = self.consumer._coordinator._generation.generation_id
+        member.say_assigned((part.partition for part in assigned), generation)
+
+
+def make(options):
+    admin = KafkaAdminClient(bootstrap_servers=options.brokers)
+    admin.create_topics(
+        [NewTopic(options.topic, num_partitions=options.partitions, replication_factor=1)]
+    )
+    admin.close()
+    member.say_created()
+    for codec in member.CODECS:
+        producer = KafkaProducer(
+            bootstrap_servers=options.brokers, compression_type=None if codec == "none" else codec
+        )
+        sent = [
+            producer.send(options.topic, value, partition=partition)
+            for partition, value in member.records(options)
+        ]
+        for future in sent:
+            future.get(timeout=20)
+        producer.close()
+        member.say_produced(codec)
 
 
 def main():
@@ -24,6 +51,9 @@ def main():
     options = member.parse()
     if options.version:
         print(kafka.__version__)
+        return
+    if options.make:
+        make(options)
         return
     consumer = KafkaConsumer(
         bootstrap_servers=options.brokers,
@@ -36,7 +66,7 @@ def main():
         reconnect_backoff_max_ms=500,
         fetch_max_wait_ms=100,
     )
-    consumer.subscribe([options.topic], listener=Listener())
+    consumer.subscribe([options.topic], listener=Listener(consumer))
     stopped = member.stop_wanted()
     while not stopped.is_set():
         try:

@@ -39,11 +39,34 @@ def consume(command, stopped):
     process.wait()
 
 
+def make(options):
+    """kcat has no admin client: the broker creates the topic at its first Metadata request."""
+    features = harness.run([harness.kcat_program(), "-V"]).stdout
+    for codec in member.CODECS:
+        if codec != "none" and not re.search(rf"\b{codec}\b", features):
+            continue
+        values = {}
+        for partition, value in member.records(options):
+            values.setdefault(partition, []).append(value.decode())
+        for partition, lines in values.items():
+            harness.run(
+                [
+                    *(harness.kcat_program(), "-P", "-q", "-b", options.brokers, "-z", codec),
+                    *("-t", options.topic, "-p", str(partition)),
+                ],
+                input="\n".join(lines) + "\n",
+            )
+        member.say_produced(codec)
+
+
 def main():
     options = member.parse()
     if options.version:
         text = harness.run([harness.kcat_program(), "-V"]).stdout
         print(re.search(r"Version (.*)", text).group(1))
+        return
+    if options.make:
+        make(options)
         return
     settings = {
         "session.timeout.ms": options.session_ms,

@@ -14,11 +14,39 @@ def parse():
     parser.add_argument("--session-ms", type=int, default=2000)
     parser.add_argument("--assignor", default="")
     parser.add_argument("--instance", default="")
+    parser.add_argument("--make", type=int, default=0)
+    parser.add_argument("--partitions", type=int, default=1)
     return parser.parse_args()
 
 
-def say_assigned(partitions):
-    print("assigned", ",".join(str(p) for p in sorted(partitions)) or "-", flush=True)
+CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
+
+
+def records(options):
+    """What --make writes with each codec: compressible values, as many to each partition."""
+    for i in range(options.make * options.partitions):
+        yield i % options.partitions, b"%06d" % i + b" compressible" * 10
+
+
+def say_created():
+    """The topic was created by the client's own admin client."""
+    print("created", flush=True)
+
+
+def say_produced(codec):
+    print("produced", codec, flush=True)
+
+
+def listed(partitions):
+    return ",".join(str(p) for p in sorted(partitions)) or "-"
+
+
+def say_assigned(partitions, generation="-"):
+    print("assigned", listed(partitions), generation, flush=True)
+
+
+def say_revoked(partitions):
+    print("revoked", listed(partitions), flush=True)
 
 
 def say_got(partition, offset):

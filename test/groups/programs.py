@@ -12,14 +12,29 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 class Client:
-    """A member program. `commits` is False for one that does not tell its commits."""
+    """A member program. `commits` is False for one that does not tell its commits, `has_admin` and
+    `tells_generation` for one that has no admin client or does not show its generations. `without`
+    names the codecs that the client itself does not have."""
 
-    def __init__(self, name, find, assignor="", static=False, commits=True):
+    def __init__(
+        self,
+        name,
+        find,
+        assignor="",
+        static=False,
+        commits=True,
+        has_admin=True,
+        tells_generation=True,
+        without=(),
+    ):
         self.name = name
         self.find = find
         self.assignor = assignor
         self.static = static
         self.commits = commits
+        self.has_admin = has_admin
+        self.tells_generation = tells_generation
+        self.without = without
         self.program = None
         self.missing = None
 
@@ -35,6 +50,10 @@ class Client:
 
 def confluent(script):
     return [harness.python_environment(), os.path.join(HERE, script)]
+
+
+def rdkafka_member():
+    return [harness.c_program(os.path.join(HERE, "rdkafka_member.c"), ["rdkafka"])]
 
 
 def java_member():
@@ -99,22 +118,27 @@ def kcat_member():
 
 
 CLIENTS = [
-    Client("librdkafka", lambda: confluent("confluent_member.py")),
-    Client(
-        "librdkafka-cooperative",
-        lambda: confluent("confluent_member.py"),
-        assignor="cooperative-sticky",
-    ),
-    Client("librdkafka-static", lambda: confluent("confluent_member.py"), static=True),
+    Client("librdkafka", rdkafka_member),
+    Client("librdkafka-cooperative", rdkafka_member, assignor="cooperative-sticky"),
+    Client("librdkafka-static", rdkafka_member, static=True),
     Client("java", java_member),
     Client("java-cooperative", java_member, assignor="cooperative-sticky"),
     Client("java-static", java_member, static=True),
+    Client("confluent-kafka-python", lambda: confluent("confluent_member.py")),
     Client("kafka-python", lambda: confluent("kafka_python_member.py")),
     Client("aiokafka", lambda: confluent("aiokafka_member.py")),
     Client("franz-go", lambda: go_member("franz-go")),
     Client("sarama", lambda: go_member("sarama"), commits=False),
     Client("kafka-go", lambda: go_member("kafka-go")),
-    Client("kafkajs", lambda: node_member("kafkajs_member.mjs")),
-    Client("platformatic-kafka", lambda: node_member("platformatic_member.mjs")),
-    Client("kcat", kcat_member, commits=False),
+    Client(
+        "kafkajs",
+        lambda: node_member("kafkajs_member.mjs"),
+        without=("snappy", "lz4", "zstd"),  # separate packages
+    ),
+    Client(
+        "platformatic-kafka",
+        lambda: node_member("platformatic_member.mjs"),
+        without=("zstd",),  # Node has it from 22.15 on: then it may be there
+    ),
+    Client("kcat", kcat_member, commits=False, has_admin=False, tells_generation=False),
 ]

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
@@ -19,8 +21,9 @@ func franzMember(ctx context.Context, o options) {
 		for _, p := range parts[o.topic] {
 			delete(owned, p)
 		}
+		sayRevoked(slices.Clone(parts[o.topic]))
 	}
-	assigned := func(_ context.Context, _ *kgo.Client, parts map[string][]int32) {
+	assigned := func(_ context.Context, client *kgo.Client, parts map[string][]int32) {
 		lock.Lock()
 		defer lock.Unlock()
 		for _, p := range parts[o.topic] {
@@ -30,7 +33,8 @@ func franzMember(ctx context.Context, o options) {
 		for p := range owned {
 			all = append(all, p)
 		}
-		sayAssigned(all)
+		_, generation := client.GroupMetadata()
+		sayAssigned(all, generation)
 	}
 	client, err := kgo.NewClient(kgo.SeedBrokers(o.brokers), kgo.ConsumerGroup(o.group),
 		kgo.ConsumeTopics(o.topic), kgo.DisableAutoCommit(), kgo.SessionTimeout(o.session()),
@@ -62,4 +66,47 @@ func franzMember(ctx context.Context, o options) {
 		}
 	}
 	client.Close()
+}
+
+func franzMake(ctx context.Context, o options) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(o.brokers))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	created, err := kadm.NewClient(client).CreateTopics(ctx, int32(o.partitions), 1, nil, o.topic)
+	if err == nil {
+		err = created.Error()
+	}
+	if err != nil {
+		return err
+	}
+	say("created")
+	for _, codec := range []struct {
+		name  string
+		codec kgo.CompressionCodec
+	}{
+		{"none", kgo.NoCompression()}, {"gzip", kgo.GzipCompression()},
+		{"snappy", kgo.SnappyCompression()}, {"lz4", kgo.Lz4Compression()},
+		{"zstd", kgo.ZstdCompression()},
+	} {
+		producer, err := kgo.NewClient(kgo.SeedBrokers(o.brokers),
+			kgo.RecordPartitioner(kgo.ManualPartitioner()),
+			kgo.ProducerBatchCompression(codec.codec))
+		if err != nil {
+			return err
+		}
+		var records []*kgo.Record
+		for i := range o.make * o.partitions {
+			records = append(records,
+				&kgo.Record{Topic: o.topic, Partition: int32(i % o.partitions), Value: value})
+		}
+		err = producer.ProduceSync(ctx, records...).FirstErr()
+		producer.Close()
+		if err != nil {
+			return err
+		}
+		say("produced %s", codec.name)
+	}
+	return nil
 }

@@ -42,7 +42,7 @@ func kafkaGoMember(ctx context.Context, o options) {
 				kafkaGoPartition(ended, o, generation, assignment.ID, assignment.Offset)
 			})
 		}
-		sayAssigned(partitions)
+		sayAssigned(partitions, generation.ID)
 	}
 	group.Close()
 }
@@ -80,4 +80,42 @@ func kafkaGoPartition(
 		}
 		say("committed %d %d", partition, next)
 	}
+}
+
+func kafkaGoMake(ctx context.Context, o options) error {
+	address := kafka.TCP(strings.Split(o.brokers, ",")...)
+	admin := kafka.Client{Addr: address}
+	created, err := admin.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{
+		{Topic: o.topic, NumPartitions: o.partitions, ReplicationFactor: 1},
+	}})
+	if err == nil {
+		err = created.Errors[o.topic]
+	}
+	if err != nil {
+		return err
+	}
+	say("created")
+	for _, codec := range []struct {
+		name  string
+		codec kafka.Compression
+	}{
+		{"none", 0}, {"gzip", kafka.Gzip}, {"snappy", kafka.Snappy}, {"lz4", kafka.Lz4},
+		{"zstd", kafka.Zstd},
+	} {
+		writer := kafka.Writer{
+			Addr: address, Topic: o.topic, Compression: codec.codec, RequiredAcks: kafka.RequireAll,
+			BatchTimeout: 10 * time.Millisecond, Balancer: &kafka.RoundRobin{},
+		}
+		var messages []kafka.Message
+		for range o.make * o.partitions {
+			messages = append(messages, kafka.Message{Value: value})
+		}
+		err := writer.WriteMessages(ctx, messages...)
+		writer.Close()
+		if err != nil {
+			return err
+		}
+		say("produced %s", codec.name)
+	}
+	return nil
 }

@@ -16,7 +16,7 @@ import (
 
 type options struct {
 	client, brokers, topic, group, assignor, instance string
-	sessionMs                                         int
+	sessionMs, make, partitions                       int
 	version                                           bool
 }
 
@@ -27,11 +27,15 @@ const heartbeat = 300 * time.Millisecond
 var clients = map[string]struct {
 	module string
 	member func(context.Context, options)
+	make   func(context.Context, options) error
 }{
-	"franz-go": {"github.com/twmb/franz-go", franzMember},
-	"sarama":   {"github.com/IBM/sarama", saramaMember},
-	"kafka-go": {"github.com/segmentio/kafka-go", kafkaGoMember},
+	"franz-go": {"github.com/twmb/franz-go", franzMember, franzMake},
+	"sarama":   {"github.com/IBM/sarama", saramaMember, saramaMake},
+	"kafka-go": {"github.com/segmentio/kafka-go", kafkaGoMember, kafkaGoMake},
 }
+
+// What --make writes with each codec: as many of these to each partition.
+var value = []byte(strings.Repeat("compressible ", 10))
 
 func main() {
 	var o options
@@ -42,6 +46,8 @@ func main() {
 	flag.StringVar(&o.assignor, "assignor", "", "")
 	flag.StringVar(&o.instance, "instance", "", "")
 	flag.IntVar(&o.sessionMs, "session-ms", 2000, "")
+	flag.IntVar(&o.make, "make", 0, "")
+	flag.IntVar(&o.partitions, "partitions", 1, "")
 	flag.BoolVar(&o.version, "version", false, "")
 	flag.Parse()
 	chosen, found := clients[o.client]
@@ -50,6 +56,12 @@ func main() {
 	}
 	if o.version {
 		printVersion(chosen.module)
+		return
+	}
+	if o.make > 0 {
+		if err := chosen.make(context.Background(), o); err != nil {
+			fatal("make: %v", err)
+		}
 		return
 	}
 	ctx, stop := context.WithCancel(context.Background())
@@ -83,11 +95,17 @@ func say(format string, arguments ...any) {
 	fmt.Printf(format+"\n", arguments...)
 }
 
-func sayAssigned(partitions []int32) {
+func sayAssigned(partitions []int32, generation int32) {
+	say("assigned %s %d", listed(partitions), generation)
+}
+
+func sayRevoked(partitions []int32) { say("revoked %s", listed(partitions)) }
+
+func listed(partitions []int32) string {
 	slices.Sort(partitions)
 	text := strings.Trim(strings.ReplaceAll(fmt.Sprint(partitions), " ", ","), "[]")
 	if text == "" {
 		text = "-"
 	}
-	say("assigned %s", text)
+	return text
 }

@@ -14,7 +14,7 @@ import (
 type saramaHandler struct{ topic string }
 
 func (h saramaHandler) Setup(session sarama.ConsumerGroupSession) error {
-	sayAssigned(append([]int32{}, session.Claims()[h.topic]...))
+	sayAssigned(append([]int32{}, session.Claims()[h.topic]...), session.GenerationID())
 	return nil
 }
 
@@ -63,4 +63,44 @@ func saramaMember(ctx context.Context, o options) {
 		}
 	}
 	group.Close()
+}
+
+func saramaMake(_ context.Context, o options) error {
+	config := sarama.NewConfig()
+	config.Version = sarama.V2_8_0_0
+	admin, err := sarama.NewClusterAdmin(strings.Split(o.brokers, ","), config)
+	if err != nil {
+		return err
+	}
+	defer admin.Close()
+	detail := sarama.TopicDetail{NumPartitions: int32(o.partitions), ReplicationFactor: 1}
+	if err := admin.CreateTopic(o.topic, &detail, false); err != nil {
+		return err
+	}
+	say("created")
+	config.Producer.Return.Successes = true
+	config.Producer.Partitioner = sarama.NewManualPartitioner
+	for _, codec := range []sarama.CompressionCodec{
+		sarama.CompressionNone, sarama.CompressionGZIP, sarama.CompressionSnappy,
+		sarama.CompressionLZ4, sarama.CompressionZSTD,
+	} {
+		config.Producer.Compression = codec
+		producer, err := sarama.NewSyncProducer(strings.Split(o.brokers, ","), config)
+		if err != nil {
+			return err
+		}
+		var messages []*sarama.ProducerMessage
+		for i := range o.make * o.partitions {
+			messages = append(messages, &sarama.ProducerMessage{
+				Topic: o.topic, Partition: int32(i % o.partitions), Value: sarama.ByteEncoder(value),
+			})
+		}
+		err = producer.SendMessages(messages)
+		producer.Close()
+		if err != nil {
+			return err
+		}
+		say("produced %s", codec)
+	}
+	return nil
 }

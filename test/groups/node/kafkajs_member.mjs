@@ -3,9 +3,30 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import kafkajs from 'kafkajs'
-import { parse, sayAssigned, sayCommitted, sayGot, stopWanted } from './member.mjs'
+import { parse, records, sayAssigned, sayCommitted, sayGot, stopWanted } from './member.mjs'
 
-const { Kafka, logLevel } = kafkajs
+const { CompressionTypes, Kafka, logLevel } = kafkajs
+
+// kafkajs brings no snappy, lz4 or zstd of its own.
+const codecs = { none: CompressionTypes.None, gzip: CompressionTypes.GZIP }
+
+async function make (kafka, options) {
+  const admin = kafka.admin()
+  await admin.connect()
+  const topics = [{ topic: options.topic, numPartitions: Number(options.partitions) }]
+  if (!await admin.createTopics({ topics, waitForLeaders: true })) {
+    throw new Error('the topic was there already')
+  }
+  await admin.disconnect()
+  console.log('created')
+  const producer = kafka.producer()
+  await producer.connect()
+  for (const [name, compression] of Object.entries(codecs)) {
+    await producer.send({ topic: options.topic, compression, messages: records(options) })
+    console.log(`produced ${name}`)
+  }
+  await producer.disconnect()
+}
 
 async function main () {
   const options = parse()
@@ -16,6 +37,10 @@ async function main () {
   }
   const retry = { initialRetryTime: 100, maxRetryTime: 1000, retries: 30 }
   const kafka = new Kafka({ brokers: [options.brokers], logLevel: logLevel.NOTHING, retry })
+  if (options.make) {
+    await make(kafka, options)
+    return
+  }
   const consumer = kafka.consumer({
     groupId: options.group,
     sessionTimeout: options.sessionMs,
@@ -24,8 +49,18 @@ async function main () {
     maxWaitTimeInMs: 100,
     retry
   })
+  // The generation is told only with a heartbeat, and one of the generation before may be late.
+  let joined = null
+  let last = -1
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => {
-    sayAssigned(payload.memberAssignment[options.topic] ?? [])
+    joined = payload.memberAssignment[options.topic] ?? []
+  })
+  consumer.on(consumer.events.HEARTBEAT, ({ payload }) => {
+    if (joined && payload.groupGenerationId > last) {
+      last = payload.groupGenerationId
+      sayAssigned(joined, last)
+      joined = null
+    }
   })
   await consumer.connect()
   await consumer.subscribe({ topics: [options.topic], fromBeginning: true })

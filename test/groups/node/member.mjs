@@ -13,8 +13,22 @@ export function parse () {
   return options
 }
 
-export function sayAssigned (partitions) {
-  console.log(`assigned ${[...partitions].sort((a, b) => a - b).join(',') || '-'}`)
+function listed (partitions) {
+  return [...partitions].sort((a, b) => a - b).join(',') || '-'
+}
+
+export function sayAssigned (partitions, generation) {
+  console.log(`assigned ${listed(partitions)} ${generation}`)
+}
+
+// What --make writes with each codec: as many of these to each partition.
+const value = 'compressible '.repeat(10)
+
+export function records (options) {
+  const count = Number(options.make) * Number(options.partitions)
+  return Array.from({ length: count }, (_, i) => {
+    return { partition: i % Number(options.partitions), value }
+  })
 }
 
 export function sayGot (partition, offset) {

@@ -1,14 +1,43 @@
 // A group member on @platformatic/kafka; what it prints is in run.
 
 import { readFileSync } from 'node:fs'
-import { Consumer, MessagesStreamFallbackModes, MessagesStreamModes } from '@platformatic/kafka'
-import { parse, sayAssigned, sayCommitted, sayGot, stopWanted } from './member.mjs'
+import zlib from 'node:zlib'
+import {
+  Admin, Consumer, MessagesStreamFallbackModes, MessagesStreamModes, Producer, stringSerializers
+} from '@platformatic/kafka'
+import { parse, records, sayAssigned, sayCommitted, sayGot, stopWanted } from './member.mjs'
+
+// zstd is Node's own, which has it from 22.15 on.
+const codecs = ['none', 'gzip', 'snappy', 'lz4', ...(zlib.zstdCompressSync ? ['zstd'] : [])]
+
+async function make (options) {
+  const bootstrapBrokers = [options.brokers]
+  const admin = new Admin({ clientId: 'maker', bootstrapBrokers })
+  await admin.createTopics({
+    topics: [options.topic], partitions: Number(options.partitions), replicas: 1
+  })
+  await admin.close()
+  console.log('created')
+  const producer = new Producer({
+    clientId: 'maker', bootstrapBrokers, serializers: stringSerializers
+  })
+  const messages = records(options).map(record => ({ topic: options.topic, ...record }))
+  for (const compression of codecs) {
+    await producer.send({ messages, compression })
+    console.log(`produced ${compression}`)
+  }
+  await producer.close()
+}
 
 async function main () {
   const options = parse()
   if (options.version) {
     const found = new URL('node_modules/@platformatic/kafka/package.json', import.meta.url)
     console.log(`${JSON.parse(readFileSync(found)).version} on Node ${process.versions.node}`)
+    return
+  }
+  if (options.make) {
+    await make(options)
     return
   }
   const consumer = new Consumer({
@@ -24,14 +53,9 @@ async function main () {
     retryDelay: 200
   })
   consumer.on('error', failure => console.error(`consumer: ${failure.message}`))
-  let told = ''
-  setInterval(() => {
-    const now = (consumer.assignments ?? []).flatMap(part => part.partitions)
-    if (String(now) !== told) {
-      told = String(now)
-      sayAssigned(now)
-    }
-  }, 50)
+  consumer.on('consumer:group:join', ({ generationId }) => {
+    sayAssigned((consumer.assignments ?? []).flatMap(part => part.partitions), generationId)
+  })
   // What has come since the last commit; committed every 100 ms, one commit at a time.
   let ends = new Map()
   // An error ends a stream, a restart of the broker too: the next begins at what is committed.
