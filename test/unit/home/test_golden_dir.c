@@ -6,8 +6,8 @@
 #include "../unit.h"
 
 #include "home/home.h"
+#include "tree.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <sys/stat.h>
@@ -351,45 +351,6 @@ static void read_all(struct home *h, struct uuid cluster, u64 wal, u64 length)
         blob_unref(r.blob);
     }
     blob_pool_fini(&pool);
-}
-
-static void file_copy(const char *from, const char *to)
-{
-    int in = open(from, O_RDONLY);
-    int out = open(to, O_WRONLY | O_CREAT | O_EXCL, 0644);
-    assert_true(in >= 0 && out >= 0);
-    u8 buffer[4096];
-    ssize_t n;
-    while ((n = read(in, buffer, sizeof(buffer))) > 0) {
-        assert_int_equal(write(out, buffer, (size_t)n), n);
-    }
-    assert_int_equal(n, 0);
-    close(in);
-    close(out);
-}
-
-static void tree_copy(const char *from, const char *to)
-{
-    assert_int_equal(mkdir(to, 0755), 0);
-    DIR *dir = opendir(from);
-    assert_non_null(dir);
-    for (struct dirent *entry = readdir(dir); entry != NULL; entry = readdir(dir)) {
-        if (entry->d_name[0] == '.') {
-            continue;
-        }
-        char source[600];
-        char target[600];
-        struct stat st;
-        snprintf(source, sizeof(source), "%s/%s", from, entry->d_name);
-        snprintf(target, sizeof(target), "%s/%s", to, entry->d_name);
-        assert_int_equal(stat(source, &st), 0);
-        if (S_ISDIR(st.st_mode)) {
-            tree_copy(source, target);
-        } else {
-            file_copy(source, target);
-        }
-    }
-    closedir(dir);
 }
 
 static int tree_remove_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
