@@ -386,7 +386,7 @@ static void compare_one(struct walk *walk, const struct field_def *field, const 
 
 /* ---- arrays by key --------------------------------------------------------------------------- */
 
-static bool is_key(const struct field_def *field)
+static bool is_key(const struct struct_def *def, const struct field_def *field)
 {
     static const char *const names[] = {
         "name",
@@ -414,6 +414,9 @@ static bool is_key(const struct field_def *field)
     };
     if (field->shape != WIRE_ONE) {
         return false;
+    }
+    if (field == &def->fields[0] && strcmp(field->name, "producer_id") == 0) {
+        return true; /* elsewhere a value */
     }
     for (u32 i = 0; i < ARRAY_LEN(names); i++) {
         if (strcmp(field->name, names[i]) == 0) {
@@ -444,7 +447,7 @@ static void make_key(const struct struct_def *def, i16 version, const u8 *elemen
     out[0] = '\0';
     for (u32 i = 0; i < def->field_count; i++) {
         const struct field_def *field = &def->fields[i];
-        if (!is_key(field) || !(field->versions >> version & 1)) {
+        if (!is_key(def, field) || !(field->versions >> version & 1)) {
             continue;
         }
         const void *value = element + field->offset;

@@ -68,7 +68,7 @@ static const struct rule rules[] = {
     {"fetch_request", "min_bytes", "0|1", "-1|1000000"},
     {"fetch_request", "max_bytes", "1048576|200|1", "-1|0"},
     {"fetch_request", "session_epoch", "-1|-1|-1|-1|0", "1|5|-2"},
-    {"fetch_request", "session_id", "0|0|0|{session}", "77|-1"},
+    {"fetch_request", "session_id", "0|0|0|{session}", "2147480077|-1"},
     {"fetch_request", "#forgotten_topics_data", "0", "1"},
     {"fetch_request_partition", "fetch_offset", "0|1|3|7", "-1|1000000|9223372036854775807"},
     {"fetch_request_partition", "partition_max_bytes", "1048576|100|1", "-1|0"},
@@ -88,7 +88,7 @@ static const struct rule rules[] = {
     {"init_producer_id_request", "producer_id", "-1", "{producer}|-2|5"},
     {"init_producer_id_request", "producer_epoch", "-1", "0|-2|3"},
     /* Groups. */
-    {"join_group_request", "session_timeout_ms", "6000|10000", "5|0|-1|2147483647"},
+    {"join_group_request", "session_timeout_ms", "60000|100000", "5|0|-1|2147483647"},
     {"join_group_request", "rebalance_timeout_ms", "2000|3000", "-1|0"},
     {"join_group_request", "protocol_type", "consumer", "connect|{empty}"},
     {"join_group_request_protocol", "name", "range|roundrobin|sticky", "{empty}|other"},
@@ -143,6 +143,7 @@ static const struct rule rules[] = {
     {"update_features_request_feature_key", "upgrade_type", "1", "0|2|9"},
     {"update_features_request", "validate_only", "1", "1"},
     {"describe_cluster_request", "endpoint_type", "1", "0|2|9"},
+    {"describe_topic_partitions_request_cursor", "partition_index", "0|1|2", "3|-1"},
     {"describe_topic_partitions_request", "response_partition_limit", "2000|2", "0|-1"},
     {"elect_leaders_request", "election_type", "0|1", "2|-1"},
     {"elect_leaders_request", "#topic_partitions", "1|2|{null}", "0"},
@@ -723,6 +724,13 @@ static void agree_on_configs(struct generator *g)
             bool unknown = r->resource_type < 2 || (r->resource_type & (r->resource_type - 1)) != 0;
             r->resource_type = unknown && unknown_type ? 2 : r->resource_type;
             unknown_type |= unknown;
+            for (u32 k = 0; k < r->configs.count && r->resource_type != 4; k++) {
+                i8 operation = r->configs.items[k].config_operation;
+                if (operation < 0 || operation > 3) {
+                    r->configs.count =
+                        1; /* which of several Kafka sees first is a matter of luck */
+                }
+            }
             for (u32 k = 0; k < r->configs.count && r->resource_type == 4; k++) {
                 request->validate_only |= !is_broker_config(r->configs.items[k].name);
             }
@@ -800,6 +808,10 @@ static void tame(struct generator *g, const struct struct_def *def, u8 *out)
             for (u32 k = 0; k < array->count; k++) {
                 tame(g, field->type, (u8 *)array->items + (size_t)k * field->type->bytes);
             }
+        }
+        if (field->shape == WIRE_ONE && field->kind == WIRE_STRUCT) {
+            tame(g, field->type, at);
+            continue;
         }
         if (!(field->versions >> g->version & 1) || field->shape != WIRE_ONE) {
             continue;

@@ -1,6 +1,7 @@
 /* Asks both brokers the same and counts what they answer differently.
 
-     judge OURS KAFKA DIFFERENCES [per-api=N] [seed=N] [api=NAME] [details=1] [trace=1]
+     judge OURS KAFKA DIFFERENCES [per-api=N] [crews=N] [seconds=N] [seed=N] [api=NAME] [details=1]
+           [trace=1]
 
    OURS and KAFKA are HOST:PORT of brokers without topics. Prints, as test/differential/run passes
    on, `ok NAME n compared, e errors` or `FAIL NAME ...` for each API that Odradek advertises.
@@ -8,7 +9,8 @@
      1. The topics of generate.c are made on both and filled with equal records.
      2. In three phases (data, groups, admin) a request of a random API of the phase is made: mostly
         sensible, sometimes with bad values, random, or with broken bytes. Both get it at once.
-     3. Both answers are read and compared. Where an answer may lag behind a change (Kafka publishes
+     3. In the phase of groups, scripts of two members follow (crew.c).
+     4. Both answers are read and compared. Where an answer may lag behind a change (Kafka publishes
         metadata after it has answered) a read is asked again, three times at most.
 
    An outcome is an answer, "closed", or "silent" (Produce with acks=0: a second request behind it
@@ -25,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #define ANSWER_TIMEOUT_MS 6000
@@ -33,14 +36,7 @@
 #define GROUP_EPISODE     60
 #define LATE_MAX          3 /* timeouts before the run is given up for an API */
 
-struct peer {
-    const char *name;
-    struct sockaddr_in address;
-    int fd;
-    i16 max[128]; /* advertised, -1: not */
-    i16 min[128];
-};
-static struct peer peers[SIDES] = {{.name = "odradek", .fd = -1}, {.name = "kafka", .fd = -1}};
+struct peer peers[SIDES] = {{.name = "odradek", .fd = -1}, {.name = "kafka", .fd = -1}};
 
 static void die(const char *what)
 {
@@ -66,7 +62,7 @@ static void parse_address(const char *text, struct sockaddr_in *out)
     }
 }
 
-static void peer_close(struct peer *peer)
+void peer_close(struct peer *peer)
 {
     if (peer->fd >= 0) {
         close(peer->fd);
@@ -99,8 +95,7 @@ static void send_all(struct peer *peer, struct slice bytes)
     }
 }
 
-enum outcome { ANSWERED, CLOSED, SILENT, LATE, UNREADABLE };
-static const char *const outcome_names[] = {"answer", "closed", "silent", "timeout", "unreadable"};
+const char *const outcome_names[] = {"answer", "closed", "silent", "timeout", "unreadable"};
 
 static enum outcome receive_all(struct peer *peer, void *out, size_t len)
 {
@@ -138,19 +133,8 @@ static enum outcome receive_frame(struct peer *peer, struct arena *arena, struct
 
 /* ---- one exchange ---------------------------------------------------------------------------- */
 
-struct exchange {
-    const struct api_row *api;
-    i16 version;
-    struct slice frames[SIDES];
-    bool broken; /* its bytes are not those of the request that would be printed */
-    bool probe;  /* a request behind it, since it may not be answered */
-    enum outcome outcomes[SIDES];
-    void *answers[SIDES];
-    i16 answer_version;
-};
-
-static struct slice frame_of(struct arena *arena, const struct api_row *api, i16 version,
-                             i32 correlation, const void *request)
+struct slice frame_of(struct arena *arena, const struct api_row *api, i16 version, i32 correlation,
+                      const void *request)
 {
     struct slice frame;
     if (request_frame_build(api, version, correlation, SLICE_LIT("judge"), request, arena,
@@ -160,9 +144,15 @@ static struct slice frame_of(struct arena *arena, const struct api_row *api, i16
     return frame;
 }
 
-static void read_answer(struct exchange *x, enum side side, struct arena *arena)
+static struct peer *line_of(const struct exchange *x, enum side side)
 {
-    struct peer *peer = &peers[side];
+    return x->lines[side] != NULL ? x->lines[side] : &peers[side];
+}
+
+void exchange_receive(struct exchange *x, enum side side, struct arena *arena)
+{
+    struct peer *peer = line_of(x, side);
+    x->answers[side] = NULL;
     struct slice frame;
     enum outcome outcome = receive_frame(peer, arena, &frame);
     if (outcome == ANSWERED && frame.len >= 4 && load_be32(frame.ptr) == PROBE_CORRELATION) {
@@ -197,22 +187,27 @@ static void read_answer(struct exchange *x, enum side side, struct arena *arena)
     }
 }
 
-static void ask(struct exchange *x, struct arena *arena)
+void exchange_send(struct exchange *x, struct arena *arena)
 {
     struct api_versions_request nothing;
     wire_init(&api_versions_request_struct, &nothing);
     struct slice probe =
         frame_of(arena, api_find(API_api_versions), 0, PROBE_CORRELATION, &nothing);
     for (u32 side = 0; side < SIDES; side++) {
-        peer_open(&peers[side]);
-        send_all(&peers[side], x->frames[side]);
+        struct peer *peer = line_of(x, (enum side)side);
+        peer_open(peer);
+        send_all(peer, x->frames[side]);
         if (x->probe) {
-            send_all(&peers[side], probe);
+            send_all(peer, probe);
         }
     }
+}
+
+static void ask(struct exchange *x, struct arena *arena)
+{
+    exchange_send(x, arena);
     for (u32 side = 0; side < SIDES; side++) {
-        x->answers[side] = NULL;
-        read_answer(x, (enum side)side, arena);
+        exchange_receive(x, (enum side)side, arena);
     }
 }
 
@@ -232,7 +227,7 @@ static bool kafka_is_loading(const struct exchange *x)
                       KERR_COORDINATOR_LOAD_IN_PROGRESS);
 }
 
-static void compare(const struct exchange *x, struct comparison *out)
+void exchange_compare(const struct exchange *x, struct comparison *out)
 {
     if (x->outcomes[OURS] == ANSWERED && x->outcomes[KAFKA] == ANSWERED) {
         compare_answers(x->api, x->answer_version, x->answers[OURS], x->answers[KAFKA], out);
@@ -287,9 +282,13 @@ static void note(const struct exchange *x, const struct difference *d, u64 numbe
                  const char *request)
 {
     bool by_value = strstr(d->path, "error_code") != NULL || strstr(d->path, "[]") == NULL;
+    bool by_key = strstr(d->path, ".configs[]") != NULL;
+    const char *key = strrchr(d->keys, '[');
     for (u32 i = 0; i < finding_count; i++) {
         struct finding *f = &findings[i];
-        if (f->api == x->api && strcmp(f->difference.path, d->path) == 0 &&
+        const char *other = strrchr(f->difference.keys, '[');
+        bool same_key = !by_key || (key != NULL && other != NULL && strcmp(key, other) == 0);
+        if (f->api == x->api && strcmp(f->difference.path, d->path) == 0 && same_key &&
             (!by_value || (strcmp(f->difference.ours, d->ours) == 0 &&
                            strcmp(f->difference.kafka, d->kafka) == 0))) {
             f->count++;
@@ -323,7 +322,7 @@ struct tally {
 static struct tally tallies[128];
 static struct generator generator;
 static struct generated generated;
-static u64 case_number;
+u64 case_number;
 static bool tracing;
 
 static bool changes_something(i16 key)
@@ -370,7 +369,7 @@ static void settle(void)
         struct exchange x;
         struct comparison result;
         ask_both(&x, API_metadata, 12, &request, &arena);
-        compare(&x, &result);
+        exchange_compare(&x, &result);
         bool same = true;
         for (u32 k = 0; k < result.count; k++) {
             same = same && strcmp(result.items[k].ours, "(missing)") != 0 &&
@@ -433,7 +432,7 @@ static void print_request(const struct exchange *x, char *out, size_t size)
         }
         return;
     }
-    wire_print_json(x->api->request, MIN(x->version, x->api->max), generated.request, &w);
+    wire_print_json(x->api->request, MIN(x->version, x->api->max), x->request, &w);
     snprintf(out, size, "%.*s", (int)w.len, (const char *)text);
 }
 
@@ -449,7 +448,7 @@ static void trace(const struct exchange *x, const struct comparison *result)
     fprintf(stderr, "case %" PRIu64 " %s v%d %s: %s\n", case_number, x->api->kafka_name, x->version,
             result->count > 0 ? "DIFFERS" : "equal", request);
     for (u32 side = 0; side < SIDES; side++) {
-        struct writer w = writer_of(text, MIN(sizeof(text), (size_t)2000));
+        struct writer w = writer_of(text, sizeof(text));
         if (x->outcomes[side] == ANSWERED) {
             wire_print_json(x->api->response, x->answer_version, x->answers[side], &w);
         }
@@ -484,7 +483,8 @@ static bool make_exchange(struct exchange *x, const struct api_row *api, struct 
     } else {
         generate_sensible(&generator);
     }
-    for (u32 side = 0; side < SIDES; side++) {
+    x->request = generated.request;
+    for (u32 side = SIDES; side-- > 0;) { /* ours last: it is the one that is printed */
         generated_for(&generator, (enum side)side);
         x->frames[side] =
             frame_of(arena, api, version, (i32)(case_number & 0xffff) + 100000, generated.request);
@@ -530,7 +530,7 @@ static void remember_join(const struct exchange *x)
 }
 
 /* Which APIs are asked together. */
-enum { DATA_PHASE, GROUPS_PHASE, ADMIN_PHASE };
+enum { DATA_PHASE, GROUPS_PHASE, ADMIN_PHASE, PHASES };
 static const i16 phases[][40] = {
     {API_produce, API_fetch, API_list_offsets, API_metadata, API_api_versions, API_init_producer_id,
      API_offset_for_leader_epoch, API_find_coordinator, API_describe_topic_partitions,
@@ -555,6 +555,30 @@ static bool in_phase(u32 phase, i16 key)
         }
     }
     return phases[phase][0] == -2 && !listed;
+}
+
+void exchange_judge(const struct exchange *x, const struct comparison *result)
+{
+    struct tally *tally = &tallies[x->api->key];
+    trace(x, result);
+    if (kafka_threw(x) && x->outcomes[OURS] == ANSWERED) {
+        tally->thrown++;
+        return;
+    }
+    tally->compared++;
+    bool error = x->outcomes[KAFKA] == CLOSED ||
+                 (x->outcomes[KAFKA] == ANSWERED &&
+                  answer_has_error(x->api->response->body, x->answer_version, x->answers[KAFKA]));
+    tally->errors += error;
+    tally->failures += result->count > 0;
+    tally->late += x->outcomes[OURS] == LATE || x->outcomes[KAFKA] == LATE;
+    if (result->count > 0) {
+        char request[1500];
+        print_request(x, request, sizeof(request));
+        for (u32 i = 0; i < result->count; i++) {
+            note(x, &result->items[i], case_number, request);
+        }
+    }
 }
 
 /* A committed offset of a group of its own. Kafka's answers about groups are those of its newest
@@ -584,7 +608,7 @@ static void one_case(const struct api_row *api, struct arena *arena)
         return;
     }
     ask(&x, arena);
-    compare(&x, &result);
+    exchange_compare(&x, &result);
     if (result.count > 0 && in_phase(GROUPS_PHASE, api->key)) {
         nudge(arena);
     }
@@ -594,30 +618,11 @@ static void one_case(const struct api_row *api, struct arena *arena)
          i++) {
         usleep(20000u << i);
         ask(&x, arena);
-        compare(&x, &result);
+        exchange_compare(&x, &result);
     }
-    struct tally *tally = &tallies[api->key];
-    if (kafka_threw(&x) && x.outcomes[OURS] == ANSWERED) {
-        tally->thrown++;
-        return;
-    }
-    tally->compared++;
-    bool error = x.outcomes[KAFKA] == CLOSED ||
-                 (x.outcomes[KAFKA] == ANSWERED &&
-                  answer_has_error(api->response->body, x.answer_version, x.answers[KAFKA]));
-    tally->errors += error;
-    tally->failures += result.count > 0;
+    exchange_judge(&x, &result);
     if (x.outcomes[OURS] == LATE || x.outcomes[KAFKA] == LATE) {
-        tally->late++;
         generator_next_episode(&generator); /* whoever waits there waits no longer for us */
-    }
-    trace(&x, &result);
-    if (result.count > 0) {
-        char request[1500];
-        print_request(&x, request, sizeof(request));
-        for (u32 i = 0; i < result.count; i++) {
-            note(&x, &result.items[i], case_number, request);
-        }
     }
     remember_join(&x);
     if (changes_metadata(api->key)) {
@@ -720,7 +725,7 @@ static void make_producers(struct arena *arena)
         struct exchange x;
         struct comparison result;
         ask_both(&x, API_init_producer_id, 4, &request, arena);
-        compare(&x, &result);
+        exchange_compare(&x, &result);
         if (result.count > 0) {
             usleep(100000);
         }
@@ -770,11 +775,19 @@ static void fill_topics(struct arena *arena)
 
 /* ---- main ------------------------------------------------------------------------------------ */
 
-static void run_phase(u32 phase, struct arena *arena)
+static i64 seconds_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (i64)t.tv_sec;
+}
+
+/* Until enough is compared, or it is that late. */
+static void run_phase(u32 phase, i64 until, struct arena *arena)
 {
     i16 keys[128];
     u32 group_cases = 0;
-    for (;;) {
+    while (seconds_now() < until) {
         u32 count = 0;
         for (i16 key = 0; key < 128; key++) {
             const struct tally *t = &tallies[key];
@@ -852,12 +865,15 @@ static int report(u64 seed, bool details)
 int main(int argc, char **argv)
 {
     u32 per_api = 120;
+    u32 crews = 20;
+    i64 seconds = 0;
+    const i64 started = seconds_now();
     u64 seed = 1;
     const char *only = NULL;
     bool details = false;
     if (argc < 4) {
-        die("usage: judge OURS KAFKA DIFFERENCES [per-api=N] [seed=N] [api=NAME] [details=1] "
-            "[trace=1]");
+        die("usage: judge OURS KAFKA DIFFERENCES [per-api=N] [crews=N] [seconds=N] [seed=N] "
+            "[api=NAME] [details=1] [trace=1]");
     }
     parse_address(argv[1], &peers[OURS].address);
     parse_address(argv[2], &peers[KAFKA].address);
@@ -873,6 +889,10 @@ int main(int argc, char **argv)
             only = argv[i] + 4;
         } else if (strncmp(argv[i], "details=", 8) == 0) {
             details = argv[i][8] == '1';
+        } else if (strncmp(argv[i], "seconds=", 8) == 0) {
+            seconds = strtol(argv[i] + 8, NULL, 10);
+        } else if (strncmp(argv[i], "crews=", 6) == 0) {
+            crews = (u32)strtoul(argv[i] + 6, NULL, 10);
         } else if (strncmp(argv[i], "trace=", 6) == 0) {
             tracing = argv[i][6] == '1';
         } else {
@@ -902,7 +922,11 @@ int main(int argc, char **argv)
         }
     }
     for (u32 phase = 0; phase < ARRAY_LEN(phases); phase++) {
-        run_phase(phase, &arena);
+        i64 until = seconds == 0 ? INT64_MAX : started + seconds * (phase + 1) / PHASES;
+        run_phase(phase, until, &arena);
+        for (u32 i = 0; i < crews && phase == GROUPS_PHASE; i++) {
+            crew_run(&generator.rng);
+        }
     }
     int status = report(seed, details);
     differences_print_unused();

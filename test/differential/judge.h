@@ -9,6 +9,8 @@
 
 #include "wire/wire.h"
 
+#include <netinet/in.h>
+
 enum side { OURS, KAFKA, SIDES };
 
 /* ---- pairs.c --------------------------------------------------------------------------------- */
@@ -98,3 +100,49 @@ void compare_outcomes(const struct api_row *api, i16 version, const char *ours, 
 /* Is there an error code other than 0 anywhere in it? */
 bool answer_has_error(const struct struct_def *def, i16 version, const void *answer);
 bool answer_has(const struct struct_def *def, i16 version, const void *answer, i16 code);
+
+/* ---- judge.c --------------------------------------------------------------------------------- */
+
+/* One connection to a broker; fd -1: not open. */
+struct peer {
+    const char *name;
+    struct sockaddr_in address;
+    int fd;
+    i16 max[128]; /* advertised, -1: not */
+    i16 min[128];
+};
+extern struct peer peers[SIDES];
+void peer_close(struct peer *peer);
+
+enum outcome { ANSWERED, CLOSED, SILENT, LATE, UNREADABLE };
+extern const char *const outcome_names[];
+
+/* A request to both and what came of it. */
+struct exchange {
+    const struct api_row *api;
+    struct peer *lines[SIDES]; /* NULL: the connections all requests share */
+    const void *request;       /* to be printed, in our words */
+    i16 version;
+    struct slice frames[SIDES];
+    bool broken; /* its bytes are not those of the request that would be printed */
+    bool probe;  /* a request behind it, since it may not be answered */
+    enum outcome outcomes[SIDES];
+    void *answers[SIDES];
+    i16 answer_version;
+};
+
+/* ptr NULL: this version cannot carry it. */
+struct slice frame_of(struct arena *arena, const struct api_row *api, i16 version, i32 correlation,
+                      const void *request);
+void exchange_send(struct exchange *x, struct arena *arena);
+/* Waits for one side's answer. */
+void exchange_receive(struct exchange *x, enum side side, struct arena *arena);
+void exchange_compare(const struct exchange *x, struct comparison *out);
+/* Counts and notes it. */
+void exchange_judge(const struct exchange *x, const struct comparison *result);
+extern u64 case_number;
+
+/* ---- crew.c ---------------------------------------------------------------------------------- */
+
+/* Two members of one group, with requests that wait for each other. */
+void crew_run(struct rng *rng);
