@@ -542,8 +542,32 @@ bool coordinator_pending_slot(const struct coordinator *c, struct slice id, u64 
     return true;
 }
 
+/* Somebody deleted the topic that groups live in: they are gone with it. Whoever waits is told to
+   look for the coordinator again, and by that makes a new one. */
+static void groups_forget(struct coordinator *c)
+{
+    u32 cursor = 0;
+    u64 ticket;
+    void *value;
+    while (map64_next(&c->tickets, &cursor, &ticket, &value)) {
+        struct coordinator_call *call = value;
+        struct group_reply reply = {
+            .ticket = ticket, .kerr = KERR_NOT_COORDINATOR, .generation = -1};
+        map64_remove(&c->tickets, ticket); /* replies that are held find nobody */
+        call->group = NULL;
+        call->done(call, &reply);
+    }
+    while (!list_empty(&c->groups)) {
+        owned_destroy(CONTAINER_OF(list_first(&c->groups), struct owned_group, node));
+    }
+}
+
 void coordinator_topic_deleted(struct coordinator *c, struct slice topic, struct uuid id)
 {
+    if (slice_eq_cstr(topic, OFFSETS_TOPIC)) {
+        groups_forget(c);
+        return;
+    }
     LIST_EACH (&c->groups, node) {
         struct owned_group *o = CONTAINER_OF(node, struct owned_group, node);
         struct group_event event = {.kind = GROUP_TOPIC_DELETED,

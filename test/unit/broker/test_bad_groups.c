@@ -245,6 +245,44 @@ static void group_ids_of_every_kind(void **state)
     harness_fini(&h);
 }
 
+/* The topic that groups live in may be deleted like any other: the groups are gone, who waits in
+   one is told, and the next who looks for the coordinator makes it anew. (Found by fuzz_conn.c.) */
+static void the_offsets_topic_is_deleted(void **state)
+{
+    struct harness h;
+    harness_up(&h);
+    struct client *c = client_open(&h);
+    coordinator_ready(c);
+    struct topic t = topic_make(c, "t", 1);
+    assert_int_equal(commit(c, text("other"), &t, 9, (struct slice){0}), KERR_NONE);
+    struct client *member = client_open(&h);
+    struct join_group_response *joined = join_alone(member, join_of(&h, text("g"), text("m")), 3);
+    assert_int_equal(joined->error_code, KERR_NONE);
+    struct client *second = client_open(&h);
+    i32 waits = client_send(second, API_join_group, 3, join_of(&h, text("g"), text("m")));
+    harness_turns(&h, 10);
+    assert_false(client_has_frame(second));
+
+    struct slice name = text("__consumer_offsets");
+    struct delete_topics_request gone = {.topic_names = {.items = &name, .count = 1},
+                                         .timeout_ms = 10000};
+    assert_int_equal(CALL(c, delete_topics, 3, &gone)->responses.items[0].error_code, KERR_NONE);
+    assert_int_equal(
+        ((struct join_group_response *)client_recv(second, API_join_group, 3, waits))->error_code,
+        KERR_NOT_COORDINATOR);
+    harness_skip_ms(&h, 60000); /* no timer of theirs is left */
+    client_expect_alive(c);
+    assert_int_equal(join_kerr(c, join_of(&h, text("g"), text("m"))),
+                     KERR_COORDINATOR_NOT_AVAILABLE);
+    coordinator_ready(c);
+    assert_int_equal(heartbeat_kerr(c, text("g"), joined->member_id, joined->generation_id),
+                     KERR_UNKNOWN_MEMBER_ID);
+    assert_int_equal(committed(c, text("other"), &t), -1);
+    assert_int_equal(join_alone(member, join_of(&h, text("g"), text("m")), 3)->error_code,
+                     KERR_NONE);
+    harness_fini(&h);
+}
+
 /* ---- too many, too large (76, 79) ------------------------------------------------------------ */
 
 /* New groups until there is no memory for more: the next is refused, those there are go on. */
@@ -326,6 +364,7 @@ int main(void)
         cmocka_unit_test(the_old_of_two_instances_is_fenced),
         cmocka_unit_test(commits_of_every_kind),
         cmocka_unit_test(group_ids_of_every_kind),
+        cmocka_unit_test(the_offsets_topic_is_deleted),
         cmocka_unit_test(groups_without_end),
         cmocka_unit_test(members_of_a_megabyte),
     };
