@@ -70,7 +70,8 @@ static err_t extent_make(struct extent_job *j)
     return io_sync_dir(io, j->folder);
 }
 
-/* What is in it stays: its slots are below the trim (formats.md, "Filed slots"). */
+/* What is in it stays: its slots are below the trim (formats.md, "Filed slots"). Nothing was in
+   flight in it, so nobody missed its lock since it was closed. */
 static err_t extent_reuse(struct extent_job *j)
 {
     struct io *io = j->job.io;

@@ -1,6 +1,6 @@
-/* Where bytes live: a log of slots for the WAL, a log of metadata slots, later packs. Two homes
-   now: disk (home_disk.c, O_DIRECT extents through struct io) and mem (home_mem.c, for tests and
-   `odradek dev`). Callers never ask which.
+/* Where bytes live: a log of slots for the WAL, a log of metadata slots, and packs. Two homes now:
+   disk (disk_*.c, O_DIRECT extents through struct io) and mem (home_mem.c, for tests and `odradek
+   dev`). Callers never ask which.
 
    Ownership: a home_write or home_read lives in the caller's object until its done() runs (never
    inside the starting call, exactly once). Blobs named in them stay referenced by the caller.
@@ -147,16 +147,18 @@ MUST_USE err_t home_slots_find(struct home *h, u64 wal, u64 nonce, u64 from, u64
 MUST_USE err_t home_slots_read(struct home_slots *s, u64 slot, void *buf, size_t cap, u32 *bytes);
 void home_slots_free(struct home_slots *s); /* on the loop */
 
-/* Slots below `slot` are filed, durably: their extents are used again by this session's WAL or go.
-   On the loop; the work is done off it. slot UINT64_MAX: all of a WAL of an earlier session. */
+/* Slots below `slot` are filed, durably: they are not found any more, and their extents are used
+   again by this session's WAL or go. On the loop; the work is done off it. Of this session's WAL,
+   `slot` is at most the first that is not durable; UINT64_MAX: all of a WAL of an earlier one. */
 void home_wal_trim(struct home *h, u64 wal, u64 slot);
 
 /* Blocking, start-up: removes the files of packs/ that are not in `keep` (sorted by id); those kept
    must be there with the size given: ERR_CORRUPT. *next_id: above every id seen. */
 MUST_USE err_t home_packs_sweep(struct home *h, const struct home_pack *keep, u32 count,
                                 u64 *next_id);
-/* Blocking, start-up: checks header, index and trailer and delivers the index, sorted.
-   ERR_CORRUPT: the reason names file and place. */
+/* Blocking, start-up: checks header, index and trailer, and then delivers the index, sorted.
+   ERR_CORRUPT: the reason names file and place, and nothing was delivered. (An index that agrees
+   with its CRC and makes no sense is noticed on the way.) */
 struct home_pack_visitor {
     void *user;
     err_t (*runs)(void *user, const struct pack_run *runs, u32 count);

@@ -1,7 +1,8 @@
 /* What the files of the home on disk share. Only disk_*.c include this.
 
      disk_open.c     the directory: format file, lock, creation; create and destroy
-     disk_handle.c   open files: few at a time, reads through them, removal
+     disk_handle.c   open files: few at a time, reads through them
+     disk_remove.c   unlinking; free space
      disk_extent.c   which extents there are, slot positions
      disk_meta.c     the metadata log in two copies
      disk_wal.c      this session's writes, the making of extents, reads
@@ -175,6 +176,8 @@ void disk_handle_leave(struct home_disk *d, struct disk_handle *f); /* may be go
 /* r's range, `position` being where r->pos counts from. */
 void disk_handle_read(struct home_disk *d, struct disk_handle *f, struct home_read *r,
                       u64 position);
+
+/* disk_remove.c */
 /* A worker unlinks the file. bytes: what it had, 0 when it is still there. */
 typedef void (*disk_removed_fn)(struct home_disk *d, u64 id, u64 bytes);
 void disk_remove_start(struct home_disk *d, const char *path, disk_removed_fn removed, u64 id);

@@ -4,8 +4,9 @@
 
    A started home_write or home_read is in at most one list by its node: the implementation's, or
    `ready_*` here. private_[0] holds the home, private_[1] the result while it is in a ready list;
-   [2] is the implementation's, [3] nobody's. They are the caller's memory: after a crash in the
-   simulator it is gone before home_destroy, which must not look at it. */
+   before that [1] is the implementation's, as is [2]; [3] is nobody's. They are the caller's
+   memory: after a crash in the simulator it is gone before home_destroy, which must not look at it.
+ */
 #pragma once
 
 #include "home/home.h"

@@ -33,6 +33,7 @@ enum fault_verb {
     FAULT_RENAME,
     FAULT_UNLINK,
     FAULT_LIST,
+    FAULT_READ,      /* reads on the loop */
     FAULT_HOLD_READ, /* one read on the loop takes until fault_release_read */
 };
 static struct {
@@ -60,19 +61,27 @@ static inline bool fault_now(enum fault_verb verb)
     return true;
 }
 
-/* A write that ends with an error, in a later turn, and never reaches the file. */
-struct fault_write {
+/* A transfer that ends with an error, in a later turn, and never reaches the file. */
+struct fault_transfer {
     struct io_timer timer;
     struct io_op *op;
     err_t error;
 };
-static inline void fault_write_fired(struct io_timer *t)
+static inline void fault_transfer_fired(struct io_timer *t)
 {
-    struct fault_write *w = CONTAINER_OF(t, struct fault_write, timer);
+    struct fault_transfer *w = CONTAINER_OF(t, struct fault_transfer, timer);
     struct io_op *op = w->op;
     i64 result = -(i64)w->error;
     mem_free(w);
     op->done(op, result);
+}
+static inline void fault_transfer_start(struct io *io, struct io_op *op)
+{
+    struct fault_transfer *w = mem_alloc(sizeof(*w));
+    w->op = op;
+    w->error = fault.error;
+    w->timer.fired = fault_transfer_fired;
+    io_timer_start(io, &w->timer, io_now_ns(io));
 }
 static inline void fault_writev(struct io *io, struct io_op *op)
 {
@@ -80,15 +89,11 @@ static inline void fault_writev(struct io *io, struct io_op *op)
         fault.held = op;
         return;
     }
-    if (!fault_now(FAULT_WRITE)) {
-        fault.real->file_writev(io, op);
+    if (fault_now(FAULT_WRITE)) {
+        fault_transfer_start(io, op);
         return;
     }
-    struct fault_write *w = mem_alloc(sizeof(*w));
-    w->op = op;
-    w->error = fault.error;
-    w->timer.fired = fault_write_fired;
-    io_timer_start(io, &w->timer, io_now_ns(io));
+    fault.real->file_writev(io, op);
 }
 static inline void fault_release(struct io *io)
 {
@@ -157,6 +162,10 @@ static inline void fault_readv(struct io *io, struct io_op *op)
 {
     if (fault.held_read == NULL && fault_now(FAULT_HOLD_READ)) {
         fault.held_read = op;
+        return;
+    }
+    if (fault_now(FAULT_READ)) {
+        fault_transfer_start(io, op);
         return;
     }
     fault.real->file_readv(io, op);
@@ -271,6 +280,9 @@ static inline void fixture_frames_free(struct fixture *f)
 static inline void fixture_fini(struct fixture *f)
 {
     fixture_frames_free(f);
+    while (io_linux_busy(f->io)) { /* what the home left behind */
+        io_turn(f->io, true);
+    }
     io_destroy(f->io);
     assert_int_equal(f->quota.used, 0);
     nftw(f->base, tree_remove_one, 16, FTW_DEPTH | FTW_PHYS);

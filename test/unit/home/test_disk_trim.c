@@ -312,6 +312,33 @@ static void test_no_files(void **state)
     fixture_close(f);
 }
 
+static void test_failures_of_the_scan(void **state)
+{
+    struct fixture *f = *state;
+    begin(f, 1);
+    write_until(f, 60);
+    home_wal_trim(f->home, 1, 50);
+    fixture_close(f);
+    static const enum fault_verb verbs[] = {FAULT_OPEN, FAULT_LOCK, FAULT_SIZE, FAULT_READ_NOW,
+                                            FAULT_SYNC};
+    for (u32 i = 0; i < ARRAY_LEN(verbs); i++) {
+        u32 failures = 0;
+        err_t e = ERR_IO;
+        for (u32 after = 0; e != OK; after++) {
+            u64 length = 12345;
+            fixture_open(f);
+            fault_set(verbs[i], after, ERR_IO);
+            e = wal_scan_from(f, 50, UINT64_MAX, &length);
+            assert_int_equal(e, fault.hits == 0 ? OK : ERR_IO);
+            assert_int_equal(length, e == OK ? 60 : 12345);
+            failures += e != OK;
+            fault_set(FAULT_NONE, 0, OK);
+            home_destroy(f->home);
+        }
+        assert_true(failures > 0);
+    }
+}
+
 /* ---- what a crash leaves -----------------------------------------------------------------------
  */
 
@@ -713,6 +740,7 @@ int main(void)
         ROW(test_scan_after_many_lives),
         ROW(test_scan_needs_what_was_not_filed),
         ROW(test_no_files),
+        ROW(test_failures_of_the_scan),
         ROW(test_torn_over_an_earlier_life),
         ROW(test_any_names_after_a_crash),
         ROW(test_the_last_slot_stays),

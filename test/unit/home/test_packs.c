@@ -447,18 +447,28 @@ static void test_newer_pack(void **state)
     assert_int_equal(made_pack_load(f->home, &made), ERR_VERSION);
 }
 
-/* The index is good by its CRC but was written wrong. */
+/* The index is good by its CRC but was written wrong; the same for the producers. */
 static void test_index_that_lies(void **state)
 {
     struct fixture *f = *state;
     char path[200];
-    made_pack_draw(&f->rng, &made, 4, 300, 300);
+    do {
+        made_pack_draw(&f->rng, &made, 4, 300, 300);
+    } while (made.producer_count < 200);
     assert_int_equal(made_pack_write(&f->rng, f->home, &made), OK);
     pack_name(f, 4, path);
     u8 *bytes;
     size_t size = file_get(path, &bytes);
     u8 *runs = bytes + 4096 + made.payload_bytes;
+    u8 *producers = runs + 300 * 64;
     u8 *trailer = bytes + size - 64;
+    store_le32(producers + 150 * 40 + 4, UINT32_MAX); /* what has to be zero */
+    store_le32(trailer + 24, crc32c(producers, 40 * (size_t)made.producer_count));
+    store_le32(trailer + 52, crc32c(trailer, 52));
+    file_put(path, bytes, size);
+    assert_int_equal(made_pack_load(f->home, &made), ERR_CORRUPT);
+    assert_non_null(strstr(home_reason(f->home), "the producers"));
+    assert_true(made.producers_seen <= 150);
     store_le32(runs + 200 * 64 + 36, 0xfffffff0u); /* a run's bytes */
     store_le32(trailer + 12, crc32c(runs, 300 * 64));
     store_le32(trailer + 52, crc32c(trailer, 52));
@@ -560,6 +570,10 @@ static void test_failed_reads_and_removals(void **state)
     fault_set(FAULT_NONE, 0, OK);
     assert_int_equal(pack_read(f, &pool, 4, 4096, 1, &byte), OK);
     assert_int_equal(pack_read(f, &pool, 4, (u32)made.pack.bytes, 1, &byte), ERR_IO);
+    fault_set(FAULT_READ, 0, ERR_IO);
+    assert_int_equal(pack_read(f, &pool, 4, 4096, 1, &byte), ERR_IO);
+    fault_set(FAULT_NONE, 0, OK);
+    assert_int_equal(pack_read(f, &pool, 4, 4096, 1, &byte), OK);
     /* A file that cannot be unlinked stays, and its bytes count; the next sweep finds it. */
     pack_name(f, 4, path);
     fault_set(FAULT_UNLINK, 0, ERR_IO);
@@ -581,6 +595,30 @@ static void test_failed_reads_and_removals(void **state)
     fixture_turns(f, 20);
     assert_int_equal(pack_read(f, &pool, 5, 4096, 1, &byte), OK);
     blob_pool_fini(&pool);
+}
+
+/* The home goes away while workers are at it, and without knowing how large the files were. */
+static void test_destroyed_while_removing(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    for (u64 id = 0; id < 5; id++) {
+        made_pack_draw(&f->rng, &made, id, 10, 3000);
+        assert_int_equal(made_pack_write(&f->rng, f->home, &made), OK);
+    }
+    fault_set(FAULT_SIZE, 0, ERR_IO);
+    for (u64 id = 0; id < 5; id++) {
+        home_pack_remove(f->home, id);
+    }
+    home_destroy(f->home);
+    for (u64 id = 0; id < 5; id++) {
+        pack_name(f, id, path);
+        while (file_there(path)) {
+            io_turn(f->io, true);
+        }
+    }
+    fault_set(FAULT_NONE, 0, OK);
+    fixture_open(f);
 }
 
 static void test_without_direct_io(void **state)
@@ -663,6 +701,7 @@ int main(void)
         DISK(test_crash_states),
         DISK(test_removal_waits_for_reads),
         DISK(test_failed_reads_and_removals),
+        DISK(test_destroyed_while_removing),
         DISK(test_without_direct_io),
         DISK(test_no_memory_for_the_index),
     };
