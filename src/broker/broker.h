@@ -15,6 +15,7 @@ struct broker_params {
     struct io *io;
     struct config *config; /* outlives the broker, which puts dynamic values into it */
     const char *data_directory;
+    struct home *home; /* NULL: on disk, in data_directory. From broker_start on the broker's. */
     const char *listen_host;
     u16 listen_port;    /* 0: any free */
     u64 memory_bytes;   /* the budget */

@@ -73,7 +73,7 @@ static err_t broker_start_storage(struct broker *b)
         .quota = &b->memory.log,
         .canaries = b->params.home_canaries,
     };
-    b->home = home_disk_create(b->io, &disk);
+    b->home = b->params.home != NULL ? b->params.home : home_disk_create(b->io, &disk);
     struct log_params log = {
         .io = b->io,
         .home = b->home,
