@@ -58,7 +58,10 @@ async function main () {
   })
   // What has come since the last commit; committed every 100 ms, one commit at a time.
   let ends = new Map()
-  // An error ends a stream, a restart of the broker too: the next begins at what is committed.
+  // An error ends a stream: the next begins at what is committed. A restart of the broker is one when
+  // the group needs no new generation after it: the stream goes on with the leader epoch of before,
+  // and in the answer, FENCED_LEADER_EPOCH, the client cannot read the tagged fields that tell the
+  // new one [KIP-951]: "Out of bounds". Kafka answers with the same bytes.
   async function read () {
     try {
       const stream = await consumer.consume({
