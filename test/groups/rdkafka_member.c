@@ -133,7 +133,10 @@ static void delivered(rd_kafka_t *handle, const rd_kafka_message_t *message, voi
 
 static void records_produce(const char *codec)
 {
-    static const char value[] = "compressible compressible compressible compressible";
+    static const char word[] = "compressible ";
+    char value[10 * (sizeof word - 1)];
+    for (size_t i = 0; i < sizeof value; i++)
+        value[i] = word[i % (sizeof word - 1)];
     rd_kafka_conf_t *conf = conf_create();
     conf_set(conf, "compression.codec", codec);
     rd_kafka_conf_set_dr_msg_cb(conf, delivered);
@@ -141,11 +144,11 @@ static void records_produce(const char *codec)
     int32_t partitions = (int32_t)strtol(options.partitions, NULL, 10);
     long count = strtol(options.make, NULL, 10) * partitions;
     for (long i = 0; i < count; i++) {
-        rd_kafka_resp_err_t error = rd_kafka_producev(
-            handle, RD_KAFKA_V_TOPIC(options.topic),
-            RD_KAFKA_V_PARTITION((int32_t)(i % partitions)),
-            RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-            RD_KAFKA_V_VALUE((void *)(uintptr_t)value, sizeof value - 1), RD_KAFKA_V_END);
+        rd_kafka_resp_err_t error =
+            rd_kafka_producev(handle, RD_KAFKA_V_TOPIC(options.topic),
+                              RD_KAFKA_V_PARTITION((int32_t)(i % partitions)),
+                              RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                              RD_KAFKA_V_VALUE(value, sizeof value), RD_KAFKA_V_END);
         if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
             fatal("produce: %s", rd_kafka_err2str(error));
     }
