@@ -75,7 +75,7 @@ static bool add_topic(struct page *p, struct slice name, u32 from)
         return true;
     }
     row->topic_id = t->id;
-    row->is_internal = t->internal;
+    row->is_internal = topic_is_internal(t);
     from = MIN(from, t->partition_count);
     u32 count = MIN(t->partition_count - from, p->left);
     add_partitions(p, t, from, count, row);

@@ -53,7 +53,7 @@ static bool fill_topic(struct request *r, const struct meta_topic *t,
 {
     out->name = t->name;
     out->topic_id = t->id;
-    out->is_internal = t->internal;
+    out->is_internal = topic_is_internal(t);
     if (((const struct metadata_request *)r->body)->include_topic_authorized_operations) {
         out->topic_authorized_operations = AUTHORIZED_ON_TOPIC;
     }

@@ -247,6 +247,8 @@ static void internal_topics_are_not_for_clients(void **state)
     struct topic state_topic = topic_make(c, "__transaction_state", 1);
     assert_int_equal(produce(c, &state_topic, 0, batch_plain(&h, 1))->error_code,
                      KERR_INVALID_TOPIC_EXCEPTION);
+    m->topics.items[0].name = text(state_topic.name);
+    assert_true(CALL(c, metadata, 12, m)->topics.items[0].is_internal);
 
     /* Kafka's administrators' client id opens the door. */
     struct slice frame;
