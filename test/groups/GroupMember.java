@@ -30,6 +30,9 @@ import org.apache.kafka.common.utils.internals.AppInfoParser;
 public final class GroupMember {
     private static volatile boolean stopped;
 
+    /** What was read and is not committed yet: a commit that fails is tried again. */
+    private static final Map<TopicPartition, OffsetAndMetadata> ends = new HashMap<>();
+
     private static synchronized void say(String line) {
         System.out.println(line);
         System.out.flush();
@@ -98,6 +101,7 @@ public final class GroupMember {
         public void onPartitionsRevoked(Collection<TopicPartition> partitions) {
             List<Integer> gone = partitions.stream().map(TopicPartition::partition).toList();
             owned.removeAll(gone);
+            ends.keySet().removeAll(partitions);
             say("revoked " + listed(gone));
         }
     }
@@ -128,7 +132,6 @@ public final class GroupMember {
 
     private static void readAndCommit(KafkaConsumer<byte[], byte[]> consumer) {
         ConsumerRecords<byte[], byte[]> polled = consumer.poll(Duration.ofMillis(100));
-        Map<TopicPartition, OffsetAndMetadata> ends = new HashMap<>();
         for (ConsumerRecord<byte[], byte[]> record : polled) {
             say("got " + record.partition() + " " + record.offset());
             ends.put(
@@ -139,6 +142,7 @@ public final class GroupMember {
             consumer.commitSync(ends);
             ends.forEach((partition, end) ->
                     say("committed " + partition.partition() + " " + end.offset()));
+            ends.clear();
         }
     }
 

@@ -15,8 +15,10 @@ import member
 class Listener(ConsumerRebalanceListener):
     def __init__(self):
         self.consumer = None
+        self.ends = {}  # what is read and not committed yet: a commit that fails is tried again
 
     async def on_partitions_revoked(self, revoked):
+        self.ends.clear()
         member.say_revoked(part.partition for part in revoked)
 
     async def on_partitions_assigned(self, assigned):
@@ -68,15 +70,18 @@ async def consume(options):
     while not stopped.is_set():
         try:
             polled = await consumer.getmany(timeout_ms=100)
-            ends = {}
+            ends = listener.ends
             for partition, messages in polled.items():
                 for message in messages:
                     member.say_got(message.partition, message.offset)
                 ends[partition] = messages[-1].offset + 1
             if ends:
-                await consumer.commit(ends)
-                for partition, end in ends.items():
+                committed = dict(ends)
+                await consumer.commit(committed)
+                for partition, end in committed.items():
                     member.say_committed(partition.partition, end)
+                    if ends.get(partition) == end:
+                        del ends[partition]
         except KafkaError as failure:
             print(f"poll or commit: {failure!r}", file=sys.stderr)
     await consumer.stop()

@@ -56,6 +56,7 @@ def main():
         settings["group.instance.id"] = options.instance
     consumer = Consumer(settings)
     owned = set()
+    ends = {}  # what is read and not committed yet: a commit that fails is tried again
 
     def assigned(consumer, partitions):
         owned.update(part.partition for part in partitions)
@@ -65,6 +66,8 @@ def main():
 
     def revoked(_consumer, partitions):
         owned.difference_update(part.partition for part in partitions)
+        for part in partitions:
+            ends.pop(part.partition, None)
         member.say_revoked(part.partition for part in partitions)
 
     consumer.subscribe(
@@ -72,7 +75,6 @@ def main():
     )
     stopped = member.stop_wanted()
     while not stopped.is_set():
-        ends = {}
         for message in consumer.consume(500, timeout=0.1):
             if message.error():
                 continue  # a lost connection: the broker is killed on purpose
@@ -86,6 +88,7 @@ def main():
                 for done in consumer.commit(offsets=offsets, asynchronous=False):
                     if done.error is None:
                         member.say_committed(done.partition, done.offset)
+                        ends.pop(done.partition, None)
             except confluent_kafka.KafkaException as failure:
                 print(f"commit: {failure}", file=sys.stderr)
     consumer.close()

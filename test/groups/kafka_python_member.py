@@ -15,8 +15,10 @@ import member
 class Listener(ConsumerRebalanceListener):
     def __init__(self, consumer):
         self.consumer = consumer
+        self.ends = {}  # what is read and not committed yet: a commit that fails is tried again
 
     def on_partitions_revoked(self, revoked):
+        self.ends.clear()
         member.say_revoked(part.partition for part in revoked)
 
     def on_partitions_assigned(self, assigned):
@@ -66,19 +68,22 @@ def main():
         reconnect_backoff_max_ms=500,
         fetch_max_wait_ms=100,
     )
-    consumer.subscribe([options.topic], listener=Listener(consumer))
+    listener = Listener(consumer)
+    consumer.subscribe([options.topic], listener=listener)
     stopped = member.stop_wanted()
     while not stopped.is_set():
         try:
             polled = consumer.poll(timeout_ms=100)
-            ends = {}
+            ends = listener.ends
             for partition, messages in polled.items():
                 for message in messages:
                     member.say_got(message.partition, message.offset)
                 ends[partition] = OffsetAndMetadata(messages[-1].offset + 1, "", -1)
             if ends:
-                consumer.commit(ends, timeout_ms=10000)
-                for partition, end in ends.items():
+                committed = dict(ends)
+                consumer.commit(committed, timeout_ms=10000)
+                ends.clear()
+                for partition, end in committed.items():
                     member.say_committed(partition.partition, end.offset)
         except KafkaError as failure:
             print(f"poll or commit: {failure!r}", file=sys.stderr)

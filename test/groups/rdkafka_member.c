@@ -36,6 +36,11 @@ static struct options options = {
     .session_ms = "2000", .assignor = "", .instance = "", .make = "0", .partitions = "1"};
 
 static bool owned[PARTITIONS_MAX];
+
+/* What was read of each partition and is not committed yet, or 0: a commit that fails is tried
+ * again. */
+static int64_t ends[PARTITIONS_MAX];
+
 static int64_t failed_count;
 
 static void fatal(const char *format, ...) __attribute__((format(printf, 1, 2), noreturn));
@@ -215,8 +220,10 @@ static void rebalanced(rd_kafka_t *consumer, rd_kafka_resp_err_t why,
 {
     (void)opaque;
     bool is_assign = why == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
-    for (int i = 0; i < list->cnt; i++)
+    for (int i = 0; i < list->cnt; i++) {
         owned[list->elems[i].partition] = is_assign;
+        ends[list->elems[i].partition] = 0;
+    }
     rd_kafka_error_t *error = NULL;
     if (strcmp(rd_kafka_rebalance_protocol(consumer), "COOPERATIVE") == 0)
         error = is_assign ? rd_kafka_incremental_assign(consumer, list)
@@ -235,34 +242,41 @@ static void rebalanced(rd_kafka_t *consumer, rd_kafka_resp_err_t why,
     }
 }
 
+static void ends_commit(rd_kafka_t *consumer)
+{
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
+    for (int32_t p = 0; p < PARTITIONS_MAX; p++) {
+        if (ends[p] > 0)
+            rd_kafka_topic_partition_list_add(list, options.topic, p)->offset = ends[p];
+    }
+    if (list->cnt > 0) {
+        rd_kafka_resp_err_t error = rd_kafka_commit(consumer, list, 0);
+        for (int i = 0; i < list->cnt && error == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
+            const rd_kafka_topic_partition_t *end = &list->elems[i];
+            if (end->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
+                printf("committed %" PRId32 " %" PRId64 "\n", end->partition, end->offset);
+                ends[end->partition] = 0;
+            }
+        }
+        if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
+            fprintf(stderr, "commit: %s\n", rd_kafka_err2str(error));
+    }
+    rd_kafka_topic_partition_list_destroy(list);
+}
+
 static void read_and_commit(rd_kafka_t *consumer)
 {
-    rd_kafka_topic_partition_list_t *ends = rd_kafka_topic_partition_list_new(1);
     for (int i = 0; i < BATCH_MAX; i++) {
         rd_kafka_message_t *message = rd_kafka_consumer_poll(consumer, i == 0 ? 100 : 0);
         if (message == NULL)
             break;
         if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
             printf("got %" PRId32 " %" PRId64 "\n", message->partition, message->offset);
-            rd_kafka_topic_partition_t *end =
-                rd_kafka_topic_partition_list_find(ends, options.topic, message->partition);
-            if (end == NULL)
-                end = rd_kafka_topic_partition_list_add(ends, options.topic, message->partition);
-            end->offset = message->offset + 1;
+            ends[message->partition] = message->offset + 1;
         }
         rd_kafka_message_destroy(message);
     }
-    if (ends->cnt > 0) {
-        rd_kafka_resp_err_t error = rd_kafka_commit(consumer, ends, 0);
-        for (int i = 0; i < ends->cnt && error == RD_KAFKA_RESP_ERR_NO_ERROR; i++) {
-            const rd_kafka_topic_partition_t *end = &ends->elems[i];
-            if (end->err == RD_KAFKA_RESP_ERR_NO_ERROR)
-                printf("committed %" PRId32 " %" PRId64 "\n", end->partition, end->offset);
-        }
-        if (error != RD_KAFKA_RESP_ERR_NO_ERROR)
-            fprintf(stderr, "commit: %s\n", rd_kafka_err2str(error));
-    }
-    rd_kafka_topic_partition_list_destroy(ends);
+    ends_commit(consumer);
 }
 
 static rd_kafka_t *consumer_create(const char *group, bool is_member)

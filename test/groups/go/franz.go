@@ -45,15 +45,18 @@ func franzMember(ctx context.Context, o options) {
 	if err != nil {
 		fatal("client: %v", err)
 	}
+	var records []*kgo.Record // read and not committed yet: a commit that fails is tried again
 	for ctx.Err() == nil {
-		fetches := client.PollFetches(ctx)
-		ends := map[int32]int64{}
-		var records []*kgo.Record
+		polling, stop := context.WithTimeout(ctx, 200*time.Millisecond)
+		fetches := client.PollFetches(polling)
+		stop()
 		fetches.EachRecord(func(record *kgo.Record) {
 			say("got %d %d", record.Partition, record.Offset)
-			ends[record.Partition] = record.Offset + 1
 			records = append(records, record)
 		})
+		lock.Lock()
+		records = slices.DeleteFunc(records, func(r *kgo.Record) bool { return !owned[r.Partition] })
+		lock.Unlock()
 		if len(records) == 0 {
 			continue
 		}
@@ -61,6 +64,11 @@ func franzMember(ctx context.Context, o options) {
 			fmt.Fprintf(os.Stderr, "commit: %v\n", err)
 			continue
 		}
+		ends := map[int32]int64{}
+		for _, record := range records {
+			ends[record.Partition] = record.Offset + 1
+		}
+		records = nil
 		for p, end := range ends {
 			say("committed %d %d", p, end)
 		}

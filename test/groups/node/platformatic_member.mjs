@@ -19,7 +19,7 @@ async function make (options) {
   await admin.close()
   console.log('created')
   const producer = new Producer({
-    clientId: 'maker', bootstrapBrokers, serializers: stringSerializers
+    clientId: 'maker', bootstrapBrokers, serializers: stringSerializers, idempotent: true
   })
   const messages = records(options).map(record => ({ topic: options.topic, ...record }))
   for (const compression of codecs) {
@@ -53,11 +53,13 @@ async function main () {
     retryDelay: 200
   })
   consumer.on('error', failure => console.error(`consumer: ${failure.message}`))
+  // What has come since the last commit; committed every 100 ms, one commit at a time. With each
+  // generation the stream begins again at what is committed.
+  let ends = new Map()
   consumer.on('consumer:group:join', ({ generationId }) => {
+    ends = new Map()
     sayAssigned((consumer.assignments ?? []).flatMap(part => part.partitions), generationId)
   })
-  // What has come since the last commit; committed every 100 ms, one commit at a time.
-  let ends = new Map()
   // An error ends a stream: the next begins at what is committed. A restart of the broker is one when
   // the group needs no new generation after it: the stream goes on with the leader epoch of before,
   // and in the answer, FENCED_LEADER_EPOCH, the client cannot read the tagged fields that tell the
@@ -86,12 +88,16 @@ async function main () {
       const offsets = [...ends].map(([partition, offset]) => {
         return { topic: options.topic, partition, offset, leaderEpoch: 0 }
       })
+      const generation = consumer.generationId
       ends = new Map()
       try {
         await consumer.commit({ offsets })
         offsets.forEach(({ partition, offset }) => sayCommitted(partition, offset))
       } catch (failure) {
         console.error(`commit: ${failure.message}`)
+        if (generation === consumer.generationId) {
+          ends = new Map([...offsets.map(o => [o.partition, o.offset]), ...ends])
+        }
       }
     }
     setTimeout(commit, 100)
