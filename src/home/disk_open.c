@@ -595,6 +595,7 @@ static const struct home_ops disk_ops = {
     .pack_open = disk_pack_open,
     .packs_list = disk_packs_list,
     .pack_unlink = disk_pack_unlink,
+    .packs_sync = disk_packs_sync,
     .pack_read = disk_pack_read,
     .pack_remove = disk_pack_remove,
     .wal_bytes = disk_wal_bytes,

@@ -157,6 +157,13 @@ err_t disk_pack_unlink(struct home *h, u64 id)
     return io_unlink(h->io, path);
 }
 
+err_t disk_packs_sync(struct home *h)
+{
+    char path[DISK_PATH_MAX];
+    disk_path(disk_of(h), path, "packs");
+    return io_sync_dir(h->io, path);
+}
+
 /* ---- reading and removing, on the loop ------------------------------------------------------- */
 
 static struct disk_pack *pack_of(struct disk_handle *f)

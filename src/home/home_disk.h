@@ -241,6 +241,7 @@ MUST_USE err_t disk_pack_make(struct home *h, u64 id, struct pack_file **out);
 MUST_USE err_t disk_pack_open(struct home *h, u64 id, struct pack_file **out);
 MUST_USE err_t disk_packs_list(struct home *h, void (*each)(void *user, u64 id), void *user);
 MUST_USE err_t disk_pack_unlink(struct home *h, u64 id);
+MUST_USE err_t disk_packs_sync(struct home *h);
 void disk_pack_read(struct home *h, struct home_read *r);
 void disk_pack_remove(struct home *h, u64 id);
 

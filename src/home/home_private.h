@@ -38,6 +38,7 @@ struct home_ops {
     err_t (*pack_open)(struct home *h, u64 id, struct pack_file **out); /* any thread */
     err_t (*packs_list)(struct home *h, void (*each)(void *user, u64 id), void *user);
     err_t (*pack_unlink)(struct home *h, u64 id);
+    err_t (*packs_sync)(struct home *h); /* what is unlinked stays so; or NULL */
     void (*pack_read)(struct home *h, struct home_read *r);
     void (*pack_remove)(struct home *h, u64 id);
     u64 (*wal_bytes)(struct home *h);

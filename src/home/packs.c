@@ -71,6 +71,13 @@ static err_t others_remove(struct home *h, const struct pack_ids *ids, const str
     return OK;
 }
 
+/* A name that came back later would have an id that may be in use again by then. */
+static err_t removal_sync(struct home *h)
+{
+    err_t e = h->ops->packs_sync != NULL ? h->ops->packs_sync(h) : OK;
+    return e == OK ? OK : home_fail(h, e, "The folder of packs cannot be synced: %s.", err_name(e));
+}
+
 /* Nothing is removed before everything that counts was found. */
 static err_t sweep_run(struct home *h, const struct pack_ids *ids, const struct home_pack *keep,
                        u32 count)
@@ -82,6 +89,7 @@ static err_t sweep_run(struct home *h, const struct pack_ids *ids, const struct 
         bytes += keep[i].bytes;
     }
     TRY(others_remove(h, ids, keep, count));
+    TRY(removal_sync(h));
     atomic_store(&h->pack_bytes, bytes);
     return OK;
 }

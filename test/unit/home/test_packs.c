@@ -313,12 +313,16 @@ static void test_failures_of_the_sweep(void **state)
     struct home_pack keep = made.pack;
     made_pack_draw(&f->rng, &made, 5, 10, 300);
     assert_int_equal(made_pack_write(&f->rng, f->home, &made), OK);
-    static const enum fault_verb verbs[] = {FAULT_LIST, FAULT_OPEN, FAULT_SIZE, FAULT_UNLINK};
+    static const enum fault_verb verbs[] = {FAULT_LIST, FAULT_OPEN, FAULT_SIZE, FAULT_SYNC_DIR,
+                                            FAULT_UNLINK};
     for (u32 i = 0; i < ARRAY_LEN(verbs); i++) {
         fault_set(verbs[i], 0, ERR_IO);
         assert_int_equal(home_packs_sweep(f->home, &keep, 1, &next), ERR_IO);
         assert_int_equal(next, 12345);
         fault_set(FAULT_NONE, 0, OK);
+        if (verbs[i] == FAULT_SYNC_DIR) { /* it was swept before that */
+            assert_int_equal(made_pack_write(&f->rng, f->home, &made), OK);
+        }
     }
     assert_int_equal(home_packs_sweep(f->home, &keep, 1, &next), OK);
     assert_int_equal(next, 6);
