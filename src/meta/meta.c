@@ -7,7 +7,7 @@
 
 static void meta_init(struct meta *m)
 {
-    *m = (struct meta){.next_partition_id = 1, .next_wal = 1};
+    *m = (struct meta){.next_partition_id = 1, .next_wal = 1, .next_pack = 1};
     map_slice_init(&m->by_name);
     map_slice_init(&m->by_id);
     map_slice_init(&m->by_folded);
@@ -25,6 +25,7 @@ static void meta_fini(struct meta *m)
     mem_free(m->topics);
     mem_free(m->runs);
     mem_free(m->log_starts);
+    mem_free(m->packs);
     mem_free(m->sessions);
     mem_free(m->resources);
     map_slice_fini(&m->by_name);

@@ -42,9 +42,15 @@ struct meta_session {
     u64 nonce;
     i32 node;
     bool sealed;
-    bool
-        retired; /* sealed and without data: its files go at the next start, then it is forgotten */
-    u64 length;  /* slots, when sealed */
+    bool retired; /* sealed and without unfiled data: its files go at the next start, then it is
+                     forgotten */
+    u64 length;   /* slots, when sealed */
+    u64 trim;     /* slots below it have been filed into packs */
+};
+/* A pack, see home/pack.h. */
+struct meta_pack {
+    u64 id;
+    u64 bytes; /* of the file; 0: none */
 };
 
 MUST_USE struct meta *meta_create(void);
@@ -83,6 +89,10 @@ u32 meta_session_count(const struct meta *m);
 const struct meta_session *meta_session_at(const struct meta *m, u32 index); /* by wal id */
 u64 meta_next_wal(const struct meta *m);
 
+/* In the order in which the offsets of a partition ascend. */
+const struct meta_pack *meta_packs(const struct meta *m, u32 *count);
+u64 meta_next_pack(const struct meta *m); /* above all ids that were ever in the list */
+
 /* A topic whose name collides with `name` when '.' and '_' are the same, or NULL. */
 const struct meta_topic *meta_topic_collision(const struct meta *m, struct slice name);
 
@@ -95,6 +105,8 @@ enum meta_command_kind {
     META_ALTER_CONFIGS = 6,
     META_ALLOC_PRODUCER_IDS = 7,
     META_SET_LOG_STARTS = 8,
+    META_FILE_WAL = 9,
+    META_REPLACE_PACKS = 10,
 };
 struct meta_command {
     enum meta_command_kind kind;
@@ -137,6 +149,17 @@ struct meta_command {
             const struct meta_log_start *starts;
             u32 count;
         } set_log_starts;
+        struct {
+            u64 wal;
+            u64 from; /* its trim */
+            u64 to;
+            struct meta_pack pack; /* has slots [from, to); none: there was nothing in them */
+        } file_wal;
+        struct {
+            const u64 *inputs; /* ids, neighbours in the list */
+            u32 input_count;
+            struct meta_pack output; /* takes their place; none: nothing in them lived */
+        } replace_packs;
     };
 };
 struct meta_outcome {

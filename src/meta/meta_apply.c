@@ -16,7 +16,8 @@ static i16 check_register(const struct meta *m, const struct meta_command *c)
 static i16 check_seal(const struct meta *m, const struct meta_command *c)
 {
     u32 at = session_find(m, c->seal.wal);
-    bool open = at < m->session_count && !m->sessions[at].s.sealed;
+    bool open = at < m->session_count && !m->sessions[at].s.sealed &&
+                c->seal.length >= m->sessions[at].s.trim;
     /* Leader epochs are i32 on the wire. */
     return open && m->seals < INT32_MAX ? KERR_NONE : KERR_INVALID_REQUEST;
 }
@@ -120,6 +121,10 @@ i16 meta_check(const struct meta *m, const struct meta_command *c)
         return check_alloc_producer_ids(m, c);
     case META_SET_LOG_STARTS:
         return check_set_log_starts(c);
+    case META_FILE_WAL:
+        return check_file_wal(m, c);
+    case META_REPLACE_PACKS:
+        return check_replace_packs(m, c);
     }
     return KERR_INVALID_REQUEST;
 }
@@ -165,7 +170,7 @@ static void apply_seal(struct meta *m, const struct meta_command *c)
     struct session *s = &m->sessions[session_find(m, c->seal.wal)];
     s->s.sealed = true;
     s->s.length = c->seal.length;
-    s->s.retired = c->seal.length == 0;
+    s->s.retired = session_is_filed(s);
     s->retired_at = s->s.retired ? m->next_wal : 0;
     m->seals++;
 }
@@ -460,6 +465,12 @@ void meta_apply(struct meta *m, const struct meta_command *c, struct meta_outcom
         break;
     case META_SET_LOG_STARTS:
         apply_set_log_starts(m, c);
+        break;
+    case META_FILE_WAL:
+        apply_file_wal(m, c);
+        break;
+    case META_REPLACE_PACKS:
+        apply_replace_packs(m, c);
         break;
     }
 }

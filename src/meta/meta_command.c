@@ -8,6 +8,7 @@ enum {
     COMMAND_VERSION = 1,
     UUID_BYTES = 16,
     CONFIG_BYTES_MIN = 8, /* two lengths */
+    PACK_BYTES = 8 + 8,
     LOG_START_BYTES = 4 + 8,
     FLAG_INTERNAL = 1,
 };
@@ -94,6 +95,19 @@ err_t read_configs(struct reader *r, struct arena *arena, const struct meta_conf
     return r->failed ? ERR_TRUNCATED : OK;
 }
 
+void write_pack(struct writer *w, struct meta_pack pack)
+{
+    write_le64(w, pack.id);
+    write_le64(w, pack.bytes);
+}
+
+struct meta_pack read_pack(struct reader *r)
+{
+    struct meta_pack pack = {.id = read_le64(r)};
+    pack.bytes = read_le64(r);
+    return pack;
+}
+
 /* ---- out ------------------------------------------------------------------------------------- */
 
 size_t meta_command_size(const struct meta_command *c)
@@ -119,6 +133,10 @@ size_t meta_command_size(const struct meta_command *c)
         return head + sizeof(u32);
     case META_SET_LOG_STARTS:
         return head + sizeof(u32) + (size_t)c->set_log_starts.count * LOG_START_BYTES;
+    case META_FILE_WAL:
+        return head + 3 * sizeof(u64) + PACK_BYTES;
+    case META_REPLACE_PACKS:
+        return head + sizeof(u32) + c->replace_packs.input_count * sizeof(u64) + PACK_BYTES;
     }
     assert(false && "a command has one of the kinds");
     return 0;
@@ -168,6 +186,19 @@ void meta_command_encode(const struct meta_command *c, struct writer *w)
             write_le64(w, c->set_log_starts.starts[i].offset);
         }
         break;
+    case META_FILE_WAL:
+        write_le64(w, c->file_wal.wal);
+        write_le64(w, c->file_wal.from);
+        write_le64(w, c->file_wal.to);
+        write_pack(w, c->file_wal.pack);
+        break;
+    case META_REPLACE_PACKS:
+        write_le32(w, c->replace_packs.input_count);
+        for (u32 i = 0; i < c->replace_packs.input_count; i++) {
+            write_le64(w, c->replace_packs.inputs[i]);
+        }
+        write_pack(w, c->replace_packs.output);
+        break;
     }
 }
 
@@ -211,6 +242,29 @@ static MUST_USE err_t log_starts_decode(struct reader *in, struct arena *arena,
     return OK;
 }
 
+static MUST_USE err_t replace_packs_decode(struct reader *in, struct arena *arena,
+                                           struct meta_command *c)
+{
+    u32 count = read_le32(in);
+    if (in->failed || count > reader_left(in) / sizeof(u64)) {
+        return ERR_TRUNCATED;
+    }
+    u64 *inputs = NULL;
+    if (count > 0) {
+        inputs = arena_array(arena, count, sizeof(*inputs));
+        if (inputs == NULL) {
+            return ERR_NO_MEMORY;
+        }
+    }
+    for (u32 i = 0; i < count; i++) {
+        inputs[i] = read_le64(in);
+    }
+    c->replace_packs.inputs = inputs;
+    c->replace_packs.input_count = count;
+    c->replace_packs.output = read_pack(in);
+    return OK;
+}
+
 static MUST_USE err_t body_decode(struct reader *in, struct arena *arena, struct meta_command *c)
 {
     switch (c->kind) {
@@ -241,6 +295,14 @@ static MUST_USE err_t body_decode(struct reader *in, struct arena *arena, struct
         break;
     case META_SET_LOG_STARTS:
         return log_starts_decode(in, arena, c);
+    case META_FILE_WAL:
+        c->file_wal.wal = read_le64(in);
+        c->file_wal.from = read_le64(in);
+        c->file_wal.to = read_le64(in);
+        c->file_wal.pack = read_pack(in);
+        break;
+    case META_REPLACE_PACKS:
+        return replace_packs_decode(in, arena, c);
     }
     return OK;
 }
@@ -256,7 +318,7 @@ err_t meta_command_decode(struct reader *in, struct arena *arena, struct meta_co
         return ERR_INVALID;
     }
     /* What we do not know was written by a program that knew more. */
-    if (kind > META_SET_LOG_STARTS || version > COMMAND_VERSION) {
+    if (kind > META_REPLACE_PACKS || version > COMMAND_VERSION) {
         return ERR_VERSION;
     }
     struct meta_command c = {.kind = (enum meta_command_kind)kind};

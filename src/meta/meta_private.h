@@ -57,6 +57,10 @@ struct meta {
     struct run *runs;
     u32 run_count;
     u32 run_cap;
+    struct meta_pack *packs;
+    u32 pack_count;
+    u32 pack_cap;
+    u64 next_pack; /* from 1 */
     struct meta_log_start *log_starts;
     u32 log_start_count;
     u32 log_start_cap;
@@ -90,6 +94,15 @@ bool resource_is(const struct meta *m, u32 index, i8 type, struct slice name);
 void topic_insert(struct meta *m, struct topic *t, u32 at);
 void run_push(struct meta *m, struct run run);
 void log_starts_reserve(struct meta *m, u32 more);
+
+/* meta_filing.c */
+#define META_PACK_ID_MAX (1ull << 62) /* log/ has use for the top bits */
+void packs_reserve(struct meta *m, u32 more);
+bool session_is_filed(const struct session *s);
+i16 check_file_wal(const struct meta *m, const struct meta_command *c);
+void apply_file_wal(struct meta *m, const struct meta_command *c);
+i16 check_replace_packs(const struct meta *m, const struct meta_command *c);
+void apply_replace_packs(struct meta *m, const struct meta_command *c);
 void session_push(struct meta *m, struct session s);
 void resource_insert(struct meta *m, u32 at, i8 type, struct slice name);
 
@@ -108,6 +121,8 @@ void write_configs(struct writer *w, const struct meta_config *configs, u32 coun
 size_t configs_size(const struct meta_config *configs, u32 count);
 struct uuid read_uuid(struct reader *r);
 struct slice read_string(struct reader *r);
+void write_pack(struct writer *w, struct meta_pack pack);
+struct meta_pack read_pack(struct reader *r);
 /* The array comes from the arena, slices point into the reader's bytes. */
 MUST_USE err_t read_configs(struct reader *r, struct arena *arena,
                             const struct meta_config **configs, u32 *count);

@@ -10,11 +10,14 @@
 enum {
     VERSION_PLAIN = 1,
     VERSION_LOG_STARTS = 2, /* and log starts, at least one */
+    VERSION_FILED = 3,      /* and log starts, perhaps none; packs, and how far WALs are filed */
     LOAD_BLOCK_BYTES = 4096,
     UUID_BYTES = 16,
     SESSION_BYTES = 8 + 8 + 4 + 1 + 8 + 8,
     RANGE_BYTES = 4 + 4,
     LOG_START_BYTES = 4 + 8,
+    PACK_BYTES = 8 + 8,
+    TRIM_BYTES = 8 + 8,
     FLAG_INTERNAL = 1,
     FLAG_SEALED = 1,
 };
@@ -26,6 +29,23 @@ static size_t topic_size(const struct meta_topic *t)
     return UUID_BYTES + sizeof(u32) + t->name.len + sizeof(u8) + sizeof(i16) + sizeof(u32) +
            sizeof(u32) + (size_t)t->range_count * RANGE_BYTES +
            configs_size(t->configs, t->config_count);
+}
+
+static u32 trims_count(const struct meta *m)
+{
+    u32 count = 0;
+    for (u32 i = 0; i < m->session_count; i++) {
+        count += m->sessions[i].s.trim > 0;
+    }
+    return count;
+}
+
+static u8 version_of(const struct meta *m)
+{
+    if (m->next_pack > 1 || trims_count(m) > 0) {
+        return VERSION_FILED;
+    }
+    return m->log_start_count > 0 ? VERSION_LOG_STARTS : VERSION_PLAIN;
 }
 
 size_t meta_snapshot_size(const struct meta *m)
@@ -42,8 +62,13 @@ size_t meta_snapshot_size(const struct meta *m)
         bytes += sizeof(i8) + sizeof(u32) + r->name.len;
         bytes += configs_size(r->configs.items, r->configs.count);
     }
-    if (m->log_start_count > 0) {
+    u8 version = version_of(m);
+    if (version >= VERSION_LOG_STARTS) {
         bytes += sizeof(u32) + (size_t)m->log_start_count * LOG_START_BYTES;
+    }
+    if (version >= VERSION_FILED) {
+        bytes += sizeof(u64) + sizeof(u32) + (size_t)m->pack_count * PACK_BYTES;
+        bytes += sizeof(u32) + (size_t)trims_count(m) * TRIM_BYTES;
     }
     return bytes;
 }
@@ -82,9 +107,27 @@ static void log_starts_write(const struct meta *m, struct writer *w)
     }
 }
 
+static void filed_write(const struct meta *m, struct writer *w)
+{
+    write_le64(w, m->next_pack);
+    write_le32(w, m->pack_count);
+    for (u32 i = 0; i < m->pack_count; i++) {
+        write_pack(w, m->packs[i]);
+    }
+    write_le32(w, trims_count(m));
+    for (u32 i = 0; i < m->session_count; i++) {
+        const struct meta_session *s = &m->sessions[i].s;
+        if (s->trim > 0) {
+            write_le64(w, s->wal);
+            write_le64(w, s->trim);
+        }
+    }
+}
+
 void meta_snapshot_write(const struct meta *m, struct writer *w)
 {
-    write_u8(w, m->log_start_count > 0 ? VERSION_LOG_STARTS : VERSION_PLAIN);
+    u8 version = version_of(m);
+    write_u8(w, version);
     write_le32(w, m->next_partition_id);
     write_le32(w, m->seals);
     write_le64(w, m->next_wal);
@@ -104,8 +147,11 @@ void meta_snapshot_write(const struct meta *m, struct writer *w)
         write_string(w, r->name);
         write_configs(w, r->configs.items, r->configs.count);
     }
-    if (m->log_start_count > 0) {
+    if (version >= VERSION_LOG_STARTS) {
         log_starts_write(m, w);
+    }
+    if (version >= VERSION_FILED) {
+        filed_write(m, w);
     }
 }
 
@@ -119,11 +165,9 @@ static MUST_USE err_t session_load(struct meta *m, struct reader *r)
     s.s.sealed = flags == FLAG_SEALED;
     s.s.length = read_le64(r);
     s.retired_at = read_le64(r);
-    s.s.retired = s.s.sealed && s.s.length == 0;
     u64 after = m->session_count == 0 ? 0 : m->sessions[m->session_count - 1].s.wal;
     bool good = !r->failed && flags <= FLAG_SEALED && s.s.wal > after && s.s.wal < m->next_wal &&
-                (s.s.sealed || s.s.length == 0) && s.s.retired == (s.retired_at != 0) &&
-                s.retired_at <= m->next_wal;
+                (s.s.sealed || s.s.length == 0) && s.retired_at <= m->next_wal;
     if (!good) {
         return ERR_CORRUPT;
     }
@@ -251,10 +295,10 @@ static MUST_USE err_t runs_sort(struct meta *m)
     return OK;
 }
 
-static MUST_USE err_t log_starts_load(struct meta *m, struct reader *r)
+static MUST_USE err_t log_starts_load(struct meta *m, struct reader *r, u32 count_min)
 {
     u32 count = read_le32(r);
-    if (r->failed || count == 0 || count > reader_left(r) / LOG_START_BYTES) {
+    if (r->failed || count < count_min || count > reader_left(r) / LOG_START_BYTES) {
         return ERR_CORRUPT;
     }
     log_starts_reserve(m, count);
@@ -269,6 +313,61 @@ static MUST_USE err_t log_starts_load(struct meta *m, struct reader *r)
         }
         m->log_starts[i] = s;
         m->log_start_count++;
+    }
+    return OK;
+}
+
+static MUST_USE err_t packs_load(struct meta *m, struct reader *r)
+{
+    m->next_pack = read_le64(r);
+    u32 count = read_le32(r);
+    if (r->failed || m->next_pack == 0 || m->next_pack > META_PACK_ID_MAX ||
+        count > reader_left(r) / PACK_BYTES) {
+        return ERR_CORRUPT;
+    }
+    packs_reserve(m, count);
+    for (u32 i = 0; i < count; i++) {
+        struct meta_pack pack = read_pack(r);
+        if (pack.id == 0 || pack.id >= m->next_pack || pack.bytes == 0) {
+            return ERR_CORRUPT;
+        }
+        for (u32 k = 0; k < i; k++) {
+            if (m->packs[k].id == pack.id) {
+                return ERR_CORRUPT;
+            }
+        }
+        m->packs[i] = pack;
+        m->pack_count++;
+    }
+    return OK;
+}
+
+static MUST_USE err_t trims_load(struct meta *m, struct reader *r)
+{
+    u64 before = 0;
+    u32 count = read_le32(r);
+    for (u32 i = 0; i < count; i++) {
+        u64 wal = read_le64(r);
+        u64 trim = read_le64(r);
+        u32 at = session_find(m, wal);
+        if (r->failed || wal <= before || trim == 0 || at == m->session_count ||
+            (m->sessions[at].s.sealed && trim > m->sessions[at].s.length)) {
+            return ERR_CORRUPT;
+        }
+        m->sessions[at].s.trim = trim;
+        before = wal;
+    }
+    return r->failed || (m->next_pack == 1 && count == 0) ? ERR_CORRUPT : OK;
+}
+
+static MUST_USE err_t sessions_check(struct meta *m)
+{
+    for (u32 i = 0; i < m->session_count; i++) {
+        struct session *s = &m->sessions[i];
+        s->s.retired = session_is_filed(s);
+        if (s->s.retired != (s->retired_at != 0)) {
+            return ERR_CORRUPT;
+        }
     }
     return OK;
 }
@@ -296,8 +395,13 @@ static MUST_USE err_t state_load(struct meta *m, struct reader *r, struct arena 
         arena_reset(arena);
     }
     if (version >= VERSION_LOG_STARTS) {
-        TRY(log_starts_load(m, r));
+        TRY(log_starts_load(m, r, version == VERSION_LOG_STARTS ? 1 : 0));
     }
+    if (version >= VERSION_FILED) {
+        TRY(packs_load(m, r));
+        TRY(trims_load(m, r));
+    }
+    TRY(sessions_check(m));
     return r->failed || reader_left(r) > 0 ? ERR_CORRUPT : OK;
 }
 
@@ -311,7 +415,7 @@ err_t meta_snapshot_load(struct meta *m, struct slice bytes)
     if (r.failed || version == 0) {
         return ERR_CORRUPT;
     }
-    if (version > VERSION_LOG_STARTS) {
+    if (version > VERSION_FILED) {
         return ERR_VERSION;
     }
     struct arena arena;

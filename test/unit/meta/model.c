@@ -42,6 +42,7 @@ void model_init(struct model *m)
     memset(m, 0, sizeof(*m));
     m->next_partition_id = 1;
     m->next_wal = 1;
+    m->next_pack = 1;
 }
 
 /* ---- the rules, once more -------------------------------------------------------------------- */
@@ -173,7 +174,7 @@ static i16 register_session(struct model *m, const struct meta_command *c)
     u32 kept = 0;
     for (u32 i = 0; i < m->session_count; i++) {
         struct model_session s = m->sessions[i];
-        bool gone = s.s.sealed && s.s.length == 0 && s.next_wal_at_seal < m->next_wal;
+        bool gone = s.s.sealed && s.s.length == s.s.trim && s.next_wal_when_retired < m->next_wal;
         if (!gone) {
             m->sessions[kept] = s;
             kept++;
@@ -193,11 +194,11 @@ static i16 seal(struct model *m, const struct meta_command *c)
 {
     for (u32 i = 0; i < m->session_count; i++) {
         struct model_session *s = &m->sessions[i];
-        if (s->s.wal == c->seal.wal && !s->s.sealed) {
+        if (s->s.wal == c->seal.wal && !s->s.sealed && c->seal.length >= s->s.trim) {
             s->s.sealed = true;
             s->s.length = c->seal.length;
-            s->s.retired = c->seal.length == 0;
-            s->next_wal_at_seal = m->next_wal;
+            s->s.retired = c->seal.length == s->s.trim;
+            s->next_wal_when_retired = m->next_wal;
             m->seals++;
             return KERR_NONE;
         }
@@ -224,6 +225,91 @@ static i16 set_log_starts(struct model *m, const struct meta_command *c)
         }
     }
     return c->set_log_starts.count == 0 ? KERR_INVALID_REQUEST : KERR_NONE;
+}
+
+/* The next pack of the list behind that rank; NULL: none. */
+static struct model_pack *pack_after(struct model *m, const struct model_pack *before)
+{
+    struct model_pack *next = NULL;
+    for (u32 i = 0; i < m->pack_count; i++) {
+        struct model_pack *p = &m->packs[i];
+        bool behind = p->there && (before == NULL || p->rank > before->rank);
+        if (behind && (next == NULL || p->rank < next->rank)) {
+            next = p;
+        }
+    }
+    return next;
+}
+
+static void pack_add(struct model *m, struct meta_pack pack, u64 rank)
+{
+    assert_true(m->pack_count < MODEL_PACKS_MAX);
+    m->packs[m->pack_count] = (struct model_pack){.there = true, .rank = rank, .pack = pack};
+    m->pack_count++;
+    m->next_pack = MAX(m->next_pack, pack.id + 1);
+}
+
+static bool pack_is_bad(const struct model *m, struct meta_pack pack)
+{
+    bool bad = pack.id == 0 || pack.id >> 62 != 0;
+    for (u32 i = 0; i < m->pack_count; i++) {
+        bad = bad || (m->packs[i].there && m->packs[i].pack.id == pack.id);
+    }
+    return pack.bytes > 0 && bad;
+}
+
+static i16 file_wal(struct model *m, const struct meta_command *c)
+{
+    for (u32 i = 0; i < m->session_count; i++) {
+        struct model_session *s = &m->sessions[i];
+        if (s->s.wal != c->file_wal.wal) {
+            continue;
+        }
+        if (c->file_wal.from != s->s.trim || c->file_wal.to <= c->file_wal.from ||
+            (s->s.sealed && c->file_wal.to > s->s.length) || pack_is_bad(m, c->file_wal.pack)) {
+            return KERR_INVALID_REQUEST;
+        }
+        s->s.trim = c->file_wal.to;
+        if (s->s.sealed && s->s.trim == s->s.length) {
+            s->s.retired = true;
+            s->next_wal_when_retired = m->next_wal;
+        }
+        if (c->file_wal.pack.bytes > 0) {
+            pack_add(m, c->file_wal.pack, m->pack_count + 1ull);
+        }
+        return KERR_NONE;
+    }
+    return KERR_INVALID_REQUEST;
+}
+
+static i16 replace_packs(struct model *m, const struct meta_command *c)
+{
+    struct model_pack *inputs[MODEL_INPUTS_MAX];
+    u32 count = c->replace_packs.input_count;
+    struct model_pack *p = NULL;
+    for (u32 i = 0; i < count; i++) {
+        if (i == 0) {
+            for (p = pack_after(m, NULL); p != NULL && p->pack.id != c->replace_packs.inputs[0];) {
+                p = pack_after(m, p);
+            }
+        } else {
+            p = pack_after(m, p);
+        }
+        if (p == NULL || p->pack.id != c->replace_packs.inputs[i]) {
+            return KERR_INVALID_REQUEST;
+        }
+        inputs[i] = p;
+    }
+    if (count == 0 || pack_is_bad(m, c->replace_packs.output)) {
+        return KERR_INVALID_REQUEST;
+    }
+    for (u32 i = 0; i < count; i++) {
+        inputs[i]->there = false;
+    }
+    if (c->replace_packs.output.bytes > 0) {
+        pack_add(m, c->replace_packs.output, inputs[0]->rank);
+    }
+    return KERR_NONE;
 }
 
 i16 model_apply(struct model *m, const struct meta_command *c)
@@ -263,6 +349,10 @@ i16 model_apply(struct model *m, const struct meta_command *c)
         return KERR_NONE;
     case META_SET_LOG_STARTS:
         return set_log_starts(m, c);
+    case META_FILE_WAL:
+        return file_wal(m, c);
+    case META_REPLACE_PACKS:
+        return replace_packs(m, c);
     }
     return KERR_INVALID_REQUEST;
 }
@@ -378,7 +468,23 @@ static void compare_sessions(const struct model *m, const struct meta *meta)
         assert_int_equal(real->sealed, expected->sealed);
         assert_int_equal(real->retired, expected->retired);
         assert_int_equal(real->length, expected->length);
+        assert_int_equal(real->trim, expected->trim);
     }
+}
+
+static void compare_packs(struct model *m, const struct meta *meta)
+{
+    u32 count;
+    const struct meta_pack *packs = meta_packs(meta, &count);
+    struct model_pack *p = NULL;
+    for (u32 i = 0; i < count; i++) {
+        p = pack_after(m, p);
+        assert_non_null(p);
+        assert_int_equal(packs[i].id, p->pack.id);
+        assert_int_equal(packs[i].bytes, p->pack.bytes);
+    }
+    assert_null(pack_after(m, p));
+    assert_int_equal(meta_next_pack(meta), m->next_pack);
 }
 
 void model_compare(const struct model *m, const struct meta *meta)
@@ -398,6 +504,7 @@ void model_compare(const struct model *m, const struct meta *meta)
     compare_owners(m, meta);
     compare_log_starts(m, meta);
     compare_sessions(m, meta);
+    compare_packs((struct model *)(uintptr_t)m, meta);
     for (u32 i = 0; i < MODEL_RESOURCES; i++) {
         const struct meta_config *configs;
         u32 config_count = meta_configs(meta, 4, model_resource_name(i), &configs);
@@ -458,13 +565,56 @@ static void draw_log_starts(struct rng *rng, const struct model *m, struct drawn
     out->c.set_log_starts.count = count;
 }
 
+/* Often what the log would say: the trim of a session there is, a pack not used before. */
+static struct meta_pack draw_pack(struct rng *rng, const struct model *m)
+{
+    struct meta_pack pack = {.id = m->next_pack + rng_below(rng, 2)};
+    pack.id = rng_chance(rng, 1, 20) ? rng_below(rng, m->next_pack + 1) : pack.id;
+    pack.bytes = rng_chance(rng, 1, 4) ? 0 : 4096 * (1 + rng_below(rng, 100));
+    return pack;
+}
+
+static void draw_file_wal(struct rng *rng, const struct model *m, struct drawn *out)
+{
+    out->c.file_wal.wal = rng_below(rng, m->next_wal + 1);
+    out->c.file_wal.from = rng_below(rng, 3);
+    if (m->session_count > 0 && rng_chance(rng, 9, 10)) {
+        const struct meta_session *s = &m->sessions[rng_below(rng, m->session_count)].s;
+        out->c.file_wal.wal = s->wal;
+        out->c.file_wal.from = s->trim;
+        out->c.file_wal.to = s->sealed && rng_chance(rng, 1, 2) ? s->length : s->trim;
+    }
+    out->c.file_wal.to += rng_below(rng, 30);
+    out->c.file_wal.pack = draw_pack(rng, m);
+}
+
+static void draw_replace_packs(struct rng *rng, const struct model *m, struct drawn *out)
+{
+    struct model *looked_at = (struct model *)(uintptr_t)m;
+    struct model_pack *p = pack_after(looked_at, NULL);
+    u32 skip = (u32)rng_below(rng, 10);
+    for (u32 i = 0; p != NULL && i < skip; i++) {
+        struct model_pack *next = pack_after(looked_at, p);
+        p = next != NULL ? next : p;
+    }
+    u32 count = (u32)rng_below(rng, MODEL_INPUTS_MAX + 1);
+    for (u32 i = 0; i < count; i++) {
+        bool there = p != NULL && rng_chance(rng, 19, 20);
+        out->inputs[i] = there ? p->pack.id : rng_below(rng, m->next_pack + 1);
+        p = p != NULL ? pack_after(looked_at, p) : NULL;
+    }
+    out->c.replace_packs.inputs = out->inputs;
+    out->c.replace_packs.input_count = count;
+    out->c.replace_packs.output = draw_pack(rng, m);
+}
+
 void draw_command(struct rng *rng, const struct model *m, struct drawn *out)
 {
     static const enum meta_command_kind kinds[] = {
         META_REGISTER,       META_SEAL_WAL,      META_CREATE_TOPIC,       META_CREATE_TOPIC,
         META_CREATE_TOPIC,   META_DELETE_TOPIC,  META_CREATE_PARTITIONS,  META_CREATE_PARTITIONS,
         META_ALTER_CONFIGS,  META_ALTER_CONFIGS, META_ALLOC_PRODUCER_IDS, META_SET_LOG_STARTS,
-        META_SET_LOG_STARTS,
+        META_SET_LOG_STARTS, META_FILE_WAL,      META_FILE_WAL,           META_REPLACE_PACKS,
     };
     memset(out, 0, sizeof(*out));
     out->c.kind = kinds[rng_below(rng, ARRAY_LEN(kinds))];
@@ -496,6 +646,12 @@ void draw_command(struct rng *rng, const struct model *m, struct drawn *out)
         break;
     case META_SET_LOG_STARTS:
         draw_log_starts(rng, m, out);
+        break;
+    case META_FILE_WAL:
+        draw_file_wal(rng, m, out);
+        break;
+    case META_REPLACE_PACKS:
+        draw_replace_packs(rng, m, out);
         break;
     }
 }

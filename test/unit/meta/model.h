@@ -16,6 +16,8 @@ enum {
     MODEL_RESOURCES = 3,
     MODEL_SESSIONS_MAX = 4000,
     MODEL_SETS_MAX = 4,
+    MODEL_PACKS_MAX = 8000,
+    MODEL_INPUTS_MAX = 4,
     MODEL_STARTS_MAX = 6,
 };
 
@@ -33,13 +35,21 @@ struct model_topic {
 };
 struct model_session {
     struct meta_session s;
-    u64 next_wal_at_seal;
+    u64 next_wal_when_retired;
+};
+struct model_pack {
+    bool there;
+    u64 rank; /* the list is in order of it */
+    struct meta_pack pack;
 };
 struct model {
     struct model_topic topics[MODEL_TOPICS];
     u32 resources[MODEL_RESOURCES][MODEL_KEYS];
     struct model_session sessions[MODEL_SESSIONS_MAX];
     u32 session_count;
+    struct model_pack packs[MODEL_PACKS_MAX];
+    u32 pack_count; /* ever */
+    u64 next_pack;
     u32 next_partition_id;
     u64 next_producer_id;
     u64 next_wal;
@@ -63,5 +73,6 @@ struct drawn {
     struct meta_command c;
     struct meta_config configs[MODEL_SETS_MAX];
     struct meta_log_start starts[MODEL_STARTS_MAX];
+    u64 inputs[MODEL_INPUTS_MAX];
 };
 void draw_command(struct rng *rng, const struct model *m, struct drawn *out);

@@ -61,6 +61,17 @@ static void assert_commands_equal(const struct meta_command *a, const struct met
                              b->set_log_starts.starts[i].offset);
         }
         break;
+    case META_FILE_WAL:
+        assert_memory_equal(&a->file_wal, &b->file_wal, sizeof(a->file_wal));
+        break;
+    case META_REPLACE_PACKS:
+        assert_int_equal(a->replace_packs.input_count, b->replace_packs.input_count);
+        for (u32 i = 0; i < a->replace_packs.input_count; i++) {
+            assert_int_equal(a->replace_packs.inputs[i], b->replace_packs.inputs[i]);
+        }
+        assert_int_equal(a->replace_packs.output.id, b->replace_packs.output.id);
+        assert_int_equal(a->replace_packs.output.bytes, b->replace_packs.output.bytes);
+        break;
     }
 }
 
@@ -118,7 +129,7 @@ static void test_strangers(void **state)
     (void)state;
     struct arena arena;
     arena_init(&arena, NULL, 1024, 4096);
-    const u8 newer_kind[] = {9, 1, 0, 0};
+    const u8 newer_kind[] = {11, 1, 0, 0};
     const u8 newer_version[] = {1, 2, 0, 0};
     const u8 no_kind[] = {0, 1};
     const u8 no_version[] = {1, 0};
@@ -152,6 +163,7 @@ static void test_golden(void **state)
 {
     (void)state;
     const struct meta_config configs[] = {{SLICE_LIT("k"), SLICE_LIT("v")}, {SLICE_LIT("n"), {0}}};
+    static const u64 inputs[] = {7, 8};
     const struct meta_log_start starts[] = {{1, 2}, {258, 0x1122334455667788}};
     const struct uuid id = {{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16}};
     const struct golden rows[] = {
@@ -207,6 +219,20 @@ static void test_golden(void **state)
          "02000000"
          "010000000200000000000000"
          "020100008877665544332211"},
+        {{.kind = META_FILE_WAL, .file_wal = {.wal = 3, .from = 4, .to = 261, .pack = {7, 8192}}},
+         "0901"
+         "0300000000000000"
+         "0400000000000000"
+         "0501000000000000"
+         "0700000000000000"
+         "0020000000000000"},
+        {{.kind = META_REPLACE_PACKS, .replace_packs = {inputs, 2, {9, 4096}}},
+         "0a01"
+         "02000000"
+         "0700000000000000"
+         "0800000000000000"
+         "0900000000000000"
+         "0010000000000000"},
     };
     for (u32 i = 0; i < ARRAY_LEN(rows); i++) {
         u8 bytes[BYTES_MAX];

@@ -237,6 +237,44 @@ static void test_golden(void **state)
     meta_destroy(m);
 }
 
+/* Version 3 comes with the first filing, and stays: ids of packs are not used twice. */
+static void test_filed(void **state)
+{
+    (void)state;
+    static const u64 inputs[] = {1};
+    const struct meta_command commands[] = {
+        {.kind = META_REGISTER, .reg = {.node = 1, .wal = 1, .nonce = 2}},
+        {.kind = META_FILE_WAL, .file_wal = {.wal = 1, .from = 0, .to = 5, .pack = {1, 4096}}},
+        {.kind = META_FILE_WAL, .file_wal = {.wal = 1, .from = 5, .to = 6}},
+        {.kind = META_REPLACE_PACKS, .replace_packs = {inputs, 1, {3, 8192}}},
+        {.kind = META_REGISTER, .reg = {.node = 1, .wal = 2, .nonce = 3}},
+        {.kind = META_SEAL_WAL, .seal = {.wal = 1, .length = 6}},
+    };
+    static const u8 tail[] = {
+        0, 0, 0, 0,                                                  /* log starts */
+        4, 0, 0, 0, 0, 0, 0, 0,                                      /* next pack */
+        1, 0, 0, 0,                                                  /* packs */
+        3, 0, 0, 0, 0, 0, 0, 0, 0, 32, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, /* trims */
+        1, 0, 0, 0, 0, 0, 0, 0, 6, 0,  0, 0, 0, 0, 0, 0,
+    };
+    struct meta *m = meta_create();
+    apply_all(m, commands, ARRAY_LEN(commands));
+    assert_true(meta_session_at(m, 0)->retired);
+    struct slice bytes = write_snapshot(m);
+    assert_int_equal(bytes.ptr[0], 3);
+    assert_memory_equal(bytes.ptr + bytes.len - sizeof(tail), tail, sizeof(tail));
+    struct meta *back = meta_create();
+    assert_int_equal(meta_snapshot_load(back, bytes), OK);
+    assert_true(meta_session_at(back, 0)->retired);
+    struct slice again = write_snapshot(back);
+    assert_int_equal(again.len, bytes.len);
+    assert_memory_equal(again.ptr, bytes.ptr, bytes.len);
+    release(bytes);
+    release(again);
+    meta_destroy(m);
+    meta_destroy(back);
+}
+
 /* A version 2 that says no more than version 1 could, or says it in another order, or of nobody. */
 static void test_hostile_log_starts(void **state)
 {
@@ -305,7 +343,7 @@ static void test_hostile(void **state)
     }
     struct meta *scratch = meta_create();
     assert_int_equal(meta_snapshot_load(scratch, slice_of(changed, bytes.len + 1)), ERR_CORRUPT);
-    changed[0] = 3;
+    changed[0] = 4;
     assert_int_equal(meta_snapshot_load(scratch, slice_of(changed, bytes.len)), ERR_VERSION);
     assert_int_equal(meta_snapshot_load(scratch, bytes), OK);
     meta_destroy(scratch);
@@ -317,11 +355,9 @@ static void test_hostile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_random),
-        cmocka_unit_test(test_same_state_same_bytes),
-        cmocka_unit_test(test_golden),
-        cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_hostile_log_starts),
+        cmocka_unit_test(test_random),  cmocka_unit_test(test_same_state_same_bytes),
+        cmocka_unit_test(test_golden),  cmocka_unit_test(test_filed),
+        cmocka_unit_test(test_hostile), cmocka_unit_test(test_hostile_log_starts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
