@@ -161,7 +161,8 @@ int main(int argc, char **argv)
     struct log *log = log_create(&params);
     double open_ms = ms_since(start_ns);
     u64 length;
-    err_t e = log_recover_wal(log, 1, 42, UINT64_MAX, NULL, NULL, &length);
+    const struct log_wal wal = {.id = 1, .nonce = 42, .sealed_length = UINT64_MAX};
+    err_t e = log_recover_wal(log, &wal, NULL, &length);
     must(e, home_reason(home));
     struct log_stats stats;
     log_stats(log, &stats);

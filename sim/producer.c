@@ -30,6 +30,7 @@ struct batch {
     u32 first;
     u32 count;
     bool in_flight;
+    bool given_up; /* a request with it was, and the broker may have taken it all the same */
     u8 *bytes;
     u32 len;
 };
@@ -169,11 +170,27 @@ static bool may_create(const struct producer *p, struct target *t)
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
+/* Everything in front of it may have been taken by a request that was given up: a broker short of
+   space comes to such requests when their connection is long gone. */
+static bool may_be_there_before(const struct target *t, const struct batch *b)
+{
+    LIST_EACH (&t->batches, n) {
+        const struct batch *before = CONTAINER_OF(n, struct batch, node);
+        if (before == b) {
+            return true;
+        }
+        if (!before->given_up) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void batch_acked(struct producer *p, struct batch *b, i64 base_offset)
 {
     struct target *t = b->target;
     ledger_acked(t->author, b->first, b->count, base_offset);
-    if (list_first(&t->batches) != &b->node && p->idempotent) {
+    if (p->idempotent && !may_be_there_before(t, b)) {
         world_fail(p->world, "a producer's records stay in order",
                    "%s-%d: record %u of author %u was acknowledged before the ones in front of it",
                    t->author->partition->topic->name, t->author->partition->index, b->first,
@@ -269,6 +286,7 @@ static void produce_done(struct call *call, err_t result, struct slice body)
     if (result != OK) {
         for (u32 i = 0; i < c->count; i++) {
             c->batches[i]->in_flight = false;
+            c->batches[i]->given_up = true;
         }
         c->count = 0;
         return;

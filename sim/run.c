@@ -52,6 +52,9 @@ struct run {
     u64 memory_bytes;
     u64 extent_bytes;
     u32 snapshot_every;
+    u64 wal_bytes_max;
+    u64 stretch_bytes;
+    i64 file_delay_ms;
     bool refuse_direct;
     u32 offsets_partitions; /* of __consumer_offsets */
     u32 initial_rebalance_delay_ms;
@@ -97,6 +100,11 @@ static void knobs_choose(struct run *r, struct sim_net_knobs *net, struct worklo
     r->memory_bytes = pick(w, memory, ARRAY_LEN(memory));
     r->extent_bytes = pick(w, extents, ARRAY_LEN(extents));
     r->snapshot_every = chance(w, 1, 4) ? 0 : (u32)chance_between(w, 1, 20);
+    if (chance(w, 2, 3)) {
+        r->wal_bytes_max = 64 * KIB << chance_between(w, 0, 5);
+        r->stretch_bytes = 16 * KIB << chance_between(w, 0, 5);
+        r->file_delay_ms = (i64)chance_between(w, 10, 2000);
+    }
     r->refuse_direct = chance(w, 1, 8);
     r->ends_planned = (u32)chance_between(w, 3, 7);
     *net = (struct sim_net_knobs){
@@ -285,6 +293,10 @@ static err_t life_begin(struct run *r)
         .memory_bytes = r->memory_bytes,
         .extent_bytes = r->extent_bytes,
         .snapshot_every = r->snapshot_every,
+        /* A bit of the WAL that is turned back later must not have been filed meanwhile. */
+        .wal_bytes_max = r->phase == PHASE_ROT ? 0 : r->wal_bytes_max,
+        .stretch_bytes = r->stretch_bytes,
+        .file_delay_ms = r->phase == PHASE_ROT ? 0 : r->file_delay_ms,
         .home_canaries = r->options->home_canaries,
         .log_canaries = r->options->log_canaries,
         .group_canaries = r->options->group_canaries,

@@ -21,7 +21,10 @@ struct broker_params {
     u64 memory_bytes;   /* the budget */
     u64 extent_bytes;   /* 0 = usual; the simulator uses small ones */
     u32 snapshot_every; /* metadata slots between snapshots; 0 = usual; the simulator: few */
-    u32 home_canaries;  /* simulator only */
+    u64 wal_bytes_max;  /* as in log_params, these three; the simulator: little and soon */
+    u64 stretch_bytes;
+    i64 file_delay_ms;
+    u32 home_canaries; /* simulator only */
     u32 log_canaries;
     u32 group_canaries;
     /* Called once when the broker has stopped (result OK), or must stop because storage failed

@@ -323,7 +323,8 @@ static i16 can_append(struct owned_group *o, struct group_event *event)
         return KERR_COORDINATOR_NOT_AVAILABLE;
     }
     u64 bytes = group_step_bytes(o->group, event);
-    bool room = log_room(c->broker->log, bytes) && partition_room(partition_of(c, o->id), bytes);
+    bool room =
+        log_room_reserved(c->broker->log, bytes) && partition_room(partition_of(c, o->id), bytes);
     return room ? KERR_NONE : KERR_COORDINATOR_NOT_AVAILABLE;
 }
 

@@ -15,6 +15,7 @@
      acks=0 with an error: the connection is closed, which is how such a client learns of it
      storage failed: no answer at all, the process ends */
 #include "broker/conn.h"
+#include "broker/retention.h"
 
 enum {
     ZSTD_FROM = 7, /* version of Produce */
@@ -517,6 +518,7 @@ static void produce_append(struct produce *p)
         }
     }
     request_unblock(r);
+    retention_appended(r->broker);
     if (!p->wait || p->acks == 0) {
         produce_reply(p);
         return;

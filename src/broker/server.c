@@ -5,6 +5,7 @@
    drained and sealed, stopped(). */
 #include "broker/conn.h"
 #include "broker/coordinator.h"
+#include "broker/retention.h"
 
 #include <stdio.h>
 
@@ -65,6 +66,18 @@ static void waiter_hook_run(struct io_hook *h)
     fetch_waiters_run(CONTAINER_OF(h, struct broker, waiter_hook));
 }
 
+static void stretch_filed(void *user, const struct log_filed *filed)
+{
+    struct broker *b = user;
+    cluster_file(b->cluster, filed);
+}
+
+static void packs_rewritten(void *user, const struct log_repacked *repacked)
+{
+    struct broker *b = user;
+    cluster_repack(b->cluster, repacked);
+}
+
 static err_t broker_start_storage(struct broker *b)
 {
     struct home_disk_params disk = {
@@ -82,6 +95,11 @@ static err_t broker_start_storage(struct broker *b)
         .cold_bytes = b->memory.cold_bytes,
         .inflight_max = FRAME_INFLIGHT_MAX,
         .producer_expiry_ms = config_i64(b->config, CONFIG_producer_id_expiration_ms),
+        .wal_bytes_max = b->params.wal_bytes_max,
+        .stretch_bytes = b->params.stretch_bytes,
+        .file_delay_ms = b->params.file_delay_ms,
+        .file = stretch_filed,
+        .repack = packs_rewritten,
         .canaries = b->params.log_canaries,
         .fenced = log_fenced,
         .user = b,
@@ -151,6 +169,7 @@ err_t broker_start(struct broker *b)
     }
     io_listener_address(b->listener, &b->address);
     coordinator_start(b->coordinator);
+    retention_start(b);
     return OK;
 }
 
@@ -224,6 +243,7 @@ void broker_stop(struct broker *b)
     b->listener = NULL;
     conns_stop_reading(b);
     fetch_waiters_expire(b);
+    retention_stop(b);
     b->drain_timer.fired = drain_step;
     b->drain_deadline_ns = io_now_ns(b->io) + DRAIN_MAX_NS;
     io_timer_start(b->io, &b->drain_timer, io_now_ns(b->io));
@@ -244,6 +264,7 @@ void broker_destroy(struct broker *b)
         io_hook_remove(&b->conn_hook);
         io_hook_remove(&b->waiter_hook);
     }
+    retention_stop(b);
     if (b->coordinator != NULL) {
         coordinator_destroy(b->coordinator);
     }

@@ -59,6 +59,8 @@ struct broker {
 
     struct coordinator *coordinator;
 
+    struct retention *retention; /* NULL while the broker starts and stops */
+
     struct fetch_sessions *fetch_sessions;
     struct list parked_fetches;
     struct list ready_waiters; /* parked fetches whose partitions moved */

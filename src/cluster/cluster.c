@@ -70,7 +70,11 @@ struct partition *cluster_partition(struct cluster *c, const struct meta_topic *
         return NULL;
     }
     u32 id = meta_partition_id(t, (u32)partition_index);
-    return log_partition(c->params.log, id, meta_leader_epoch(c->meta, t));
+    struct partition *p = log_partition(c->params.log, id, meta_leader_epoch(c->meta, t));
+    if (t->internal) {
+        partition_reserve(p);
+    }
+    return p;
 }
 
 void log_start_follow(struct cluster *c, u32 partition_id)

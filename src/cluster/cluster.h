@@ -72,6 +72,10 @@ struct producer_id_waiter {
 MUST_USE err_t cluster_producer_id(struct cluster *c, i64 *id, struct producer_id_waiter *w);
 void cluster_producer_id_cancel(struct producer_id_waiter *w); /* no-op when not waiting */
 
+/* What log_params.file and log_params.repack are for: the metadata say it, then the log hears. */
+void cluster_file(struct cluster *c, const struct log_filed *filed);
+void cluster_repack(struct cluster *c, const struct log_repacked *repacked);
+
 /* Once. Waits for what is queued for the metadata log, then drains the log: done() is log_drain's.
    The next start seals. */
 void cluster_drain(struct cluster *c, void (*done)(void *user, err_t result), void *user);

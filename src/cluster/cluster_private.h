@@ -43,12 +43,20 @@ struct producer_ids {
     struct list waiters; /* producer_id_waiter */
 };
 
+/* A command that the log waits for (filing.c). */
+struct cluster_filing {
+    struct metalog_append append;
+    struct meta_command command;
+};
+
 struct cluster {
     struct cluster_params params;
     struct uuid id;
     struct meta *meta;
     struct metalog metalog;
     struct producer_ids ids;
+    struct cluster_filing filing;
+    struct cluster_filing repacking;
     bool fenced; /* the callback ran */
     void (*drained)(void *user, err_t result);
     void *drained_user;

@@ -3,7 +3,8 @@
    Happy path of cluster_start
      1. home_open: the directory is ours and nobody else has it
      2. home_meta_replay: the newest snapshot, then every slot after it, into the state
-     3. for every session, in order of its WAL: a retired one's files go; any other one's WAL is
+     3. the packs that the state names are read into the log's index, others are swept; then, for
+        every session, in order of its WAL: a retired one's files go; any other one's WAL is
         replayed into the log, and if it is not sealed, its length is found
      4. one metadata slot: SealWal for each that was not sealed, Register for us
      5. partitions start where the metadata says, whatever the WALs still hold below
@@ -66,12 +67,27 @@ static MUST_USE err_t replay_metadata(struct cluster *c)
 
 /* ---- the predecessors' WALs ------------------------------------------------------------------ */
 
-static bool partition_wanted(void *user, u32 partition_id)
+static bool partition_exists(void *user, u32 partition_id)
 {
     const struct cluster *c = user;
     const struct meta_topic *topic;
     u32 index;
     return meta_partition_owner(c->meta, partition_id, &topic, &index);
+}
+
+static u64 partition_start(void *user, u32 partition_id)
+{
+    const struct cluster *c = user;
+    return meta_log_start(c->meta, partition_id);
+}
+
+static struct log_wanted wanted_of(struct cluster *c)
+{
+    return (struct log_wanted){
+        .user = c,
+        .exists = partition_exists,
+        .log_start = partition_start,
+    };
 }
 
 /* The home's own words if it found what is wrong; otherwise it is the log that objected. */
@@ -100,10 +116,41 @@ static MUST_USE err_t recover_session(struct cluster *c, const struct meta_sessi
 {
     char before[CLUSTER_REASON_BYTES];
     snprintf(before, sizeof(before), "%s", home_reason(c->params.home));
-    u64 sealed_length = s->sealed ? s->length : UINT64_MAX;
-    err_t e = log_recover_wal(c->params.log, s->wal, s->nonce, sealed_length, partition_wanted, c,
-                              length);
+    const struct log_wal wal = {
+        .id = s->wal,
+        .nonce = s->nonce,
+        .trim = s->trim,
+        .sealed_length = s->sealed ? s->length : UINT64_MAX,
+    };
+    const struct log_wanted wanted = wanted_of(c);
+    err_t e = log_recover_wal(c->params.log, &wal, &wanted, length);
     return e == OK ? OK : explain_wal(c, s->wal, e, before);
+}
+
+static MUST_USE err_t recover_packs(struct cluster *c)
+{
+    u32 count;
+    const struct meta_pack *named = meta_packs(c->meta, &count);
+    struct home_pack *packs = mem_alloc(count * sizeof(packs[0]));
+    for (u32 i = 0; i < count; i++) {
+        packs[i] = (struct home_pack){.id = named[i].id, .bytes = named[i].bytes};
+    }
+    const struct log_wanted wanted = wanted_of(c);
+    err_t e = log_recover_packs(c->params.log, packs, count, meta_next_pack(c->meta), &wanted);
+    mem_free(packs);
+    if (e == OK) {
+        return OK;
+    }
+    const char *reason = home_reason(c->params.home);
+    if (reason[0] != '\0') {
+        return cluster_fail(c, e, "%s", reason);
+    }
+    return cluster_fail(c, e,
+                        "The packs cannot be read into the index (%s): their checksums are good, "
+                        "but the offsets of a partition do not follow each other. Nothing was "
+                        "changed; restore the directory from a backup and report this, it is a "
+                        "defect.",
+                        err_name(e));
 }
 
 /* Every session; *seals gets a command for each that has no seal yet and has room for all. */
@@ -123,7 +170,7 @@ static MUST_USE err_t recover_sessions(struct cluster *c, struct meta_command *s
         if (s->sealed) {
             continue;
         }
-        if (length == 0) {
+        if (length == s->trim) {
             seen("cluster: a session without data retires");
         }
         seals[count] = (struct meta_command){
@@ -161,7 +208,10 @@ static MUST_USE err_t take_over(struct cluster *c, u64 wal, u64 nonce)
     u32 sessions = meta_session_count(c->meta);
     struct meta_command *commands = mem_alloc((sessions + 1) * sizeof(*commands));
     u32 count = 0;
-    err_t e = recover_sessions(c, commands, &count);
+    err_t e = recover_packs(c);
+    if (e == OK) {
+        e = recover_sessions(c, commands, &count);
+    }
     if (e == OK) {
         commands[count] = (struct meta_command){
             .kind = META_REGISTER,

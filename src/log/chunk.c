@@ -125,7 +125,7 @@ static void hot_remove(struct log *l, const struct chunk *c)
 
 static const struct hot_slot *hot_range(const struct log *l, const struct log_range *range)
 {
-    if (!l->started || range->wal != l->wal) {
+    if (!l->started || range->object != l->wal) {
         return NULL;
     }
     const struct hot_slot *h = hot_find(l, range->slot);
@@ -161,7 +161,7 @@ static bool chunk_peeked(const struct log *l, const struct chunk *c)
 
 static bool chunk_evictable(const struct log *l, const struct chunk *c)
 {
-    return c->undurable == 0 && (l->open == NULL || l->open->chunk != c);
+    return c->undurable == 0 && c->pins == 0 && (l->open == NULL || l->open->chunk != c);
 }
 
 /* Spare, or freed if it has an unusual size or there is an overdraft to pay back. */
@@ -383,9 +383,22 @@ static bool room_secure(struct log *l, u64 bytes)
     return true;
 }
 
+bool log_room_reserved(struct log *l, u64 bytes)
+{
+    bool waiters_for_memory = !list_empty(&l->room_waiters) && !filing_is_behind(l);
+    if (wal_refuses(l)) {
+        return true;
+    }
+    if (waiters_for_memory || !room_secure(l, l->granted + l->promised + bytes)) {
+        return false;
+    }
+    l->granted += bytes;
+    return true;
+}
+
 bool log_room(struct log *l, u64 bytes)
 {
-    if (wal_refuses(l)) {
+    if (wal_refuses(l) || filing_is_hopeless(l)) {
         return true; /* appends are refused with a reason; waiting here would hide it */
     }
     if (bytes <= l->promised) {
@@ -393,7 +406,7 @@ bool log_room(struct log *l, u64 bytes)
         l->granted += bytes;
         return true;
     }
-    if (!list_empty(&l->room_waiters)) {
+    if (!list_empty(&l->room_waiters) || filing_is_behind(l)) {
         return false;
     }
     if (!room_secure(l, l->granted + l->promised + bytes)) {
@@ -476,14 +489,15 @@ void room_grant(struct log *l)
     for (; count > 0 && !list_empty(&l->room_waiters); count--) {
         struct list_node *first = list_first(&l->room_waiters);
         struct log_room_waiter *w = CONTAINER_OF(first, struct log_room_waiter, node);
-        if (!wal_refuses(l) && !room_secure(l, l->granted + l->promised + w->bytes)) {
+        bool room = !filing_is_behind(l) && room_secure(l, l->granted + l->promised + w->bytes);
+        if (!wal_refuses(l) && !filing_is_hopeless(l) && !room) {
             break;
         }
         l->promised += w->bytes;
         list_remove(&w->node);
         w->granted(w);
     }
-    if (!list_empty(&l->room_waiters) && l->writing == 0) {
+    if (!list_empty(&l->room_waiters) && l->writing == 0 && !filing_is_behind(l)) {
         /* Nothing under way will call us: memory is held by this turn's readers, or elsewhere. */
         log_wake(l, 1000000);
     }

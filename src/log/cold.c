@@ -16,7 +16,7 @@
    unverified, since nobody has the whole. */
 #include "log/log_private.h"
 
-enum load_state { LOAD_IDLE, LOAD_QUEUED, LOAD_READING, LOAD_THERE, LOAD_DONE };
+enum load_state { LOAD_IDLE, LOAD_QUEUED, LOAD_READING, LOAD_THERE, LOAD_GONE, LOAD_DONE };
 enum { READ_AHEAD_RUNS = 32 };
 
 void cold_init(struct log *l)
@@ -107,16 +107,16 @@ static u32 run_verify(const u8 *data, u32 data_bytes, u32 at, u32 end, u64 first
    no more, so each batch vouches for itself; the rest of a batch of which a piece has been given
    cannot. They end where a run begins that is still there. Returns where the good ones end; *end:
    where all of them would. */
-static u32 deleted_verify(const struct partition *p, u64 place, const struct log_range *range,
-                          const u8 *data, u32 data_bytes, u32 at, u32 *end, bool *bad)
+static u32 deleted_verify(const struct partition *p, const struct log_range *range, const u8 *data,
+                          u32 data_bytes, u32 *end, bool *bad)
 {
     *end = range->bytes;
-    for (u32 i = 0; i < p->run_count && p->runs[i].place == place; i++) {
-        if (p->runs[i].pos > range->pos + at) {
-            *end = MIN(*end, p->runs[i].pos - range->pos);
-        }
+    u64 place = range_place(p->log, range);
+    if (p->run_count > 0 && p->runs[0].place == place && p->runs[0].pos > range->pos) {
+        *end = MIN(*end, p->runs[0].pos - range->pos);
     }
     u64 expected = UINT64_MAX;
+    u32 at = 0;
     u32 bytes = 0;
     for (; at < *end; at += bytes) {
         *bad = !batch_good(data, data_bytes, at, *end, &expected, &bytes);
@@ -127,33 +127,20 @@ static u32 deleted_verify(const struct partition *p, u64 place, const struct log
     return at;
 }
 
-/* How much of the buffer may be given. ERR_CORRUPT: not even the first batch. ERR_NOT_FOUND: the
-   partition is gone, or its log start moved and what lies there cannot be told any more. */
-static err_t load_verify(struct log *l, const struct log_range *range, const u8 *data,
-                         u32 data_bytes, u32 *good)
+/* The run that holds the range's first batch now. NULL: below the start of the log, or removed. */
+static struct run *run_holding(const struct partition *p, const struct log_range *range)
 {
-    struct partition *p = map64_get(&l->partitions, range->partition);
-    if (p == NULL) {
-        return ERR_NOT_FOUND;
-    }
-    u64 place = range_place(l, range);
-    u32 at = 0;
-    bool bad = false;
-    while (at < data_bytes && !bad) {
-        u32 index = index_find_place(p, place, range->pos + at);
-        if (index == p->run_count) {
-            u32 end;
-            assert(p->run_count == 0 || place <= p->runs[0].place);
-            bool unknown = false;
-            at = deleted_verify(p, place, range, data, data_bytes, at, &end, &unknown);
-            if (at == 0 && unknown) {
-                return ERR_NOT_FOUND;
-            }
-            if (at < end) {
-                break;
-            }
-            continue;
-        }
+    bool there = p != NULL && p->run_count > 0 && range->offset >= p->runs[0].base_offset &&
+                 range->offset < p->end_offset;
+    return there ? &p->runs[index_find(p, range->offset)] : NULL;
+}
+
+/* The runs from `index` on, of bytes from `at` on. Returns where the good ones end. */
+static u32 runs_verify(struct partition *p, u32 index, const struct log_range *range,
+                       const u8 *data, u32 data_bytes, u32 at, bool *bad)
+{
+    u64 place = range_place(p->log, range);
+    for (; at < data_bytes && index < p->run_count && p->runs[index].place == place; index++) {
         struct run *r = &p->runs[index];
         u32 end = r->pos + r->bytes - range->pos;
         bool from_start = range->pos + at == r->pos;
@@ -162,13 +149,45 @@ static err_t load_verify(struct log *l, const struct log_range *range, const u8 
             continue;
         }
         u64 first = from_start ? r->base_offset : UINT64_MAX;
-        at = run_verify(data, data_bytes, at, end, first, index_next_offset(p, index), &bad);
-        if (bad) {
+        at = run_verify(data, data_bytes, at, end, first, index_next_offset(p, index), bad);
+        if (*bad) {
             seen("log: quarantined on read");
             r->flags |= RUN_QUARANTINED;
-        } else if (at < end) {
-            break; /* the last batch is not wholly here */
+            return at;
         }
+        if (at < end) {
+            return at; /* the last batch is not wholly here */
+        }
+    }
+    return at;
+}
+
+/* How much of the buffer may be given. ERR_CORRUPT: not even the first batch. ERR_NOT_FOUND: the
+   partition is gone, or its log start moved and what lies there cannot be told any more. ERR_AGAIN:
+   the range was filed while it was read, and its runs are elsewhere now. */
+static err_t load_verify(struct log *l, const struct log_range *range, const u8 *data,
+                         u32 data_bytes, u32 *good)
+{
+    struct partition *p = map64_get(&l->partitions, range->partition);
+    if (p == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    u32 index = index_find_range(p, range);
+    bool bad = false;
+    u32 at = 0;
+    if (index == p->run_count) {
+        if (run_holding(p, range) != NULL) {
+            return ERR_AGAIN;
+        }
+        u32 end;
+        at = deleted_verify(p, range, data, data_bytes, &end, &bad);
+        if (at == 0 && bad) {
+            return ERR_NOT_FOUND;
+        }
+        index = bad || at < end ? p->run_count : 0;
+    }
+    if (!bad) {
+        at = runs_verify(p, index, range, data, data_bytes, at, &bad);
     }
     if (bad && at == 0) {
         return ERR_CORRUPT;
@@ -177,19 +196,97 @@ static err_t load_verify(struct log *l, const struct log_range *range, const u8 
     return OK;
 }
 
+/* ---- where a range went -----------------------------------------------------------------------
+
+   The batches of a range that was filed are still side by side, in a pack now, but behind others in
+   a longer run: where they begin is known only from that run's bytes. */
+
+static void range_move(struct log_range *range, const struct log_range *run, u32 pos)
+{
+    range->object = run->object;
+    range->slot = run->slot;
+    range->pos = pos + (range->pos - range->first_pos);
+    range->first_pos = pos;
+}
+
+/* The batch with that offset in the bytes of a run. */
+static bool batch_locate(const u8 *data, u32 data_bytes, u64 offset, u32 *at)
+{
+    for (*at = 0; data_bytes - *at >= BATCH_HEADER_BYTES;) {
+        u32 length = load_be32(data + *at + BATCH_AT_LENGTH);
+        if (load_be64(data + *at) == offset) {
+            return true;
+        }
+        if (length > data_bytes - *at - BATCH_PREFIX_BYTES) {
+            return false;
+        }
+        *at += BATCH_PREFIX_BYTES + length;
+    }
+    return false;
+}
+
+static bool range_moved(const struct log *l, const struct log_range *range)
+{
+    const struct partition *p = map64_get(&l->partitions, range->partition);
+    const struct run *r = run_holding(p, range);
+    return r != NULL && r->place != range_place(l, range);
+}
+
+/* The run of a moved range has been read. */
+static err_t load_locate(struct log *l, struct log_load *load)
+{
+    struct partition *p = map64_get(&l->partitions, load->range.partition);
+    struct run *r = run_holding(p, &load->range);
+    if (r == NULL) {
+        return ERR_NOT_FOUND;
+    }
+    struct window *w = load->window;
+    if (r->place != w->place || r->pos < w->read.pos ||
+        r->pos - w->read.pos + (u64)r->bytes > w->read.bytes) {
+        return ERR_AGAIN; /* it moved once more */
+    }
+    u32 at;
+    const u8 *data = w->read.blob->data + w->read.blob_offset + (r->pos - w->read.pos);
+    if (!batch_locate(data, r->bytes, load->range.offset, &at)) {
+        return ERR_CORRUPT;
+    }
+    struct log_range run = run_range(p, r);
+    range_move(&load->range, &run, r->pos + at);
+    return ERR_AGAIN;
+}
+
 /* ---- telling --------------------------------------------------------------------------------- */
 
 /* The window of a load has been read. */
 static void load_finish(struct log *l, struct log_load *load)
 {
     struct window *w = load->window;
-    const struct log_range *range = &load->range;
-    u32 skip = range->pos - w->read.pos;
-    const u8 *data = w->read.blob->data + w->read.blob_offset + skip;
-    u32 bytes = MIN(range->bytes, w->read.bytes - skip);
+    if (w == NULL) {
+        load_reset(load);
+        load->done(load, ERR_NOT_FOUND);
+        return;
+    }
+    const u8 *data = NULL;
     err_t result = w->result;
-    if (result == OK) {
+    if (result == OK && load->locating) {
+        result = load_locate(l, load);
+    } else if (result == OK) {
+        const struct log_range *range = &load->range;
+        u32 skip = range->pos - w->read.pos;
+        data = w->read.blob->data + w->read.blob_offset + skip;
+        u32 bytes = MIN(range->bytes, w->read.bytes - skip);
         result = load_verify(l, range, data, bytes, &load->bytes);
+    } else if (result == ERR_NOT_FOUND && range_moved(l, &load->range)) {
+        result = ERR_AGAIN; /* the slot was trimmed, or the pack rewritten */
+    }
+    if (result == ERR_AGAIN) {
+        seen("log: a range was filed while it was read");
+        load_reset(load);
+        window_unref(l, w);
+        load->state = LOAD_QUEUED;
+        list_push_front(&l->load_waiting, &load->node);
+        log_wake(l, 0);
+        return;
     }
     if (result != OK) {
         load_reset(load);
@@ -251,7 +348,7 @@ static u32 large_bytes(struct log *l, const struct partition *p, u32 index,
    from the range on if it lies across. */
 static struct log_range range_widened(const struct log *l, const struct log_range *range, u64 place)
 {
-    u32 frame_bytes = wal_slot_bytes(l, place);
+    u32 frame_bytes = object_slot_bytes(l, place_object(place), place_slot(place));
     assert(range->pos + range->bytes <= frame_bytes);
     struct log_range w = *range;
     u32 start = range->pos - range->pos % LOG_WINDOW_BYTES;
@@ -299,13 +396,40 @@ static void read_ahead(struct log *l, const struct partition *p, u32 index)
     }
 }
 
-/* *there: its window has been read already. */
-static bool load_start(struct log *l, struct log_load *load, bool *there)
+/* Where to read for this load: its range, or what tells where the range is now. false: it is
+   nowhere any more. */
+static bool load_aim(struct log *l, struct log_load *load, struct log_range *aim)
 {
-    const struct log_range *range = &load->range;
+    struct partition *p = map64_get(&l->partitions, load->range.partition);
+    load->locating = false;
+    *aim = load->range;
+    if (p == NULL) {
+        return false;
+    }
+    if (index_find_range(p, &load->range) < p->run_count) {
+        return true;
+    }
+    const struct run *r = run_holding(p, &load->range);
+    if (r == NULL) {
+        /* Deleted meanwhile, but promised: as long as the bytes are there they are given. */
+        return range_place(l, &load->range) != LOG_NO_PLACE;
+    }
+    struct log_range run = run_range(p, r);
+    load->locating = r->base_offset != load->range.offset;
+    if (!load->locating) {
+        range_move(&load->range, &run, r->pos);
+    }
+    *aim = load->locating ? run : load->range;
+    return true;
+}
+
+/* *there: its window has been read already. */
+static bool load_start(struct log *l, struct log_load *load, const struct log_range *range,
+                       bool *there)
+{
     u64 place = range_place(l, range);
     struct partition *p = map64_get(&l->partitions, range->partition);
-    u32 index = p != NULL ? index_find_place(p, place, range->pos) : 0;
+    u32 index = p != NULL ? index_find_range(p, range) : 0;
     bool small = range->bytes <= LOG_WINDOW_BYTES;
     struct window *w = small ? window_find(l, place, range->pos, range->bytes) : NULL;
     if (w == NULL && small) {
@@ -331,8 +455,16 @@ void cold_pump(struct log *l)
 {
     while (!list_empty(&l->load_waiting)) {
         struct log_load *load = CONTAINER_OF(list_first(&l->load_waiting), struct log_load, node);
+        struct log_range aim;
+        if (!load_aim(l, load, &aim)) {
+            list_remove(&load->node);
+            load->state = LOAD_GONE;
+            list_push_back(&l->load_there, &load->node);
+            log_wake(l, 0);
+            continue;
+        }
         bool there;
-        if (!load_start(l, load, &there)) {
+        if (!load_start(l, load, &aim, &there)) {
             break;
         }
         list_remove(&load->node);

@@ -21,6 +21,9 @@ static void index_release(struct log *l, u64 bytes)
 void index_fini(struct partition *p)
 {
     struct log *l = p->log;
+    for (u32 i = 0; i < p->run_count; i++) {
+        object_run_gone(l, &p->runs[i]);
+    }
     index_release(l, (u64)p->run_cap * sizeof(p->runs[0]));
     assert(l->index_entries >= p->run_count);
     l->index_entries -= p->run_count;
@@ -88,7 +91,6 @@ void index_add(struct partition *p, const struct index_add *add)
     i64 so_far = add->max_timestamp;
     if (p->run_count > 0) {
         struct run *last = &p->runs[p->run_count - 1];
-        assert(last->place <= add->place);
         so_far = MAX(so_far, last->max_timestamp_so_far);
         if (run_continues(last, add)) {
             last->bytes += add->bytes;
@@ -135,6 +137,7 @@ u64 index_drop_front(struct partition *p, u64 offset)
     u64 bytes = 0;
     while (count < p->run_count && index_next_offset(p, count) <= offset) {
         bytes += p->runs[count].bytes;
+        object_run_gone(p->log, &p->runs[count]);
         count++;
     }
     if (count == 0) {
@@ -161,6 +164,68 @@ void index_settle_staged(struct partition *p, u32 first, u32 pos)
             pos += r->bytes;
         }
     }
+}
+
+/* The runs that cover offsets [from, to): *first, and how many. */
+static u32 runs_covering(const struct partition *p, u64 from, u64 to, u32 *first)
+{
+    u32 begin = p->runs[0].base_offset >= from ? 0 : index_find(p, from);
+    u32 end = begin;
+    while (end < p->run_count && p->runs[end].base_offset < to) {
+        end++;
+    }
+    *first = begin;
+    return end - begin;
+}
+
+static struct run run_of_pack(const struct pack_run *r, u64 place)
+{
+    return (struct run){
+        .base_offset = r->base_offset,
+        .max_timestamp_so_far = r->max_timestamp,
+        .place = place,
+        .pos = r->pos,
+        .bytes = r->bytes,
+        .leader_epoch = r->leader_epoch,
+        .flags = (r->flags & PACK_RUN_QUARANTINED) != 0 ? RUN_QUARANTINED : 0,
+    };
+}
+
+/* Runs wholly below the start of the log are not worth having. What was quarantined and is not in
+   the pack is found again by the next reader. */
+void index_refile(struct partition *p, const struct pack_run *runs, u32 count, u64 place)
+{
+    while (count > 0 && runs[0].next_offset <= p->start_offset) {
+        runs++;
+        count--;
+    }
+    if (count == 0 || p->run_count == 0) {
+        return;
+    }
+    u32 first;
+    u32 old = runs_covering(p, runs[0].base_offset, runs[count - 1].next_offset, &first);
+    while (p->run_count + count - old > p->run_cap) {
+        bool grown = runs_grow(p, true);
+        assert(grown);
+        (void)grown;
+    }
+    for (u32 i = first; i < first + old; i++) {
+        object_run_gone(p->log, &p->runs[i]);
+    }
+    memmove(&p->runs[first + count], &p->runs[first + old],
+            (p->run_count - first - old) * sizeof(p->runs[0]));
+    i64 so_far = first > 0 ? p->runs[first - 1].max_timestamp_so_far : INT64_MIN;
+    for (u32 i = 0; i < count; i++) {
+        struct run r = run_of_pack(&runs[i], place);
+        so_far = MAX(so_far, r.max_timestamp_so_far);
+        r.max_timestamp_so_far = so_far;
+        p->runs[first + i] = r;
+        object_run_added(p->log, &r);
+    }
+    p->run_count += count - old;
+    p->first_open_run += count - old;
+    p->log->index_entries += count;
+    p->log->index_entries -= old;
 }
 
 u64 index_next_offset(const struct partition *p, u32 index)
@@ -194,21 +259,15 @@ u32 index_find(const struct partition *p, u64 offset)
     return low;
 }
 
-u32 index_find_place(const struct partition *p, u64 place, u32 pos)
+u32 index_find_range(const struct partition *p, const struct log_range *range)
 {
-    u32 low = 0;
-    u32 high = p->run_count;
-    while (low < high) {
-        u32 middle = low + (high - low) / 2;
-        if (p->runs[middle].place < place) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    for (u32 i = low; i < p->run_count && p->runs[i].place == place; i++) {
+    u64 place = range_place(p->log, range);
+    bool there = p->run_count > 0 && range->offset >= p->runs[0].base_offset &&
+                 range->offset < p->end_offset && place != LOG_NO_PLACE;
+    u32 i = there ? index_find(p, range->offset) : p->run_count;
+    for (; i < p->run_count && p->runs[i].place == place; i++) {
         const struct run *r = &p->runs[i];
-        if (pos >= r->pos && pos - r->pos < r->bytes) {
+        if (range->pos >= r->pos && range->pos - r->pos < r->bytes) {
             return i;
         }
     }

@@ -21,6 +21,8 @@ static void turn_end(struct io_hook *h)
     partitions_notify(l);
     room_grant(l);
     cold_turn(l);
+    filing_turn(l);
+    rewrite_turn(l);
     wal_drain_step(l);
 }
 
@@ -63,6 +65,9 @@ struct log *log_create(const struct log_params *params)
     chunks_init(l);
     wal_init(l);
     cold_init(l);
+    map64_init(&l->objects_by_id);
+    filing_init(l);
+    rewrite_init(l);
     l->wake.fired = woken;
     l->turn_hook.run = turn_end;
     l->late_hook.run = turn_late;
@@ -79,6 +84,8 @@ void log_destroy(struct log *l)
     io_hook_remove(&l->turn_hook);
     io_hook_remove(&l->late_hook);
     io_timer_stop(l->io, &l->wake);
+    rewrite_fini(l);
+    filing_fini(l);
     wal_fini(l);
     cold_fini(l);
     chunks_fini(l);
@@ -92,70 +99,10 @@ void log_destroy(struct log *l)
     map64_fini(&l->partitions);
     pool_fini(&l->partition_pool);
     pool_fini(&l->producer_pool);
-    for (u32 i = 0; i < l->wal_count; i++) {
-        mem_free(l->wals[i].slot_blocks);
-    }
-    mem_free(l->wals);
-    quota_release(&l->index_quota, l->slots_charged);
+    objects_fini(l);
     assert(l->index_quota.used == 0);
     assert(l->index_uncharged == 0);
     mem_free(l);
-}
-
-/* ---- WALs by index --------------------------------------------------------------------------- */
-
-u32 log_wal_add(struct log *l, u64 wal)
-{
-    assert(l->wal_count < 1u << (64 - LOG_WAL_INDEX_SHIFT));
-    if (l->wal_count == l->wal_cap) {
-        l->wal_cap = MAX(2 * l->wal_cap, 4u);
-        l->wals = mem_resize(l->wals, l->wal_cap * sizeof(l->wals[0]));
-    }
-    l->wals[l->wal_count] = (struct wal_info){.id = wal};
-    l->wal_count++;
-    return l->wal_count - 1;
-}
-
-/* false: the index is at its cap; the slot's size is noted all the same: it is already written. */
-bool wal_slot_note(struct log *l, u32 wal_index, u64 slot, u32 frame_bytes)
-{
-    struct wal_info *w = &l->wals[wal_index];
-    assert(slot >= w->slot_count);
-    assert(frame_bytes % LOG_BLOCK_BYTES == 0);
-    assert(frame_bytes / LOG_BLOCK_BYTES <= UINT16_MAX);
-    bool charged = true;
-    if (slot >= w->slot_cap) {
-        u64 cap = MAX(MAX(slot + 1, w->slot_cap + w->slot_cap / 2), (u64)64);
-        charged = quota_charge(&l->index_quota, (cap - w->slot_cap) * sizeof(w->slot_blocks[0]));
-        if (charged) {
-            l->slots_charged += (cap - w->slot_cap) * sizeof(w->slot_blocks[0]);
-        }
-        w->slot_blocks = mem_resize(w->slot_blocks, cap * sizeof(w->slot_blocks[0]));
-        w->slot_cap = cap;
-    }
-    for (; w->slot_count < slot; w->slot_count++) {
-        w->slot_blocks[w->slot_count] = 0;
-    }
-    w->slot_blocks[slot] = (u16)(frame_bytes / LOG_BLOCK_BYTES);
-    w->slot_count++;
-    return charged;
-}
-
-u32 wal_slot_bytes(const struct log *l, u64 place)
-{
-    const struct wal_info *w = &l->wals[place_wal_index(place)];
-    assert(place_slot(place) < w->slot_count);
-    return (u32)w->slot_blocks[place_slot(place)] * LOG_BLOCK_BYTES;
-}
-
-u64 range_place(const struct log *l, const struct log_range *range)
-{
-    u32 index = l->wal_count; /* most ranges are of late */
-    while (index > 0 && l->wals[index - 1].id != range->wal) {
-        index--;
-    }
-    assert(index > 0);
-    return run_place(index - 1, range->slot);
 }
 
 void log_stats(const struct log *l, struct log_stats *out)

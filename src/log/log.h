@@ -30,6 +30,20 @@ struct partition;
 
 enum log_canary { LOG_CANARY_ACK_EARLY = 1, LOG_CANARY_FORGET_PRODUCERS = 2 }; /* simulator only */
 
+struct log_filed {
+    u64 wal;
+    u64 from;
+    u64 to;
+    struct home_pack pack; /* bytes 0: none, there was nothing in these slots */
+};
+
+enum { LOG_REPACK_INPUTS_MAX = 8 };
+struct log_repacked {
+    u64 inputs[LOG_REPACK_INPUTS_MAX]; /* ids of neighbours in the metadata state's list */
+    u32 input_count;
+    struct home_pack output; /* takes their place. bytes 0: none, nothing in them lived */
+};
+
 struct log_params {
     struct io *io;
     struct home *home;
@@ -38,6 +52,14 @@ struct log_params {
     u64 cold_bytes;         /* cap of cold read buffers */
     u32 inflight_max;       /* 1..FRAME_INFLIGHT_MAX */
     i64 producer_expiry_ms; /* producer.id.expiration.ms */
+    u64 wal_bytes_max;      /* not filed yet; at this bound appends wait. 0 = 512 MiB */
+    i64 file_delay_ms;      /* what is older is filed, however little it is. 0 = 60 s */
+    u64 stretch_bytes;      /* of WAL in one pack, at most; 0 = an eighth of hot_bytes */
+    /* Slots [from, to) of a WAL are in a pack, durably: the metadata are to say so, then
+       log_file_committed. NULL: nothing is ever filed. */
+    void (*file)(void *user, const struct log_filed *filed);
+    /* Packs were rewritten: the same, then log_repack_committed. NULL: none ever is. */
+    void (*repack)(void *user, const struct log_repacked *repacked);
     u32 canaries;
     /* Storage failed for good: stop acknowledging, end the process. */
     void (*fenced)(void *user, err_t why);
@@ -48,12 +70,27 @@ void log_destroy(struct log *l); /* also when io is dead and writes are in fligh
 
 /* ---- start: recovery and the session's WAL --------------------------------------------------- */
 
+/* What the metadata say of partitions. Functions may be NULL: all exist, all begin at 0. */
+struct log_wanted {
+    void *user;
+    bool (*exists)(void *user, u32 partition_id); /* false: of a deleted topic */
+    u64 (*log_start)(void *user, u32 partition_id);
+};
+/* Blocking, before any WAL. Sweeps the packs that are not in the list and rebuilds partitions from
+   those that are, in the list's order, which is that of the metadata state. next_id: of the next
+   pack, above all ids that the metadata ever named. */
+MUST_USE err_t log_recover_packs(struct log *l, const struct home_pack *packs, u32 count,
+                                 u64 next_id, const struct log_wanted *wanted);
 /* Blocking. Replays one earlier WAL (in order of wal id): rebuilds offsets, producers, epochs and
-   the index of every partition found, skipping partitions for which `wanted` says false (deleted
-   topics). *length as home_wal_scan. */
-MUST_USE err_t log_recover_wal(struct log *l, u64 wal, u64 nonce, u64 sealed_length,
-                               bool (*wanted)(void *user, u32 partition_id), void *user,
-                               u64 *length);
+   the index of every partition found. *length as home_wal_scan. */
+struct log_wal {
+    u64 id;
+    u64 nonce;
+    u64 trim;          /* slots below it are in packs */
+    u64 sealed_length; /* UINT64_MAX: not sealed */
+};
+MUST_USE err_t log_recover_wal(struct log *l, const struct log_wal *wal,
+                               const struct log_wanted *wanted, u64 *length);
 /* After recovery. Partitions' leader epochs are set by log_partition. */
 MUST_USE err_t log_start_wal(struct log *l, struct uuid cluster, u64 wal, u64 nonce);
 
@@ -82,6 +119,10 @@ struct partition_info {
 };
 void partition_info(const struct partition *p, struct partition_info *out);
 
+/* The metadata say it, durably (OK), or never will (the pack is removed). */
+void log_file_committed(struct log *l, err_t result);
+void log_repack_committed(struct log *l, err_t result);
+
 /* ---- append ---------------------------------------------------------------------------------- */
 
 /* Room for `bytes` of batches in WAL chunks? false: the caller stops reading and waits
@@ -96,6 +137,11 @@ MUST_USE bool partition_room(struct partition *p, u64 bytes);
 /* true while every append would be refused (no space, fenced, draining). With false and room, the
  * next append is not. */
 bool log_refuses(const struct log *l);
+/* The same for what must go on while the WAL is at its bound or cannot be filed for lack of space:
+   the broker's own partitions (partition_reserve), which are small and make room by what they say.
+ */
+MUST_USE bool log_room_reserved(struct log *l, u64 bytes);
+void partition_reserve(struct partition *p);
 struct log_room_waiter {
     struct list_node node;
     void (*granted)(struct log_room_waiter
@@ -134,13 +180,18 @@ void log_wait_cancel(struct log_waiter *w);
 
 /* ---- read ------------------------------------------------------------------------------------ */
 
+/* Where bytes are, until they are filed: what loads a range finds where they went. Its owner may
+   move `pos` forward (and shorten `bytes`) as it uses it up. */
 struct log_range {
-    u64 wal;
+    u64 object; /* id of the WAL or, with LOG_PACK_BIT, of the pack */
     u64 slot;
+    u64 offset;    /* of the batch at first_pos */
+    u32 first_pos; /* at or below pos */
     u32 pos;
     u32 bytes;     /* > 0; whole batches, contiguous */
     u32 partition; /* whose: a cold read checks its bytes against the partition's index */
 };
+#define LOG_PACK_BIT (1ull << 63)
 
 enum { PARTITION_READ_RANGES_MAX = 64 };
 struct partition_read {
@@ -173,6 +224,7 @@ struct log_load {
     u32 bytes;
     struct log *log; /* the log's, as everything below */
     u32 state;
+    bool locating; /* the window is for finding out where the range went */
     struct list_node node;
     struct window *window;
 };
@@ -218,6 +270,18 @@ struct partition_producer {
    meanwhile. false: no more. */
 bool partition_producer_next(const struct partition *p, u32 *cursor,
                              struct partition_producer *out);
+
+/* ---- retention --------------------------------------------------------------------------------
+ */
+
+struct partition *log_partition_find(struct log *l, u32 id); /* NULL: never used, or deleted */
+struct log_retention {
+    i64 bytes_max; /* -1: no limit */
+    i64 oldest_ms; /* batches whose latest timestamp is before it go; INT64_MIN: none do */
+};
+/* Is there something durable that the limits do not keep? *start: where the log begins without it.
+ */
+bool partition_expired(const struct partition *p, const struct log_retention *limits, u64 *start);
 
 /* ---- shutdown -------------------------------------------------------------------------------- */
 

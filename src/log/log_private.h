@@ -6,6 +6,9 @@
      layout.c     the bytes of one slot: sorting by partition, sealing
      partition.c  append, read, look-ups, watches
      index.c      the runs of a partition and its leader epochs
+     object.c     what runs point into: WALs and packs
+     rewrite.c    packs that are dead, sparse or small (rewrite_build.c: the worker's part)
+     filing.c     moving stretches of the WAL into packs (filing_build.c: the worker's part)
      producer.c   idempotence: the last five batches of every producer
      cold.c       reads of what is not in the hot cache
      window.c     the buffers of cold reads, a small cache of their own
@@ -32,7 +35,7 @@ enum {
     LOG_WINDOW_BYTES = 64 * 1024,     /* read at once around a small cold range */
     LOG_TINY_WINDOW_BYTES = 8 * 1024,
     LOG_LOAD_BYTES_MAX = 1024 * 1024, /* what one load may pin */
-    LOG_WAL_INDEX_SHIFT = 44,         /* in run.place: slots below, index of the WAL above */
+    LOG_OBJECT_SHIFT = 42,            /* in run.place: slot below, index of the object above */
     LOG_BLOCK_BYTES = 4096,           /* frames are multiples of it */
 };
 #define LOG_MARK_DELAY_NS  1000000000ull
@@ -52,7 +55,7 @@ enum run_flag {
 struct run {
     u64 base_offset;
     i64 max_timestamp_so_far; /* of this and all earlier runs: ascending, so it can be searched */
-    u64 place;                /* index of the WAL << LOG_WAL_INDEX_SHIFT | slot */
+    u64 place;                /* index of the object << LOG_OBJECT_SHIFT | slot, 0 in a pack */
     u32 pos;
     u32 bytes;
     i32 leader_epoch;
@@ -109,6 +112,7 @@ struct partition {
     struct map64 producers; /* id -> struct producer */
     struct list watches;
     struct list_node moved; /* in log.moved */
+    bool reserved;          /* the broker's own: the bound of the WAL is not for it */
 };
 static_assert(sizeof(struct partition) <= 256, "10,000s of these");
 
@@ -124,6 +128,7 @@ struct chunk {
     u64 first_slot;
     u64 last_slot;
     u64 peek_turn; /* somebody may hold a pointer into it until the end of that turn */
+    u32 pins;      /* a worker reads it (filing.c) */
 };
 
 /* A slot whose bytes are in memory. */
@@ -182,6 +187,22 @@ struct open_entry {
     bool staged;
 };
 
+enum rewrite_state {
+    REWRITE_IDLE,
+    REWRITE_INDEXING,
+    REWRITE_MARKING,
+    REWRITE_COPYING,
+    REWRITE_COMMITTING,
+    REWRITE_APPLYING,
+};
+enum filing_state {
+    FILING_IDLE,
+    FILING_BUILDING,
+    FILING_COMMITTING,
+    FILING_APPLYING,
+    FILING_STUCK
+};
+
 /* Cold bytes of one frame, in memory or on their way (window.c). */
 struct window {
     struct list_node node; /* in log.windows, least recently used first */
@@ -203,13 +224,25 @@ enum window_kind {
     WINDOW_ALONE, /* not cached */
 };
 
-/* A WAL that runs point into. */
-struct wal_info {
-    u64 id;
-    u16 *slot_blocks; /* bytes of each slot's frame, in LOG_BLOCK_BYTES */
-    u64 slot_count;
+/* What runs point into: a WAL or a pack (object.c). */
+struct log_object {
+    u64 id;         /* of the WAL or, with LOG_PACK_BIT, of the pack; LOG_NO_ID: not used */
+    u64 live_bytes; /* that runs point to */
+    /* a WAL */
+    u64 nonce;
+    u64 trim;         /* slots below it are filed */
+    u16 *slot_blocks; /* sizes of the frames of slots [slot_base, slot_end) */
+    u64 slot_base;
+    u64 slot_end;
     u64 slot_cap;
+    /* a pack */
+    u64 payload_bytes; /* that it was made with */
+    u32 bytes;         /* of the file */
+    bool busy;         /* being rewritten, or its end is on its way to the metadata */
 };
+#define LOG_NO_ID     UINT64_MAX
+#define LOG_NO_OBJECT UINT32_MAX
+#define LOG_NO_PLACE  UINT64_MAX
 
 struct sort_key {
     u32 id;
@@ -239,10 +272,46 @@ struct log {
     struct partition *notified; /* its watches are being told ... */
     struct list notify_left;    /* ... and these are still to come */
 
-    struct wal_info *wals; /* in order of recovery; the current one last */
-    u32 wal_count;
-    u32 wal_cap;
-    u64 slots_charged; /* of slot_blocks, to the index quota */
+    /* object.c */
+    struct log_object *objects;
+    u32 object_count; /* in use, or in free_objects */
+    u32 object_cap;
+    u32 *free_objects;
+    u32 free_object_count;
+    struct map64 objects_by_id; /* id -> index + 1, as a pointer */
+    u64 slots_charged;          /* of slot_blocks, to the index quota */
+    u32 wal_object;             /* the current WAL's */
+
+    /* filing.c */
+    u32 *unfiled; /* WALs that are not wholly filed, in order; the current one last */
+    u32 unfiled_count;
+    u32 unfiled_cap;
+    u64 unfiled_bytes; /* of durable slots with batches */
+    enum filing_state filing;
+    struct filing_job *filing_job;
+    u32 filing_applied;       /* runs of the job that the index has */
+    u32 filing_object;        /* the pack's, while they are applied */
+    u64 next_pack;            /* id */
+    u64 filing_stretch_bytes; /* of one pack, at most */
+    u64 filing_start_bytes;   /* unfiled that are worth a pack */
+    bool filing_due;          /* slots below filing_due_slot go, however little they are */
+    u64 filing_due_slot;
+    bool filing_no_space;
+    struct io_timer filing_timer; /* the oldest unfiled batches are old enough */
+    struct io_timer filing_retry;
+    struct blob_pool filing_pool;
+
+    /* rewrite.c */
+    u32 *packs; /* objects, in the metadata state's order */
+    u32 pack_count;
+    u32 pack_cap;
+    enum rewrite_state rewrite;
+    struct rewrite_job *rewrite_job;
+    u32 rewrite_at;     /* runs that were marked, or applied */
+    u32 rewrite_object; /* the new pack's, while it is applied */
+    bool rewrite_due;   /* something may be worth it */
+    struct io_timer rewrite_retry;
+    struct blob_pool rewrite_pool;
 
     /* wal.c */
     bool started;
@@ -324,9 +393,20 @@ struct log {
 
 /* log.c */
 void log_wake(struct log *l, u64 delay_ns); /* a turn happens then, at the latest */
-u32 log_wal_add(struct log *l, u64 wal);    /* its index in runs */
-MUST_USE bool wal_slot_note(struct log *l, u32 wal_index, u64 slot, u32 frame_bytes);
-u32 wal_slot_bytes(const struct log *l, u64 place);
+
+/* object.c */
+void objects_fini(struct log *l);
+u32 object_add(struct log *l, u64 id);        /* its index */
+u32 object_find(const struct log *l, u64 id); /* LOG_NO_OBJECT: none */
+void object_remove(struct log *l, u32 index); /* no run points into it */
+/* false: the index is at its cap; the size is noted all the same: the slot is already written. */
+MUST_USE bool object_slot_note(struct log *l, u32 index, u64 slot, u32 frame_bytes, bool batches);
+void object_slots_forget(struct log *l, u32 index, u64 below);
+u32 object_slot_bytes(const struct log *l, u32 index, u64 slot); /* of the frame, or the pack */
+u32 object_slot_batch_bytes(const struct log *l, u32 index, u64 slot); /* 0: a MARK */
+void object_run_added(struct log *l, const struct run *r);
+void object_run_gone(struct log *l, const struct run *r);
+/* LOG_NO_PLACE: the object is gone. */
 u64 range_place(const struct log *l, const struct log_range *range);
 
 /* chunk.c */
@@ -361,6 +441,31 @@ void wal_release(struct log *l);
 void wal_drain_step(struct log *l);
 void wal_forget_partition(struct log *l, struct partition *p);
 
+/* filing.c */
+void filing_init(struct log *l);
+void filing_fini(struct log *l);
+bool filing_is_building(const struct log *l);                    /* a worker is at it */
+u32 filing_wal_add(struct log *l, u64 wal, u64 nonce, u64 trim); /* its object */
+void filing_wal_recovered(struct log *l, u32 object);
+void filing_turn(struct log *l);
+void filing_unfiled(struct log *l, u64 bytes); /* that many durable bytes more */
+bool filing_is_behind(const struct log *l);    /* the WAL is at its bound */
+bool filing_is_hopeless(const struct log *l);  /* and filing does not get on */
+
+/* How many of the runs are of the first one's partition. */
+u32 pack_runs_of_partition(const struct pack_run *runs, u32 count);
+/* Of entries sorted by partition, in the order of the log: the last ones of each producer stay.
+   Their number. */
+u32 producers_keep_last(struct pack_producer *producers, u32 count);
+
+/* rewrite.c */
+void rewrite_init(struct log *l);
+void rewrite_fini(struct log *l);
+void rewrite_turn(struct log *l);
+bool rewrite_is_working(const struct log *l); /* a worker is at it */
+void rewrite_wanted(struct log *l);
+void pack_filed(struct log *l, u32 object); /* a pack more, behind all others */
+
 /* layout.c */
 void layout_fini(struct log *l);
 struct open_entry *layout_entry_new(struct log *l, u32 index);
@@ -386,27 +491,35 @@ void index_add(struct partition *p, const struct index_add *add);
 u64 index_drop_front(struct partition *p, u64 offset);
 void index_fini(struct partition *p);
 u32 index_find(const struct partition *p, u64 offset); /* the run that holds it; there is one */
-/* The run with that byte of that slot; run_count: none. */
-u32 index_find_place(const struct partition *p, u64 place, u32 pos);
+/* The run that holds the first byte of the range; run_count: none, it was filed meanwhile or is
+   gone. */
+u32 index_find_range(const struct partition *p, const struct log_range *range);
 /* First run whose records, or those before it, reach `target`; run_count: none. */
 u32 index_find_timestamp(const struct partition *p, i64 target);
 u64 index_next_offset(const struct partition *p, u32 index);
 void index_settle_staged(struct partition *p, u32 first, u32 pos);
+/* The same batches are in these runs of a pack too: they take the place of the runs that cover
+   their offsets. */
+void index_refile(struct partition *p, const struct pack_run *runs, u32 count, u64 place);
 void epoch_assign(struct partition *p, i32 leader_epoch, u64 start_offset);
 void epochs_drop_front(struct partition *p, u64 start_offset);
 
-static inline u64 run_place(u32 wal_index, u64 slot)
+static inline u64 run_place(u32 object, u64 slot)
 {
-    assert(slot < 1ull << LOG_WAL_INDEX_SHIFT);
-    return (u64)wal_index << LOG_WAL_INDEX_SHIFT | slot;
+    assert(slot < 1ull << LOG_OBJECT_SHIFT);
+    return (u64)object << LOG_OBJECT_SHIFT | slot;
 }
-static inline u32 place_wal_index(u64 place)
+static inline u32 place_object(u64 place)
 {
-    return (u32)(place >> LOG_WAL_INDEX_SHIFT);
+    return (u32)(place >> LOG_OBJECT_SHIFT);
 }
 static inline u64 place_slot(u64 place)
 {
-    return place & ((1ull << LOG_WAL_INDEX_SHIFT) - 1);
+    return place & ((1ull << LOG_OBJECT_SHIFT) - 1);
+}
+static inline bool log_id_is_pack(u64 id)
+{
+    return (id & LOG_PACK_BIT) != 0;
 }
 
 /* producer.c */
@@ -443,3 +556,4 @@ struct window *window_start(struct log *l, const struct log_range *range, u64 pl
 bool window_is_wide(struct log *l);               /* shall the next one be? */
 void window_use(struct log *l, struct window *w); /* takes a reference */
 void window_unref(struct log *l, struct window *w);
+void windows_forget(struct log *l, u64 place); /* of an object that is gone: not found any more */

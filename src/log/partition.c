@@ -147,10 +147,19 @@ void partition_set_log_start(struct partition *p, u64 offset)
 
 /* ---- append ---------------------------------------------------------------------------------- */
 
-static i16 refusal(const struct log *l)
+void partition_reserve(struct partition *p)
 {
+    p->reserved = true;
+}
+
+static i16 refusal(const struct partition *p)
+{
+    const struct log *l = p->log;
     if (l->draining && !l->fenced && l->failure == OK && !l->no_space) {
         return KERR_NOT_LEADER_OR_FOLLOWER; /* shutting down: ask for Metadata, try again */
+    }
+    if (filing_is_hopeless(l) && !p->reserved) {
+        return KERR_KAFKA_STORAGE_ERROR;
     }
     return wal_refuses(l) ? KERR_KAFKA_STORAGE_ERROR : KERR_NONE;
 }
@@ -208,7 +217,7 @@ static void note_in_index(struct partition *p, const struct frame_entry *e, bool
     const struct index_add add = {
         .base_offset = e->base_offset,
         .max_timestamp = e->max_timestamp,
-        .place = run_place(l->wal_count - 1, slot),
+        .place = run_place(l->wal_object, slot),
         .pos = e->pos,
         .bytes = e->bytes,
         .leader_epoch = p->leader_epoch,
@@ -248,7 +257,7 @@ void partition_append(struct partition *p, const struct batch_view *view, bool l
         }
     }
     if (out->kerr == KERR_NONE) {
-        out->kerr = refusal(l);
+        out->kerr = refusal(p);
     }
     if (out->kerr == KERR_NONE && view->whole.len > LOG_BATCH_BYTES_MAX) {
         out->kerr = KERR_MESSAGE_TOO_LARGE;
@@ -323,8 +332,10 @@ void partition_unwatch(struct partition_watch *w)
 struct log_range run_range(const struct partition *p, const struct run *r)
 {
     return (struct log_range){
-        .wal = p->log->wals[place_wal_index(r->place)].id,
+        .object = p->log->objects[place_object(r->place)].id,
         .slot = place_slot(r->place),
+        .offset = r->base_offset,
+        .first_pos = r->pos,
         .pos = r->pos,
         .bytes = r->bytes,
         .partition = p->id,
@@ -399,7 +410,7 @@ static bool range_add(struct partition_read *read, struct log_range range)
 {
     if (read->range_count > 0) {
         struct log_range *last = &read->ranges[read->range_count - 1];
-        if (last->wal == range.wal && last->slot == range.slot &&
+        if (last->object == range.object && last->slot == range.slot &&
             last->pos + last->bytes == range.pos) {
             last->bytes += range.bytes;
             return true;

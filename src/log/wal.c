@@ -100,8 +100,11 @@ err_t log_start_wal(struct log *l, struct uuid cluster, u64 wal, u64 nonce)
     l->nonce = nonce;
     l->block_bytes = home_block_bytes(l->home);
     assert(LOG_CHUNK_BYTES % l->block_bytes == 0);
-    (void)log_wal_add(l, wal);
+    l->wal_object = filing_wal_add(l, wal, nonce, 0);
     l->started = true;
+    if (l->unfiled_bytes > 0) {
+        log_wake(l, 0); /* perhaps there is enough to file already */
+    }
     return OK;
 }
 
@@ -250,7 +253,7 @@ static void slot_finish(struct log *l, bool full)
     assert(s->total_bytes <= s->capacity);
     s->chunk->used = s->offset + s->total_bytes;
     hot_add(l, s->number, s->chunk, s->offset, s->total_bytes);
-    if (!wal_slot_note(l, l->wal_count - 1, s->number, s->total_bytes)) {
+    if (!object_slot_note(l, l->wal_object, s->number, s->total_bytes, s->entry_count > 0)) {
         seen("log: slot sizes beyond the index's cap");
     }
     l->open = NULL;
@@ -467,6 +470,9 @@ static void commit_written(struct log *l)
         }
         assert(s->number == l->durable);
         l->durable++;
+        if (s->entry_count > 0) {
+            filing_unfiled(l, s->total_bytes);
+        }
         if (!s->released) {
             slot_tell(l, s);
         }
@@ -630,7 +636,7 @@ void wal_drain_step(struct log *l)
     if (!wal_is_quiet(l) && !l->fenced) {
         return;
     }
-    if (l->windows_reading > 0) {
+    if (l->windows_reading > 0 || filing_is_building(l) || rewrite_is_working(l)) {
         return; /* the medium still writes into our buffers: they may not go away yet */
     }
     void (*done)(void *user, err_t result) = l->drained;

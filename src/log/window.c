@@ -95,6 +95,19 @@ static void window_destroy(struct log *l, struct window *w)
     pool_put(&l->window_structs, w);
 }
 
+void windows_forget(struct log *l, u64 place)
+{
+    struct window *w = map64_get(&l->windows_by_place, place);
+    while (w != NULL) {
+        struct window *next = w->same_place;
+        window_uncache(l, w);
+        if (w->refs == 0 && !w->reading) {
+            window_destroy(l, w);
+        }
+        w = next;
+    }
+}
+
 void windows_fini(struct log *l)
 {
     while (!list_empty(&l->windows)) {
@@ -215,12 +228,16 @@ struct window *window_start(struct log *l, const struct log_range *range, u64 pl
     l->windows_reading++;
     w->read = (struct home_read){
         .done = window_read,
-        .wal = range->wal,
+        .wal = range->object & ~LOG_PACK_BIT,
         .slot = range->slot,
         .pos = range->pos,
         .bytes = range->bytes,
         .blob = blob,
     };
-    home_wal_read(l->home, &w->read);
+    if (log_id_is_pack(range->object)) {
+        home_pack_read(l->home, &w->read);
+    } else {
+        home_wal_read(l->home, &w->read);
+    }
     return w;
 }

@@ -3,6 +3,7 @@
 
 struct fake_io {
     struct io io;
+    struct list works; /* io_op.node: run in the next turn */
     struct rng rng;
 };
 
@@ -10,6 +11,19 @@ static void fake_poll(struct io *io, u64 deadline_ns)
 {
     (void)deadline_ns;
     io->now_ns += 1000; /* no two turns at the same time */
+    struct list works;
+    list_init(&works);
+    list_splice(&works, &CONTAINER_OF(io, struct fake_io, io)->works);
+    for (struct list_node *n = list_pop_front(&works); n != NULL; n = list_pop_front(&works)) {
+        struct io_op *op = CONTAINER_OF(n, struct io_op, node);
+        op->work(op->arg);
+        op->done(op, 0);
+    }
+}
+
+static void fake_work(struct io *io, struct io_op *op)
+{
+    list_push_back(&CONTAINER_OF(io, struct fake_io, io)->works, &op->node);
 }
 
 static void fake_submit(struct io *io)
@@ -33,6 +47,7 @@ static const struct io_backend fake_backend = {
     .submit = fake_submit,
     .destroy = fake_destroy,
     .random = fake_random,
+    .work = fake_work,
 };
 
 struct io *fake_io_create(void)
@@ -42,6 +57,7 @@ struct io *fake_io_create(void)
     f->io.now_ns = 1000000000;
     f->io.wall_ms = 1700000000000;
     rng_seed(&f->rng, 1);
+    list_init(&f->works);
     return &f->io;
 }
 

@@ -112,9 +112,12 @@ void fixture_start(struct fixture *f)
     assert_int_equal(home_meta_replay(f->home, &visitor, &next_slot), OK);
     f->log = log_create(&f->params);
     for (u64 wal = 1; wal <= f->wal; wal++) {
-        u64 sealed = f->lengths[wal] == 0 ? UINT64_MAX : f->lengths[wal];
-        assert_int_equal(
-            log_recover_wal(f->log, wal, wal * 7, sealed, NULL, NULL, &f->lengths[wal]), OK);
+        const struct log_wal what = {
+            .id = wal,
+            .nonce = wal * 7,
+            .sealed_length = f->lengths[wal] == 0 ? UINT64_MAX : f->lengths[wal],
+        };
+        assert_int_equal(log_recover_wal(f->log, &what, NULL, &f->lengths[wal]), OK);
     }
     if (f->recovered != NULL) {
         f->recovered(f);

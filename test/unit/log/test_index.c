@@ -1,4 +1,4 @@
-/* index.c: one run per partition and slot, found by offset, place and time; the leader epoch cache
+/* index.c: one run per partition and slot, found by offset, range and time; the leader epoch cache
    and OffsetForLeaderEpoch as kafka-semantics.md 4; what happens at the memory cap. */
 #include "fixture.h"
 
@@ -62,11 +62,15 @@ static void runs_end_at_64_kib_and_at_large_batches(void **state)
         const struct run *r = &p->runs[index_find(p, offset)];
         assert_true(r->base_offset <= offset);
         assert_true(index_next_offset(p, (u32)(r - p->runs)) > offset);
-        assert_int_equal(index_find_place(p, r->place, r->pos), r - p->runs);
-        assert_int_equal(index_find_place(p, r->place, r->pos + r->bytes - 1), r - p->runs);
+        struct log_range range = run_range(p, r);
+        assert_int_equal(index_find_range(p, &range), r - p->runs);
+        range.pos += r->bytes - 1;
+        assert_int_equal(index_find_range(p, &range), r - p->runs);
+        range.pos = 1 << 30;
+        assert_int_equal(index_find_range(p, &range), p->run_count);
+        range.object = 99;
+        assert_int_equal(index_find_range(p, &range), p->run_count);
     }
-    assert_int_equal(index_find_place(p, 99, 200), p->run_count);
-    assert_int_equal(index_find_place(p, 0, 1 << 30), p->run_count);
     fixture_stop(&f);
 }
 

@@ -16,8 +16,10 @@ static void check_batch(struct fixture *f, const struct frame_header *h,
                         const struct frame_entry *e)
 {
     u8 *bytes = mem_alloc(e->bytes);
-    const struct log_range range = {.wal = h->wal,
+    const struct log_range range = {.object = h->wal,
                                     .slot = h->slot,
+                                    .offset = e->base_offset,
+                                    .first_pos = e->pos,
                                     .pos = e->pos,
                                     .bytes = e->bytes,
                                     .partition = e->partition};

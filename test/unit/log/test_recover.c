@@ -16,7 +16,9 @@ static err_t recover(struct fixture *f, bool (*wanted)(void *user, u32 id))
     f->home->replayed = true;
     f->log = log_create(&f->params);
     u64 length;
-    return log_recover_wal(f->log, 1, 7, UINT64_MAX, wanted, NULL, &length);
+    const struct log_wal wal = {.id = 1, .nonce = 7, .sealed_length = UINT64_MAX};
+    const struct log_wanted all = {.exists = wanted};
+    return log_recover_wal(f->log, &wal, &all, &length);
 }
 
 static void several_wals_in_order(void **state)
@@ -47,8 +49,8 @@ static void several_wals_in_order(void **state)
     struct partition_read read = {.limit_offset = UINT64_MAX, .bytes_max = 1 << 20};
     assert_int_equal(partition_read(log_partition(f.log, 1, 0), &read), OK);
     assert_int_equal(read.next_offset, 50);
-    assert_int_equal(read.ranges[0].wal, 1);
-    assert_int_equal(read.ranges[read.range_count - 1].wal, 5);
+    assert_int_equal(read.ranges[0].object, 1);
+    assert_int_equal(read.ranges[read.range_count - 1].object, 5);
     u8 *bytes = mem_alloc(read.bytes);
     for (u32 i = 0, at = 0; i < read.range_count; i++) {
         range_bytes(&f, &read.ranges[i], bytes + at);

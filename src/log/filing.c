@@ -1,0 +1,461 @@
+/* Filing: moving stretches of the WAL into packs, so that the WAL stays bounded and its space can
+   be used again. Called by wal.c (a slot is durable), by the turn's hook in log.c, and by the owner
+   of the metadata (log_file_committed).
+
+     FILING_IDLE        enough is unfiled, or what there is has waited long enough: choose a stretch
+     FILING_BUILDING    a worker makes the pack (filing_build.c); its slots' chunks are pinned
+     FILING_COMMITTING  params.file has the metadata say that the pack takes the slots' place
+     FILING_APPLYING    the index learns it, some runs a turn; both places are good until the end
+     then the home may use the slots' extents again
+
+   Oldest first, one stretch at a time: recovery relies on a WAL being filed from its beginning, and
+   on earlier WALs being filed before later ones.
+
+   What is filed is the oldest part of what is still in memory, so that it need not be read again:
+   filing begins when the unfiled part comes close to the size of the hot cache.
+
+   How it fails
+     no space: tried again every second. Meanwhile the WAL grows up to its bound; then appends are
+       refused (wal_refuses) until it has been filed.
+     a frame cannot be read as what it was written as: told once, and filing ends until a restart,
+       which finds the damage and names it.
+     anything else the medium says: the home is fenced. */
+#include "log/filing.h"
+
+#include <string.h>
+
+enum { APPLY_RUNS_PER_TURN = 4096 };
+static const u64 RETRY_SPACE_NS = 250000000;
+static const u64 RETRY_MEMORY_NS = 20000000;
+
+static void grown_old(struct io_timer *t);
+static void retry(struct io_timer *t);
+
+void filing_init(struct log *l)
+{
+    l->filing_timer.fired = grown_old;
+    l->filing_retry.fired = retry;
+    if (l->params.wal_bytes_max == 0) {
+        l->params.wal_bytes_max = 512 * MIB;
+    }
+    if (l->params.file_delay_ms == 0) {
+        l->params.file_delay_ms = 60 * 1000;
+    }
+    /* An eighth of the cache: small enough to be taken from the rest of the budget. */
+    l->filing_stretch_bytes = MAX(MIN(l->params.hot_bytes / 8, 64 * MIB), 4 * MIB);
+    if (l->params.stretch_bytes > 0) {
+        l->filing_stretch_bytes = l->params.stretch_bytes;
+    }
+    u64 start = MIN(l->params.hot_bytes / 8 * 5, l->params.wal_bytes_max / 2);
+    l->filing_start_bytes = MAX(start, l->filing_stretch_bytes);
+    u64 piece = MAX(MIN(l->filing_stretch_bytes / 16, 4 * MIB), 256 * KIB);
+    blob_pool_init(&l->filing_pool, "filing", l->params.quota, piece, 0);
+}
+
+static void job_free(struct filing_job *job)
+{
+    mem_free(job->frames);
+    mem_free(job->runs);
+    mem_free(job->producers);
+    mem_free(job);
+}
+
+u32 filing_wal_add(struct log *l, u64 wal, u64 nonce, u64 trim)
+{
+    u32 index = object_add(l, wal);
+    struct log_object *o = &l->objects[index];
+    o->nonce = nonce;
+    o->trim = trim;
+    o->slot_base = trim;
+    o->slot_end = trim;
+    if (l->unfiled_count == l->unfiled_cap) {
+        l->unfiled_cap = MAX(2 * l->unfiled_cap, 4u);
+        l->unfiled = mem_resize(l->unfiled, l->unfiled_cap * sizeof(l->unfiled[0]));
+    }
+    l->unfiled[l->unfiled_count] = index;
+    l->unfiled_count++;
+    return index;
+}
+
+void filing_wal_recovered(struct log *l, u32 index)
+{
+    const struct log_object *o = &l->objects[index];
+    for (u64 slot = o->trim; slot < o->slot_end; slot++) {
+        u64 bytes = object_slot_batch_bytes(l, index, slot);
+        if (bytes > 0) {
+            filing_unfiled(l, bytes);
+        }
+    }
+    if (o->trim == o->slot_end) {
+        assert(l->unfiled[l->unfiled_count - 1] == index);
+        l->unfiled_count--;
+        object_remove(l, index);
+    }
+}
+
+/* ---- the stretch ----------------------------------------------------------------------------- */
+
+static void chunks_pin(struct log *l, const struct filing_job *job, i32 by)
+{
+    for (u32 i = 0; i < job->slot_count; i++) {
+        if (job->frames[i] == NULL) {
+            continue;
+        }
+        const struct hot_slot *h = hot_find(l, job->from + i);
+        assert(h != NULL); /* pinned chunks are not evicted */
+        assert(by > 0 || h->chunk->pins > 0);
+        h->chunk->pins = (u32)((i32)h->chunk->pins + by);
+    }
+}
+
+/* Slots [from, from + *count) of the oldest WAL that is not wholly filed, as many as fit. */
+static void stretch_find(const struct log *l, const struct log_object *wal, u32 *count)
+{
+    bool current = wal->id == l->wal;
+    u64 end = current ? l->durable : wal->slot_end;
+    u64 bytes = 0;
+    u64 slot = wal->trim;
+    for (; slot < end; slot++) {
+        u64 next = object_slot_bytes(l, l->unfiled[0], slot);
+        if (bytes > 0 && bytes + next > l->filing_stretch_bytes) {
+            break;
+        }
+        bytes += next;
+    }
+    *count = (u32)(slot - wal->trim);
+}
+
+/* Finds the frames that are in memory; the sum of the others. */
+static u64 frames_find(const struct log *l, struct filing_job *job, const struct log_object *wal)
+{
+    u64 cold = 0;
+    for (u32 i = 0; i < job->slot_count; i++) {
+        u64 slot = job->from + i;
+        const struct hot_slot *h = wal->id == l->wal ? hot_find(l, slot) : NULL;
+        if (h != NULL) {
+            job->frames[i] = h->chunk->blob->data + h->offset;
+        } else {
+            cold += object_slot_bytes(l, l->unfiled[0], slot);
+        }
+    }
+    return cold;
+}
+
+static struct blob *filing_blob(struct log *l, u64 bytes)
+{
+    struct blob *blob = blob_get(&l->filing_pool, bytes);
+    while (blob == NULL && chunks_shrink(l)) {
+        blob = blob_get(&l->filing_pool, bytes);
+    }
+    return blob;
+}
+
+static void job_release(struct log *l, struct filing_job *job)
+{
+    if (job->read_buffer != NULL) {
+        blob_unref(job->read_buffer);
+    }
+    if (job->write_buffer != NULL) {
+        blob_unref(job->write_buffer);
+    }
+    if (job->slots != NULL) {
+        home_slots_free(job->slots);
+    }
+    chunks_pin(l, job, -1);
+    job->read_buffer = NULL;
+    job->write_buffer = NULL;
+    job->slots = NULL;
+    mem_free(job->frames);
+    job->frames = NULL;
+    job->slot_count = 0;
+}
+
+/* Memory and places for the job. false: not now. */
+static bool job_prepare(struct log *l, struct filing_job *job, const struct log_object *wal)
+{
+    u64 cold = frames_find(l, job, wal);
+    chunks_pin(l, job, 1);
+    if (cold > 0) {
+        metric_add(METRIC_log_filing_read_bytes_total, cold);
+        job->read_buffer = filing_blob(l, cold);
+        if (job->read_buffer == NULL ||
+            home_slots_find(l->home, wal->id, wal->nonce, job->from, job->from + job->slot_count,
+                            &job->slots) != OK) {
+            return false;
+        }
+    }
+    job->write_buffer = filing_blob(l, l->filing_pool.usual_bytes);
+    return job->write_buffer != NULL;
+}
+
+static void filing_built(struct io_op *op, i64 result);
+
+static void job_run(void *arg)
+{
+    filing_build(arg);
+}
+
+static void retry_later(struct log *l, u64 delay_ns)
+{
+    io_timer_start(l->io, &l->filing_retry, io_now_ns(l->io) + delay_ns);
+}
+
+static void retry(struct io_timer *t)
+{
+    (void)t; /* the turn's hook goes on */
+}
+
+static void filing_begin(struct log *l)
+{
+    const struct log_object *wal = &l->objects[l->unfiled[0]];
+    struct filing_job *job = mem_alloc(sizeof(*job));
+    job->log = l;
+    job->home = l->home;
+    job->wal = wal->id;
+    job->from = wal->trim;
+    job->pack_id = l->next_pack;
+    stretch_find(l, wal, &job->slot_count);
+    assert(job->slot_count > 0);
+    job->frames = mem_alloc(job->slot_count * sizeof(job->frames[0]));
+    if (!job_prepare(l, job, wal)) {
+        seen("log: no memory for filing");
+        job_release(l, job);
+        job_free(job);
+        retry_later(l, RETRY_MEMORY_NS);
+        return;
+    }
+    l->next_pack++;
+    l->filing = FILING_BUILDING;
+    l->filing_job = job;
+    job->op.done = filing_built;
+    io_work(l->io, &job->op, job_run, job);
+}
+
+/* ---- the pack is there ----------------------------------------------------------------------- */
+
+static void filing_failed(struct log *l, err_t why)
+{
+    l->filing = FILING_IDLE;
+    job_free(l->filing_job);
+    l->filing_job = NULL;
+    if (why == ERR_CANCELLED) {
+        log_wake(l, 0); /* for the drain */
+    } else if (why == ERR_NO_SPACE || why == ERR_EXISTS) {
+        seen("log: no space for filing");
+        if (!l->filing_no_space) {
+            diag(MSG_filing_no_space, D_UINT("unfiled_bytes", l->unfiled_bytes));
+        }
+        l->filing_no_space = true;
+        retry_later(l, RETRY_SPACE_NS);
+    } else if (why == ERR_CORRUPT || why == ERR_NOT_FOUND) {
+        l->filing = FILING_STUCK;
+        diag(MSG_filing_stuck, D_UINT("wal", l->objects[l->unfiled[0]].id),
+             D_UINT("slot", l->objects[l->unfiled[0]].trim));
+    } else {
+        home_fence_now(l->home, "Writing a pack failed.");
+        l->failure = l->failure == OK ? ERR_IO : l->failure;
+        log_wake(l, 0);
+    }
+}
+
+static void filing_built(struct io_op *op, i64 result)
+{
+    struct filing_job *job = CONTAINER_OF(op, struct filing_job, op);
+    struct log *l = job->log;
+    assert(l->filing_job == job);
+    job_release(l, job);
+    err_t e = result < 0 ? (err_t)-result : job->result;
+    if (e == OK && l->draining) {
+        seen("log: a pack came too late");
+        if (job->pack_bytes > 0) {
+            home_pack_remove(l->home, job->pack_id);
+        }
+        e = ERR_CANCELLED;
+    }
+    if (e != OK) {
+        filing_failed(l, e);
+        return;
+    }
+    l->filing = FILING_COMMITTING;
+    const struct log_filed filed = {
+        .wal = job->wal,
+        .from = job->from,
+        .to = job->to,
+        .pack = {.id = job->pack_id, .bytes = job->pack_bytes},
+    };
+    l->params.file(l->params.user, &filed);
+}
+
+void log_file_committed(struct log *l, err_t result)
+{
+    assert(l->filing == FILING_COMMITTING);
+    struct filing_job *job = l->filing_job;
+    if (result != OK) {
+        if (job->pack_bytes > 0) {
+            home_pack_remove(l->home, job->pack_id);
+        }
+        filing_failed(l, result);
+        return;
+    }
+    if (l->filing_no_space) {
+        seen("log: filing goes on");
+        l->filing_no_space = false;
+    }
+    if (job->pack_bytes > 0) {
+        l->filing_object = object_add(l, job->pack_id | LOG_PACK_BIT);
+        struct log_object *o = &l->objects[l->filing_object];
+        o->bytes = (u32)job->pack_bytes;
+        o->payload_bytes = job->payload_bytes;
+    }
+    l->filing = FILING_APPLYING;
+    l->filing_applied = 0;
+    metric_add(METRIC_log_filed_bytes_total, job->payload_bytes);
+    metric_add(METRIC_log_pack_write_bytes_total, job->pack_bytes);
+    log_wake(l, 0);
+}
+
+/* ---- the index learns it --------------------------------------------------------------------- */
+
+static void unfiled_less(struct log *l, u64 to)
+{
+    struct log_object *wal = &l->objects[l->unfiled[0]];
+    for (; wal->trim < to; wal->trim++) {
+        u64 bytes = object_slot_batch_bytes(l, l->unfiled[0], wal->trim);
+        assert(l->unfiled_bytes >= bytes);
+        l->unfiled_bytes -= bytes;
+    }
+}
+
+static void filing_finish(struct log *l)
+{
+    struct filing_job *job = l->filing_job;
+    u32 index = l->unfiled[0];
+    struct log_object *wal = &l->objects[index];
+    unfiled_less(l, job->to);
+    bool whole = wal->id != l->wal && wal->trim == wal->slot_end;
+    home_wal_trim(l->home, wal->id, whole ? UINT64_MAX : wal->trim);
+    object_slots_forget(l, index, wal->trim);
+    if (whole) {
+        seen("log: a WAL is wholly filed");
+        object_remove(l, index);
+        l->unfiled_count--;
+        memmove(l->unfiled, l->unfiled + 1, l->unfiled_count * sizeof(l->unfiled[0]));
+    }
+    if (job->pack_bytes > 0) {
+        pack_filed(l, l->filing_object);
+    }
+    job_free(job);
+    l->filing_job = NULL;
+    l->filing = FILING_IDLE;
+}
+
+static void filing_apply(struct log *l)
+{
+    struct filing_job *job = l->filing_job;
+    u32 until = MIN(l->filing_applied + APPLY_RUNS_PER_TURN, job->run_count);
+    while (l->filing_applied < until) {
+        const struct pack_run *first = &job->runs[l->filing_applied];
+        u32 count = pack_runs_of_partition(first, job->run_count - l->filing_applied);
+        struct partition *p = map64_get(&l->partitions, first->partition);
+        if (p != NULL) {
+            index_refile(p, first, count, run_place(l->filing_object, 0));
+        }
+        l->filing_applied += count;
+    }
+    if (l->filing_applied == job->run_count) {
+        filing_finish(l);
+    }
+    log_wake(l, 0);
+}
+
+/* ---- when ------------------------------------------------------------------------------------ */
+
+static void age_restart(struct log *l)
+{
+    io_timer_start(l->io, &l->filing_timer,
+                   io_now_ns(l->io) + (u64)l->params.file_delay_ms * 1000000);
+}
+
+/* Everything there is now goes, also what came a moment ago. */
+static void grown_old(struct io_timer *t)
+{
+    struct log *l = CONTAINER_OF(t, struct log, filing_timer);
+    l->filing_due = true;
+    l->filing_due_slot = l->durable;
+}
+
+/* Is there still something of what was old when the timer fired? */
+static bool due(const struct log *l)
+{
+    const struct log_object *wal = &l->objects[l->unfiled[0]];
+    return l->filing_due && (wal->id != l->wal || wal->trim < l->filing_due_slot);
+}
+
+static bool filing_wanted(struct log *l)
+{
+    if (l->unfiled_bytes >= l->filing_start_bytes) {
+        return true;
+    }
+    if (l->unfiled_bytes > 0 && due(l)) {
+        return true;
+    }
+    if (l->filing_due) {
+        l->filing_due = false;
+        if (l->unfiled_bytes > 0) {
+            age_restart(l);
+        }
+    }
+    return false;
+}
+
+static bool filing_able(const struct log *l)
+{
+    return l->filing == FILING_IDLE && l->params.file != NULL && l->started && !l->fenced &&
+           l->failure == OK && !l->draining && !heap_linked(&l->filing_retry.node);
+}
+
+void filing_turn(struct log *l)
+{
+    if (l->filing == FILING_APPLYING) {
+        filing_apply(l);
+    }
+    if (filing_able(l) && filing_wanted(l)) {
+        filing_begin(l);
+    }
+}
+
+void filing_unfiled(struct log *l, u64 bytes)
+{
+    l->unfiled_bytes += bytes;
+    if (l->params.file != NULL && !l->filing_due && !heap_linked(&l->filing_timer.node)) {
+        age_restart(l);
+    }
+}
+
+bool filing_is_building(const struct log *l)
+{
+    return l->filing == FILING_BUILDING;
+}
+
+bool filing_is_behind(const struct log *l)
+{
+    return l->params.file != NULL && l->unfiled_bytes >= l->params.wal_bytes_max;
+}
+
+bool filing_is_hopeless(const struct log *l)
+{
+    return filing_is_behind(l) && (l->filing_no_space || l->filing == FILING_STUCK);
+}
+
+void filing_fini(struct log *l)
+{
+    io_timer_stop(l->io, &l->filing_timer);
+    io_timer_stop(l->io, &l->filing_retry);
+    if (l->filing_job != NULL) { /* io is dead, or it is over but for the index */
+        job_release(l, l->filing_job);
+        job_free(l->filing_job);
+        l->filing_job = NULL;
+    }
+    blob_pool_fini(&l->filing_pool);
+    mem_free(l->unfiled);
+}

@@ -1,0 +1,42 @@
+/* What filing.c (on the loop) and filing_build.c (on a worker) share.
+
+   Filing moves a stretch of a WAL, slots [from, to), into one pack: the same batches, sorted by
+   partition and offset, so that neighbours in the log are neighbours in the file. */
+#pragma once
+
+#include "log/log_private.h"
+
+/* One stretch. Everything the worker touches is in here; the loop does not look at it until the
+   worker is done. */
+struct filing_job {
+    struct io_op op;
+    struct log *log;
+    struct home *home;
+
+    /* what to file: set by the loop */
+    u64 wal;
+    u64 from;
+    u32 slot_count;
+    const u8 **frames;        /* per slot: its frame in memory, pinned; NULL: to be read */
+    struct home_slots *slots; /* of those to be read; NULL: none */
+    u64 pack_id;
+    struct blob *read_buffer; /* room for all frames that are to be read; NULL: none */
+    struct blob *write_buffer;
+
+    /* what came of it: set by the worker */
+    err_t result;
+    u64 to; /* slots below it are in the pack; less than asked for when they have many batches */
+    u64 pack_bytes; /* of the file; 0: there was nothing to file, and no file was made */
+    u64 payload_bytes;
+    struct pack_run *runs;
+    u32 run_count;
+    u32 run_cap;
+    struct pack_producer *producers;
+    u32 producer_count;
+    u32 producer_cap;
+};
+
+enum { FILING_ENTRIES_MAX = 128 * 1024 }; /* batches of one stretch */
+
+/* The worker's part: blocking, touches only the job and blocking verbs of the home. */
+void filing_build(struct filing_job *job);

@@ -1,0 +1,267 @@
+/* Building a pack out of a stretch of WAL slots. Runs on a worker (io_work), called by filing.c;
+   touches nothing but its job.
+
+     1. the frames: those in memory as they are, the others read front to back
+     2. an item per batch, sorted by partition and offset: only pointers move
+     3. batch by batch into the pack, each compared with its index entry; neighbours become one run
+     4. of every producer the last batches: what a restart needs to recognize a repetition
+     5. index, sync: the pack is durable, but nobody refers to it yet
+
+   How it fails: whatever the home says; then there is no file, and the slots are still in the WAL.
+   A batch that disagrees with its entry is copied as it is and its run marked as quarantined: to
+   leave it out would make a hole of something that perhaps can be read one day. */
+#include "log/filing.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A batch: where its index entry is and where its bytes are. */
+struct item {
+    u64 base_offset;
+    const u8 *entry; /* encoded */
+    const u8 *frame;
+    u32 partition;
+};
+
+struct build {
+    struct filing_job *job;
+    struct item *items;
+    u32 item_count;
+    u32 item_cap;
+    size_t read_used;
+    struct pack_writer *writer;
+    struct pack_run run; /* being written; bytes 0: none */
+};
+
+/* ---- collecting ------------------------------------------------------------------------------ */
+
+static err_t frame_find(struct build *b, u32 i, const u8 **frame)
+{
+    struct filing_job *job = b->job;
+    *frame = job->frames[i];
+    if (*frame != NULL) {
+        return OK;
+    }
+    assert(job->slots != NULL);
+    assert(job->read_buffer != NULL);
+    u8 *at = job->read_buffer->data + b->read_used;
+    u32 bytes = 0;
+    TRY(home_slots_read(job->slots, job->from + i, at, job->read_buffer->cap - b->read_used,
+                        &bytes));
+    b->read_used += ROUND_UP((size_t)bytes, (size_t)BLOB_ALIGN);
+    *frame = at;
+    return OK;
+}
+
+static void item_add(struct build *b, const u8 *frame, const u8 *encoded)
+{
+    if (b->item_count == b->item_cap) {
+        b->item_cap = MAX(2 * b->item_cap, 1024u);
+        b->items = mem_resize(b->items, b->item_cap * sizeof(b->items[0]));
+    }
+    struct frame_entry entry;
+    frame_entry_decode(encoded, &entry);
+    b->items[b->item_count] = (struct item){
+        .base_offset = entry.base_offset,
+        .entry = encoded,
+        .frame = frame,
+        .partition = entry.partition,
+    };
+    b->item_count++;
+}
+
+/* Every batch of the stretch, or of as many slots as have no more than the limit together. */
+static err_t items_collect(struct build *b)
+{
+    struct filing_job *job = b->job;
+    for (u32 i = 0; i < job->slot_count; i++) {
+        const u8 *frame;
+        TRY(frame_find(b, i, &frame));
+        struct frame_header header;
+        TRY(frame_header_decode(frame, &header));
+        if (header.wal != job->wal || header.slot != job->from + i) {
+            return ERR_CORRUPT;
+        }
+        if (b->item_count > 0 && b->item_count + header.index_count > FILING_ENTRIES_MAX) {
+            return OK;
+        }
+        for (u32 k = 0; k < header.index_count; k++) {
+            item_add(b, frame, frame + header.index_pos + (size_t)k * FRAME_ENTRY_BYTES);
+        }
+        job->to = header.slot + 1;
+    }
+    return OK;
+}
+
+static int item_compare(const void *a, const void *b)
+{
+    const struct item *left = a;
+    const struct item *right = b;
+    if (left->partition != right->partition) {
+        return left->partition < right->partition ? -1 : 1;
+    }
+    if (left->base_offset != right->base_offset) {
+        return left->base_offset < right->base_offset ? -1 : 1;
+    }
+    return 0;
+}
+
+/* ---- producers ------------------------------------------------------------------------------- */
+
+static void producer_push(struct filing_job *job, const struct frame_entry *e)
+{
+    if (job->producer_count == job->producer_cap) {
+        job->producer_cap = MAX(2 * job->producer_cap, 64u);
+        job->producers = mem_resize(job->producers, job->producer_cap * sizeof(job->producers[0]));
+    }
+    job->producers[job->producer_count] = (struct pack_producer){
+        .partition = e->partition,
+        .epoch = e->producer_epoch,
+        .id = e->producer_id,
+        .base_offset = e->base_offset,
+        .max_timestamp = e->max_timestamp,
+        .first_sequence = e->base_sequence,
+        .last_sequence = sequence_add(e->base_sequence, (i32)e->last_offset_delta),
+    };
+    job->producer_count++;
+}
+
+/* Backwards, so that the last ones are met first; what stays gathers at the end and moves up. */
+static u32 partition_keep_last(struct pack_producer *producers, u32 count)
+{
+    struct map64 counts; /* producer id -> how many stay, as a pointer */
+    map64_init(&counts);
+    u32 at = count;
+    for (u32 i = count; i > 0; i--) {
+        const struct pack_producer e = producers[i - 1];
+        uintptr_t taken = (uintptr_t)map64_get(&counts, (u64)e.id);
+        if (taken < LOG_PRODUCER_BATCHES) {
+            map64_put(&counts, (u64)e.id, (void *)(taken + 1));
+            at--;
+            producers[at] = e;
+        }
+    }
+    map64_fini(&counts);
+    memmove(producers, producers + at, (count - at) * sizeof(producers[0]));
+    return count - at;
+}
+
+u32 producers_keep_last(struct pack_producer *producers, u32 count)
+{
+    u32 kept = 0;
+    for (u32 first = 0; first < count;) {
+        u32 end = first + 1;
+        while (end < count && producers[end].partition == producers[first].partition) {
+            end++;
+        }
+        memmove(&producers[kept], &producers[first], (end - first) * sizeof(producers[0]));
+        kept += partition_keep_last(&producers[kept], end - first);
+        first = end;
+    }
+    return kept;
+}
+
+u32 pack_runs_of_partition(const struct pack_run *runs, u32 count)
+{
+    u32 end = 1;
+    while (end < count && runs[end].partition == runs[0].partition) {
+        end++;
+    }
+    return end;
+}
+
+/* ---- runs ------------------------------------------------------------------------------------ */
+
+static void run_end(struct build *b)
+{
+    struct filing_job *job = b->job;
+    if (b->run.bytes == 0) {
+        return;
+    }
+    if (job->run_count == job->run_cap) {
+        job->run_cap = MAX(2 * job->run_cap, 256u);
+        job->runs = mem_resize(job->runs, job->run_cap * sizeof(job->runs[0]));
+    }
+    job->runs[job->run_count] = b->run;
+    job->run_count++;
+    b->run.bytes = 0;
+}
+
+static bool run_takes(const struct pack_run *run, const struct frame_entry *e, u32 flags)
+{
+    return run->bytes > 0 && run->partition == e->partition &&
+           run->leader_epoch == (i32)e->leader_epoch && run->next_offset == e->base_offset &&
+           run->flags == 0 && flags == 0 && (u64)run->bytes + e->bytes <= LOG_RUN_BYTES;
+}
+
+static err_t item_write(struct build *b, const struct item *item)
+{
+    struct frame_entry e;
+    frame_entry_decode(item->entry, &e);
+    const u8 *batch = item->frame + e.pos;
+    u32 flags = frame_batch_check(&e, batch) == OK ? 0 : PACK_RUN_QUARANTINED;
+    struct pack_run *run = &b->run;
+    if (run->bytes > 0 && run->partition == e.partition && e.base_offset < run->next_offset) {
+        return ERR_CORRUPT;
+    }
+    if (!run_takes(run, &e, flags)) {
+        run_end(b);
+        *run = (struct pack_run){
+            .partition = e.partition,
+            .leader_epoch = (i32)e.leader_epoch,
+            .base_offset = e.base_offset,
+            .max_timestamp = e.max_timestamp,
+            .pos = pack_position(b->writer),
+            .flags = flags,
+        };
+    }
+    TRY(pack_write(b->writer, batch, e.bytes));
+    run->next_offset = e.base_offset + e.last_offset_delta + 1;
+    run->max_timestamp = MAX(run->max_timestamp, e.max_timestamp);
+    run->crc = crc32c_extend(run->crc, batch, e.bytes);
+    run->bytes += e.bytes;
+    run->batches++;
+    b->job->payload_bytes += e.bytes;
+    if (e.producer_id >= 0 && e.base_sequence >= 0) {
+        producer_push(b->job, &e);
+    }
+    return OK;
+}
+
+/* ---- the pack -------------------------------------------------------------------------------- */
+
+static err_t items_write(struct build *b)
+{
+    for (u32 i = 0; i < b->item_count; i++) {
+        TRY(item_write(b, &b->items[i]));
+    }
+    run_end(b);
+    b->job->producer_count = producers_keep_last(b->job->producers, b->job->producer_count);
+    return OK;
+}
+
+static err_t pack_make(struct build *b)
+{
+    struct filing_job *job = b->job;
+    TRY(pack_create(job->home, job->pack_id, job->write_buffer->data, (u32)job->write_buffer->cap,
+                    &b->writer));
+    err_t e = items_write(b);
+    if (e != OK) {
+        pack_abandon(b->writer);
+        return e;
+    }
+    return pack_finish(b->writer, job->runs, job->run_count, job->producers, job->producer_count,
+                       &job->pack_bytes);
+}
+
+void filing_build(struct filing_job *job)
+{
+    struct build b = {.job = job};
+    job->to = job->from;
+    job->result = items_collect(&b);
+    if (job->result == OK && b.item_count > 0) {
+        qsort(b.items, b.item_count, sizeof(b.items[0]), item_compare);
+        job->result = pack_make(&b);
+    }
+    mem_free(b.items);
+}

@@ -1,0 +1,467 @@
+/* filing.c and rewrite.c: stretches of the WAL become packs and are read from there, also by
+   readers that asked before; a restart finds everything in packs and the rest of the WAL; producers
+   are still recognized; packs that are dead, sparse or small are rewritten; without space nothing
+   is lost and appends wait. The metadata's part is played by struct book. */
+#include "fixture.h"
+
+#include "home/home_private.h"
+
+enum { PARTITIONS = 7, PACKS_MAX = 256, WALS_MAX = 16 };
+
+/* What the metadata would know. */
+struct book {
+    struct fixture *f;
+    struct home_pack packs[PACKS_MAX];
+    u32 pack_count;
+    u64 trim[WALS_MAX];
+    u32 filed;
+    u32 repacked;
+    bool hold; /* commits are not answered */
+    bool no_space;
+    bool waiting;
+    struct log_filed held;
+};
+static struct book book;
+
+static void book_file(void *user, const struct log_filed *filed)
+{
+    struct fixture *f = user;
+    if (book.hold) {
+        book.waiting = true;
+        book.held = *filed;
+        return;
+    }
+    if (book.no_space) {
+        log_file_committed(f->log, ERR_NO_SPACE);
+        return;
+    }
+    assert_int_equal(filed->from, book.trim[filed->wal]);
+    assert_true(filed->to > filed->from);
+    book.trim[filed->wal] = filed->to;
+    if (filed->pack.bytes > 0) {
+        book.packs[book.pack_count++] = filed->pack;
+    }
+    book.filed++;
+    log_file_committed(f->log, OK);
+}
+
+static void book_repack(void *user, const struct log_repacked *r)
+{
+    struct fixture *f = user;
+    u32 first = 0;
+    while (book.packs[first].id != r->inputs[0]) {
+        first++;
+        assert_true(first < book.pack_count);
+    }
+    for (u32 i = 0; i < r->input_count; i++) {
+        assert_int_equal(book.packs[first + i].id, r->inputs[i]);
+    }
+    u32 outputs = r->output.bytes > 0 ? 1 : 0;
+    u32 rest = first + r->input_count;
+    if (outputs > 0) {
+        book.packs[first] = r->output;
+    }
+    memmove(&book.packs[first + outputs], &book.packs[rest],
+            (book.pack_count - rest) * sizeof(book.packs[0]));
+    book.pack_count -= r->input_count - outputs;
+    book.repacked++;
+    log_repack_committed(f->log, OK);
+}
+
+static void begin(struct fixture *f)
+{
+    book = (struct book){.f = f};
+    fixture_init(f);
+    f->params.file = book_file;
+    f->params.repack = book_repack;
+    fixture_start(f);
+}
+
+/* Until nothing is filed or rewritten any more. */
+static void rest(struct fixture *f)
+{
+    settle(f);
+    u32 quiet = 0;
+    for (u32 i = 0; i < 100000 && quiet < 3; i++) {
+        turn(f);
+        bool busy = f->log->filing != FILING_IDLE || f->log->rewrite != REWRITE_IDLE;
+        quiet = busy ? 0 : quiet + 1;
+    }
+    assert_int_equal(quiet, 3);
+}
+
+static void restart(struct fixture *f)
+{
+    log_destroy(f->log);
+    f->held_count = 0;
+    list_init(&f->home->ready_writes);
+    list_init(&f->home->ready_reads);
+    io_timer_stop(f->io, &f->home->soon);
+    assert_int_equal(home_open(f->home, &f->cluster), OK);
+    f->home->replayed = true;
+    f->log = log_create(&f->params);
+    assert_int_equal(log_recover_packs(f->log, book.packs, book.pack_count, 1, NULL), OK);
+    for (u64 wal = 1; wal <= f->wal; wal++) {
+        if (f->lengths[wal] > 0 && book.trim[wal] == f->lengths[wal]) {
+            continue; /* the metadata have forgotten it */
+        }
+        const struct log_wal what = {
+            .id = wal,
+            .nonce = wal * 7,
+            .trim = book.trim[wal],
+            .sealed_length = f->lengths[wal] == 0 ? UINT64_MAX : f->lengths[wal],
+        };
+        assert_int_equal(log_recover_wal(f->log, &what, NULL, &f->lengths[wal]), OK);
+    }
+    f->wal++;
+    assert_int_equal(log_start_wal(f->log, f->cluster, f->wal, f->wal * 7), OK);
+}
+
+/* Appends `bytes` in batches of that size to partitions 0 .. count-1 in turn. */
+static void fill(struct fixture *f, u64 bytes, u32 batch_bytes, u32 count)
+{
+    u32 i = 0;
+    for (u64 done = 0; done < bytes; done += batch_bytes, i++) {
+        while (!log_room(f->log, batch_bytes + 1024)) {
+            turn(f);
+        }
+        struct append_result r = append_plain(f, log_partition(f->log, i % count, 0), batch_bytes);
+        assert_int_equal(r.kerr, KERR_NONE);
+        if (i % 16 == 15) {
+            turn(f);
+        }
+    }
+    settle(f);
+}
+
+/* Reads a partition from its start to its end: offsets abut, every batch is good. */
+static u64 read_all(struct fixture *f, u32 id)
+{
+    struct partition *p = log_partition(f->log, id, 0);
+    struct partition_info info;
+    partition_info(p, &info);
+    u8 *bytes = mem_alloc(4 * MIB);
+    u64 offset = info.log_start_offset;
+    while (offset < info.high_watermark) {
+        struct partition_read read = {
+            .offset = offset,
+            .limit_offset = UINT64_MAX,
+            .bytes_max = 1 * MIB,
+            .one_batch = true,
+        };
+        assert_int_equal(partition_read(p, &read), OK);
+        assert_true(read.bytes > 0);
+        u32 at = 0;
+        for (u32 i = 0; i < read.range_count; i++) {
+            range_bytes(f, &read.ranges[i], bytes + at);
+            at += read.ranges[i].bytes;
+        }
+        struct slice left = slice_of(bytes, read.bytes);
+        struct batch_view view;
+        while (left.len > 0) {
+            assert_int_equal(batch_view_next(&left, &view), OK);
+            assert_true(batch_crc_ok(&view));
+            u64 next = (u64)view.base_offset + (u32)view.last_offset_delta + 1;
+            assert_true((u64)view.base_offset <= offset || at > 0);
+            offset = MAX(offset, next);
+        }
+        assert_int_equal(offset, read.next_offset);
+    }
+    mem_free(bytes);
+    return info.high_watermark;
+}
+
+static void what_is_filed_is_read_from_packs(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    fill(&f, 48 * MIB, 60000, PARTITIONS);
+    rest(&f);
+    assert_true(book.filed >= 2);
+    assert_true(book.pack_count >= 1);
+    assert_true(f.log->unfiled_bytes < f.log->filing_start_bytes);
+    u64 ends[PARTITIONS];
+    for (u32 id = 0; id < PARTITIONS; id++) {
+        ends[id] = read_all(&f, id);
+        assert_true(ends[id] > 0);
+    }
+    restart(&f);
+    for (u32 id = 0; id < PARTITIONS; id++) {
+        assert_int_equal(read_all(&f, id), ends[id]);
+    }
+    fill(&f, 1 * MIB, 1000, PARTITIONS);
+    for (u32 id = 0; id < PARTITIONS; id++) {
+        assert_true(read_all(&f, id) > ends[id]);
+    }
+    fixture_stop(&f);
+}
+
+static void a_little_is_filed_after_a_while(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    fill(&f, 64 * KIB, 1000, PARTITIONS);
+    rest(&f);
+    assert_int_equal(book.filed, 0);
+    advance_ms(&f, 61 * 1000);
+    rest(&f);
+    assert_int_equal(book.filed, 1);
+    assert_int_equal(f.log->unfiled_bytes, 0);
+    /* And then there is peace. */
+    u64 slots = f.log->next_slot;
+    for (u32 i = 0; i < 10; i++) {
+        advance_ms(&f, 61 * 1000);
+        rest(&f);
+    }
+    assert_int_equal(book.filed, 1);
+    assert_true(f.log->next_slot <= slots + 1); /* a MARK */
+    fixture_stop(&f);
+}
+
+static void small_batches_become_long_runs(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    for (u32 i = 0; i < 2000; i++) {
+        append_plain(&f, log_partition(f.log, i % 2, 0), 200);
+        settle(&f);
+    }
+    u64 before = f.log->index_entries;
+    assert_true(before >= 2000);
+    advance_ms(&f, 61 * 1000);
+    rest(&f);
+    assert_true(f.log->index_entries < before / 50);
+    assert_int_equal(read_all(&f, 0), 1000);
+    assert_int_equal(read_all(&f, 1), 1000);
+    /* From the middle of a run too. */
+    struct partition_read read = {.offset = 777, .limit_offset = UINT64_MAX, .bytes_max = 1 << 20};
+    assert_int_equal(partition_read(log_partition(f.log, 1, 0), &read), OK);
+    assert_int_equal(read.next_offset, 1000);
+    fixture_stop(&f);
+}
+
+/* A fetch answer may hold a range for long. */
+static void a_range_outlives_filing(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    for (u32 i = 0; i < 400; i++) {
+        append_plain(&f, log_partition(f.log, i % 2, 0), 3000);
+        if (i % 4 == 3) {
+            settle(&f);
+        }
+    }
+    struct partition_read read = {.offset = 50, .limit_offset = UINT64_MAX, .bytes_max = 1 << 18};
+    assert_int_equal(partition_read(log_partition(f.log, 1, 0), &read), OK);
+    assert_true(read.range_count > 3);
+    u8 *before = mem_alloc(read.bytes);
+    u32 at = 0;
+    for (u32 i = 0; i < read.range_count; i++) {
+        range_bytes(&f, &read.ranges[i], before + at);
+        at += read.ranges[i].bytes;
+    }
+    advance_ms(&f, 61 * 1000);
+    rest(&f);
+    assert_int_equal(book.filed, 1);
+    while (chunks_shrink(f.log)) { /* nothing is hot any more */
+        turn(&f);
+    }
+    fill(&f, 40 * MIB, 60000, PARTITIONS);
+    rest(&f);
+    u8 *after = mem_alloc(read.bytes);
+    at = 0;
+    for (u32 i = 0; i < read.range_count; i++) {
+        assert_null(log_peek(f.log, &read.ranges[i]));
+        range_bytes(&f, &read.ranges[i], after + at);
+        at += read.ranges[i].bytes;
+    }
+    assert_memory_equal(before, after, read.bytes);
+    mem_free(before);
+    mem_free(after);
+    fixture_stop(&f);
+}
+
+static void producers_are_recognized_after_filing_and_restart(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    struct partition *p = log_partition(f.log, 3, 0);
+    u64 offsets[12];
+    for (i32 i = 0; i < 12; i++) {
+        const struct produced what = {
+            .producer_id = 77, .base_sequence = i * 2, .records = 2, .value_bytes = 100};
+        struct append_result r = append(&f, p, &what);
+        assert_int_equal(r.kerr, KERR_NONE);
+        offsets[i] = r.base_offset;
+        settle(&f);
+    }
+    advance_ms(&f, 61 * 1000);
+    rest(&f);
+    assert_int_equal(f.log->unfiled_bytes, 0);
+    restart(&f);
+    p = log_partition(f.log, 3, 0);
+    for (i32 i = 7; i < 12; i++) {
+        const struct produced what = {
+            .producer_id = 77, .base_sequence = i * 2, .records = 2, .value_bytes = 100};
+        struct append_result r = append(&f, p, &what);
+        assert_int_equal(r.kerr, KERR_NONE);
+        assert_true(r.duplicate);
+        assert_int_equal(r.base_offset, offsets[i]);
+    }
+    const struct produced gap = {
+        .producer_id = 77, .base_sequence = 40, .records = 2, .value_bytes = 100};
+    assert_int_equal(append(&f, p, &gap).kerr, KERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    fixture_stop(&f);
+}
+
+static void an_earlier_wal_is_filed_and_forgotten(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    fill(&f, 8 * MIB, 20000, PARTITIONS);
+    u64 end = read_all(&f, 2);
+    restart(&f);
+    fill(&f, 2 * MIB, 20000, PARTITIONS);
+    assert_int_equal(f.log->unfiled_count, 2);
+    advance_ms(&f, 61 * 1000);
+    rest(&f);
+    assert_int_equal(f.log->unfiled_count, 1);
+    assert_int_equal(book.trim[1], f.lengths[1]);
+    assert_true(read_all(&f, 2) > end);
+    restart(&f);
+    assert_true(read_all(&f, 2) > end);
+    fixture_stop(&f);
+}
+
+static void dead_packs_go(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    fill(&f, 48 * MIB, 60000, PARTITIONS);
+    rest(&f);
+    assert_true(book.pack_count > 0);
+    for (u32 id = 0; id < PARTITIONS; id++) {
+        log_partition_remove(f.log, id);
+    }
+    rest(&f);
+    assert_int_equal(book.pack_count, 0);
+    fixture_stop(&f);
+}
+
+static void a_sparse_pack_is_rewritten(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    fill(&f, 48 * MIB, 60000, PARTITIONS);
+    rest(&f);
+    u64 bytes = 0;
+    for (u32 i = 0; i < book.pack_count; i++) {
+        bytes += book.packs[i].bytes;
+    }
+    u64 end = read_all(&f, 0);
+    for (u32 id = 1; id < PARTITIONS; id++) {
+        log_partition_remove(f.log, id);
+    }
+    rest(&f);
+    u64 left = 0;
+    for (u32 i = 0; i < book.pack_count; i++) {
+        left += book.packs[i].bytes;
+    }
+    assert_true(left > 0);
+    assert_true(left < bytes / 3);
+    assert_int_equal(read_all(&f, 0), end);
+    restart(&f);
+    assert_int_equal(read_all(&f, 0), end);
+    fixture_stop(&f);
+}
+
+static void small_packs_are_merged(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    for (u32 i = 0; i < 20; i++) {
+        fill(&f, 256 * KIB, 10000, PARTITIONS);
+        advance_ms(&f, 61 * 1000);
+        rest(&f);
+    }
+    assert_int_equal(book.filed, 20);
+    assert_true(book.pack_count <= 20 - 7);
+    u64 ends[PARTITIONS];
+    for (u32 id = 0; id < PARTITIONS; id++) {
+        ends[id] = read_all(&f, id);
+    }
+    restart(&f);
+    for (u32 id = 0; id < PARTITIONS; id++) {
+        assert_int_equal(read_all(&f, id), ends[id]);
+    }
+    fixture_stop(&f);
+}
+
+static void without_space_appends_wait_and_nothing_is_lost(void **state)
+{
+    (void)state;
+    struct fixture f;
+    book = (struct book){.f = &f, .no_space = true};
+    fixture_init(&f);
+    f.params.file = book_file;
+    f.params.repack = book_repack;
+    f.params.wal_bytes_max = 24 * MIB;
+    fixture_start(&f);
+    u32 refused = 0;
+    for (u32 i = 0; i < 1000 && refused == 0; i++) {
+        if (!log_room(f.log, 60000)) {
+            settle(&f);
+            continue;
+        }
+        const struct produced what = {
+            .producer_id = -1, .base_sequence = -1, .records = 1, .value_bytes = 60000};
+        struct append_result r = append(&f, log_partition(f.log, i % 3, 0), &what);
+        refused += r.kerr == KERR_KAFKA_STORAGE_ERROR;
+        settle(&f);
+    }
+    assert_int_equal(refused, 1);
+    assert_true(filing_is_hopeless(f.log));
+    /* The broker's own partitions go on. */
+    struct partition *own = log_partition(f.log, 99, 0);
+    partition_reserve(own);
+    assert_true(log_room_reserved(f.log, 1000));
+    append_plain(&f, own, 1000);
+    settle(&f);
+    assert_int_equal(high_watermark(own), 1);
+    book.no_space = false;
+    for (u32 i = 0; i < 5; i++) {
+        advance_ms(&f, 1100);
+        rest(&f);
+    }
+    assert_false(filing_is_hopeless(f.log));
+    for (u32 id = 0; id < 3; id++) {
+        assert_true(read_all(&f, id) > 100);
+    }
+    fixture_stop(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_filed_is_read_from_packs),
+        cmocka_unit_test(a_little_is_filed_after_a_while),
+        cmocka_unit_test(small_batches_become_long_runs),
+        cmocka_unit_test(a_range_outlives_filing),
+        cmocka_unit_test(producers_are_recognized_after_filing_and_restart),
+        cmocka_unit_test(an_earlier_wal_is_filed_and_forgotten),
+        cmocka_unit_test(dead_packs_go),
+        cmocka_unit_test(a_sparse_pack_is_rewritten),
+        cmocka_unit_test(small_packs_are_merged),
+        cmocka_unit_test(without_space_appends_wait_and_nothing_is_lost),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
