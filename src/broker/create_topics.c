@@ -120,6 +120,12 @@ static void check_configs(struct request *r, const struct create_topics_request_
     u32 count = 0;
     for (u32 i = 0; i < t->configs.count; i++) {
         struct slice name = t->configs.items[i].name;
+        if (t->configs.items[i].value.ptr == NULL) {
+            refuse(d, KERR_INVALID_CONFIG,
+                   arena_printf(&r->arena, "Null value not supported for topic configs: %.*s",
+                                (int)MIN(name.len, (size_t)128), (const char *)name.ptr));
+            return;
+        }
         if (config_row_find(CONFIG_SCOPE_TOPIC, name) < 0) {
             refuse(d, topic_config_check(r->broker->config, name, WIRE_EMPTY, reason, 512), reason);
             return;
@@ -132,13 +138,6 @@ static void check_configs(struct request *r, const struct create_topics_request_
         count = MAX(count, at + 1);
     }
     for (u32 i = 0; i < count; i++) {
-        if (configs[i].value.ptr == NULL) {
-            refuse(d, KERR_INVALID_CONFIG,
-                   arena_printf(&r->arena, "Null value not supported for topic configs: %.*s",
-                                (int)MIN(configs[i].key.len, (size_t)128),
-                                (const char *)configs[i].key.ptr));
-            return;
-        }
         i16 kerr =
             topic_config_check(r->broker->config, configs[i].key, configs[i].value, reason, 512);
         if (kerr != KERR_NONE) {

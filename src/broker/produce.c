@@ -18,7 +18,9 @@
 #include "broker/retention.h"
 
 enum {
-    ZSTD_FROM = 7, /* version of Produce */
+    ZSTD_FROM = 7,             /* version of Produce */
+    SHORTEST_BATCH_BYTES = 14, /* behind its length: a record of magic 0 */
+    MAGIC_MAX = 2,
     WORKER_FROM_BYTES =
         64 * 1024,            /* compressed batches from this size on are walked off the loop */
     DECOMPRESSED_FACTOR = 32, /* times max.message.bytes: what a batch may expand to */
@@ -266,6 +268,32 @@ static bool may_append(const struct request *r, const struct meta_topic *t)
     return !topic_is_internal(t) || slice_eq_cstr(r->client_id, "__admin_client");
 }
 
+/* A batch that says it is shorter than any can be, or of a magic that never was: a stream of bytes
+   nobody can cut into batches. What is too short to say either is another error. */
+static bool is_unreadable(struct slice records)
+{
+    if (records.ptr == NULL || records.len < BATCH_PREFIX_BYTES) {
+        return false;
+    }
+    i32 length = (i32)load_be32(records.ptr + BATCH_AT_LENGTH);
+    return length < SHORTEST_BATCH_BYTES ||
+           (records.len > BATCH_AT_MAGIC && records.ptr[BATCH_AT_MAGIC] > MAGIC_MAX);
+}
+
+/* Kafka looks for transactional batches first, and one that it cannot read fails all partitions. */
+static bool has_unreadable(const struct produce_request *request)
+{
+    for (u32 i = 0; i < request->topic_data.count; i++) {
+        const struct produce_request_topic_data *topic = &request->topic_data.items[i];
+        for (u32 k = 0; k < topic->partition_data.count; k++) {
+            if (is_unreadable(topic->partition_data.items[k].records.bytes)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* Fills items and the answer's rows. false: the arena is full. */
 static bool produce_collect(struct produce *p, const struct produce_request *request)
 {
@@ -284,6 +312,7 @@ static bool produce_collect(struct produce *p, const struct produce_request *req
         return false;
     }
     bool may_repeat = !partitions_ascend(request);
+    bool unreadable = has_unreadable(request);
     struct map64 seen_partitions;
     map64_init(&seen_partitions);
     bool complete = true;
@@ -312,6 +341,11 @@ static bool produce_collect(struct produce *p, const struct produce_request *req
             item->answer->index = in->partition_data.items[k].index;
             item->topic = &topics[i];
             item->accepted = true;
+            if (unreadable) {
+                item_refuse(p, item, KERR_CORRUPT_MESSAGE,
+                            "A batch of this request cannot be read: none is taken.");
+                continue;
+            }
             if (t == NULL) {
                 item_refuse(p, item, topic_error, NULL);
                 continue;

@@ -34,7 +34,8 @@
 #define PROBE_CORRELATION 77777
 #define RETRIES           4
 #define GROUP_EPISODE     60
-#define LATE_MAX          3 /* timeouts before the run is given up for an API */
+#define ACKS_BYTES        12 /* of a Produce request, up to behind its acks */
+#define LATE_MAX          3  /* timeouts before the run is given up for an API */
 
 struct peer peers[SIDES] = {{.name = "odradek", .fd = -1}, {.name = "kafka", .fd = -1}};
 
@@ -408,6 +409,10 @@ static void break_frames(struct rng *rng, struct exchange *x)
         return;
     }
     size_t at = header + (size_t)rng_below(rng, len - header);
+    if (key == API_produce && !cut) {
+        /* Nobody would see what a Produce without an answer has done. */
+        cut = ((const struct produce_request *)x->request)->acks == 0 || at < header + ACKS_BYTES;
+    }
     u8 flip = (u8)(1u << rng_below(rng, 7)); /* letters stay letters of UTF-8 */
     for (u32 side = 0; side < SIDES; side++) {
         u8 *bytes = (u8 *)(uintptr_t)x->frames[side].ptr; /* from the arena, ours */
@@ -787,6 +792,7 @@ static void run_phase(u32 phase, i64 until, struct arena *arena)
 {
     i16 keys[128];
     u32 group_cases = 0;
+    i64 episode_began = seconds_now();
     while (seconds_now() < until) {
         u32 count = 0;
         for (i16 key = 0; key < 128; key++) {
@@ -799,8 +805,10 @@ static void run_phase(u32 phase, i64 until, struct arena *arena)
         if (count == 0) {
             return;
         }
-        if (phase == 1 && ++group_cases % GROUP_EPISODE == 0) {
+        bool slow = seconds_now() > episode_began + 1; /* rebalances have two seconds */
+        if (phase == GROUPS_PHASE && (++group_cases % GROUP_EPISODE == 0 || slow)) {
             generator_next_episode(&generator);
+            episode_began = seconds_now();
         }
         one_case(api_find(keys[rng_below(&generator.rng, count)]), arena);
         arena_reset(arena);

@@ -159,6 +159,45 @@ static void cut_off_anywhere_and_more_than_one(void **state)
 /* ---- sizes
  * -------------------------------------------------------------------------------------------- */
 
+/* One batch that nobody can read fails the whole request, as in Kafka; one that can be read and is
+   bad fails its partition. */
+static void one_unreadable_batch_of_two(void **state)
+{
+    static const struct {
+        size_t at;
+        u8 byte;
+        i16 own;
+        i16 other;
+    } cases[] = {
+        {BATCH_AT_MAGIC, 0x42, KERR_CORRUPT_MESSAGE, KERR_CORRUPT_MESSAGE},
+        {BATCH_AT_MAGIC, 0xff, KERR_CORRUPT_MESSAGE, KERR_CORRUPT_MESSAGE},
+        {BATCH_AT_LENGTH, 0x80, KERR_CORRUPT_MESSAGE, KERR_CORRUPT_MESSAGE},
+        {BATCH_AT_CRC, 0x42, KERR_CORRUPT_MESSAGE, KERR_NONE},
+    };
+    struct harness h;
+    harness_up(&h);
+    struct client *c = client_open(&h);
+    struct topic t = topic_make(c, "t", 2);
+    struct slice batch = batch_plain(&h, 3);
+    for (u32 i = 0; i < ARRAY_LEN(cases); i++) {
+        u8 *bytes = batch_copy(&h, batch);
+        bytes[cases[i].at] = cases[i].byte;
+        struct produce_request *q = produce_of(&h, &t, 0, batch, -1);
+        struct produce_request_partition_data *rows = NEW(&h, produce_request_partition_data, 2);
+        rows[0].records.bytes = batch;
+        rows[1].index = 1;
+        rows[1].records.bytes = slice_of(bytes, batch.len);
+        q->topic_data.items[0].partition_data.items = rows;
+        q->topic_data.items[0].partition_data.count = 2;
+        struct produce_response *r = CALL(c, produce, 13, q);
+        assert_int_equal(produce_row(r, 0, 0)->error_code, cases[i].other);
+        assert_int_equal(produce_row(r, 0, 1)->error_code, cases[i].own);
+    }
+    assert_int_equal(high_watermark(c, &t, 0), 3);
+    assert_int_equal(high_watermark(c, &t, 1), 0);
+    harness_fini(&h);
+}
+
 static void sizes_at_the_border(void **state)
 {
     static const char *const configs[] = {"max.message.bytes=1000", NULL};
@@ -492,6 +531,7 @@ int main(void)
         cmocka_unit_test(what_the_client_says_of_the_leader_is_overwritten),
         cmocka_unit_test(every_byte_flipped),
         cmocka_unit_test(cut_off_anywhere_and_more_than_one),
+        cmocka_unit_test(one_unreadable_batch_of_two),
         cmocka_unit_test(sizes_at_the_border),
         cmocka_unit_test(the_broker_s_default_counts),
         cmocka_unit_test(zstd_needs_version_7),
