@@ -440,15 +440,6 @@ static int keyed_cmp(const void *a, const void *b)
     return by_key != 0 ? by_key : (x->index > y->index) - (x->index < y->index);
 }
 
-static u32 key_count(const struct struct_def *def, i16 version)
-{
-    u32 count = 0;
-    for (u32 i = 0; i < def->field_count; i++) {
-        count += is_key(def, &def->fields[i]) && (def->fields[i].versions >> version & 1);
-    }
-    return count;
-}
-
 static void make_key(const struct struct_def *def, i16 version, const u8 *element, enum side side,
                      char *out, size_t size)
 {
@@ -466,10 +457,11 @@ static void make_key(const struct struct_def *def, i16 version, const u8 *elemen
             struct slice bytes = field->kind == WIRE_STRING ? *(const struct slice *)value
                                                             : slice_of(value, element_bytes(field));
             u32 pair = bytes.len == 0 ? PAIR_NONE : pair_find(kind, side, bytes);
+            if (pair == PAIR_NONE && kind == PAIR_TOPIC_ID) {
+                pair = pair_find(PAIR_INVENTED, side, bytes);
+            }
             if (pair != PAIR_NONE) {
                 snprintf(text, sizeof(text), "#%u", pair);
-            } else if (key_count(def, version) == 1 && bytes.len > 0) {
-                print_value(text, sizeof(text), field, value); /* of the client's invention */
             } else {
                 snprintf(text, sizeof(text), "%s", bytes.len == 0 ? "" : "?");
             }

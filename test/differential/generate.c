@@ -490,6 +490,7 @@ static void fill_uuid(struct generator *g, const char *word, struct uuid *out)
     *out = (struct uuid){{0}};
     if (strcmp(word, "{random}") == 0) {
         rng_fill(&g->rng, out, sizeof(*out));
+        (void)pair_equal(PAIR_INVENTED, slice_of(out, sizeof(*out)), slice_of(out, sizeof(*out)));
     } else if (strcmp(word, "{topic_id}") == 0 && pair_count(PAIR_TOPIC_ID) > 0) {
         u32 count = pair_count(PAIR_TOPIC_ID);
         /* The first are the base topics; those that come and go are the last. */

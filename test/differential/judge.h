@@ -15,7 +15,14 @@ enum side { OURS, KAFKA, SIDES };
 
 /* ---- pairs.c --------------------------------------------------------------------------------- */
 
-enum pair_kind { PAIR_TOPIC_ID, PAIR_MEMBER, PAIR_PRODUCER, PAIR_SESSION, PAIR_KINDS };
+enum pair_kind {
+    PAIR_TOPIC_ID,
+    PAIR_MEMBER,
+    PAIR_PRODUCER,
+    PAIR_SESSION,
+    PAIR_INVENTED, /* ids of topics that nobody has: the same on both sides */
+    PAIR_KINDS
+};
 
 #define PAIR_NONE UINT32_MAX
 
