@@ -1,6 +1,6 @@
 /* FindCoordinator (API key 10): groups are coordinated here. The topic that holds their offsets is
-   made when it is first asked for, so that the answer is good at once. Transactions and share
-   groups come with their coordinators [kafka-semantics.md 4]. */
+   made when it is first asked for, so that the answer is good at once. Share groups come with their
+   coordinator [kafka-semantics.md 4]. */
 #include "broker/change.h"
 #include "broker/conn.h"
 #include "broker/coordinator.h"
@@ -20,7 +20,9 @@ static i16 key_error(const struct find_coordinator *f, struct slice key)
     case KEY_GROUP:
         return f->topic_error;
     case KEY_TRANSACTION:
-        return key.len == 0 ? KERR_INVALID_REQUEST : KERR_COORDINATOR_NOT_AVAILABLE;
+        /* Whose coordinator says at once that there are no transactions: not to be found would be
+           asked again for ever. */
+        return key.len == 0 ? KERR_INVALID_REQUEST : KERR_NONE;
     case KEY_SHARE:
         return f->r->version >= SHARE_FROM ? KERR_COORDINATOR_NOT_AVAILABLE : KERR_INVALID_REQUEST;
     default:
