@@ -1,11 +1,12 @@
 /* Trimming: slots that were filed are forgotten, and the extents with nothing else in them are used
-   again or go (formats.md, "Filed slots"). Called through home.c, on the loop.
+   again or go (formats.md, "Filed slots"). Called through home.c, on the loop, and by disk_wal.c,
+   which takes the spares.
 
    Happy path
      1. slots below the trim are no longer found
      2. extents below the one that must stay leave; each waits for the reads that are at it
      3. of this session's WAL a few are kept under their old names, as spares: disk_wal.c makes the
-        next extent by renaming the lowest. All others are unlinked by a worker.
+        next extent by renaming one. All others are unlinked by a worker.
 
    One extent stays though all of it may be filed: the one with the first slot that is not filed, or
    with the last slot before it if that one is not durable yet. A scan of what is left begins there.
@@ -14,45 +15,30 @@
 
 #include <string.h>
 
-/* Is nothing of these extents needed? Otherwise: the number of the first that is. */
-static bool trim_all(const struct home_disk *d, const struct wal_files *files, u64 slot, u32 *first)
+/* The slot whose extent stays. */
+static u64 trim_anchor(const struct home_disk *d, const struct wal_files *files, u64 slot)
 {
-    bool ours = files == d->writer.files;
-    if (!ours && slot >= files->slot_count) {
-        return true;
+    if (files != d->writer.files) {
+        return slot;
     }
-    u64 anchor = slot;
-    if (ours) {
-        assert(slot <= d->writer.durable);
-        if (slot == d->writer.durable && slot > 0) {
-            anchor = slot - 1;
-        }
-    }
-    u64 position;
-    if (!disk_slot_get(files, anchor, first, &position)) {
-        *first = 0; /* trimmed already, or nothing was written */
-    }
-    return false;
+    assert(slot <= d->writer.durable);
+    return slot > 0 && slot == d->writer.durable ? slot - 1 : slot;
 }
 
-static void extents_leave(struct home_disk *d, struct wal_files *files, bool all, u32 first)
+/* Those with numbers below `number`. */
+static void extents_leave(struct home_disk *d, struct wal_files *files, u64 number)
 {
     u32 count = 0;
-    while (count < files->extent_count && (all || files->extents[count]->number < first)) {
+    while (count < files->extent_count && files->extents[count]->number < number) {
+        disk_handle_leave(d, &files->extents[count]->handle);
         count++;
     }
     if (count == 0) {
         return;
     }
-    struct extent **leaving = mem_alloc(count * sizeof(leaving[0]));
-    memcpy(leaving, files->extents, count * sizeof(leaving[0]));
     files->extent_count -= count;
     memmove(files->extents, files->extents + count,
             files->extent_count * sizeof(files->extents[0]));
-    for (u32 i = 0; i < count; i++) {
-        disk_handle_leave(d, &leaving[i]->handle);
-    }
-    mem_free(leaving);
 }
 
 void disk_wal_trim(struct home *h, u64 wal, u64 slot)
@@ -62,10 +48,12 @@ void disk_wal_trim(struct home *h, u64 wal, u64 slot)
     if (files == NULL) {
         return; /* a session that never wrote */
     }
-    u32 first = 0;
-    bool all = trim_all(d, files, slot, &first);
+    bool all = files != d->writer.files && slot >= files->slot_count;
+    u32 number = 0; /* stays so: the anchor was trimmed already, or nothing was written */
+    u64 position;
+    (void)disk_slot_get(files, trim_anchor(d, files, slot), &number, &position);
     disk_slots_drop(files, slot);
-    extents_leave(d, files, all, first);
+    extents_leave(d, files, all ? UINT64_MAX : number);
     if (all) {
         (void)map64_remove(&d->wals, wal);
         disk_wal_files_destroy(d, files);

@@ -149,7 +149,8 @@ void home_slots_free(struct home_slots *s); /* on the loop */
 
 /* Slots below `slot` are filed, durably: they are not found any more, and their extents are used
    again by this session's WAL or go. On the loop; the work is done off it. Of this session's WAL,
-   `slot` is at most the first that is not durable; UINT64_MAX: all of a WAL of an earlier one. */
+   `slot` is at most the first that is not durable; UINT64_MAX: all of a WAL of an earlier one.
+   After a scan too, with the same slot: for what the sessions before have left. */
 void home_wal_trim(struct home *h, u64 wal, u64 slot);
 
 /* Blocking, start-up: removes the files of packs/ that are not in `keep` (sorted by id); those kept

@@ -119,7 +119,7 @@ struct wal_writer {
     u64 current_since_ns;
     struct extent *next; /* made, not used yet */
     u32 next_number;     /* of the extent to be made */
-    struct list spares;  /* extent.handle.node: trimmed, to be used again; lowest first */
+    struct list spares;  /* extent.handle.node: trimmed, to be used again */
     u32 spare_count;
     struct extent_job *making;
     u64 durable;        /* every slot below it was written */
@@ -223,7 +223,7 @@ void disk_wal_fini(struct home_disk *d);
 void disk_wal_trim(struct home *h, u64 wal, u64 slot);
 /* Nothing is in flight in it, all of it was filed: it becomes a spare or is removed. */
 void disk_extent_release(struct home_disk *d, struct extent *e);
-/* The path of the lowest spare, which is one no more. */
+/* The path of a spare, which is one no more. false: there is none. */
 bool disk_spare_take(struct home_disk *d, char *path);
 void disk_spares_fini(struct home_disk *d);
 

@@ -32,9 +32,10 @@ static u8 frame_buffer[BUFFER_BYTES] __attribute__((aligned(BLOB_ALIGN)));
  */
 
 struct past_slot {
-    u64 hash; /* of the header */
-    u32 bytes;
-    u32 crc; /* of the whole frame */
+    u64 hash;    /* of the header */
+    u32 bytes;   /* of the frame */
+    u32 content; /* of these those in front of the padding, of which nothing is promised */
+    u32 crc;     /* of the content */
 };
 
 struct past_wal {
@@ -93,6 +94,7 @@ struct filing {
     u64 to;
     struct past_pack source;
     struct past_pack made;
+    u32 content_crc[PACK_RUNS_MAX]; /* per slot */
     err_t result;
 };
 
@@ -169,10 +171,12 @@ static void slot_write(struct life *l)
     made_frame_make(&w->rng, &spec, &flight->frame);
     l->offset = flight->frame.next_offset;
     l->chain = frame_header_hash(flight->frame.data);
-    l->wal->slots[l->wal->made] =
-        (struct past_slot){.hash = l->chain,
-                           .bytes = flight->frame.bytes,
-                           .crc = crc32c(flight->frame.data, flight->frame.bytes)};
+    const struct frame_header *h = &flight->frame.header;
+    u32 content = h->index_pos + h->index_count * FRAME_ENTRY_BYTES;
+    l->wal->slots[l->wal->made] = (struct past_slot){.hash = l->chain,
+                                                     .bytes = h->total_bytes,
+                                                     .content = content,
+                                                     .crc = crc32c(flight->frame.data, content)};
     flight->busy = true;
     flight->life = l;
     flight->write = (struct home_write){.done = slot_written,
@@ -205,6 +209,8 @@ static err_t slots_copy(struct filing *f, struct pack_writer *w)
     for (u64 slot = f->from; slot < f->to; slot++) {
         u32 bytes;
         TRY(home_slots_read(f->slots, slot, frame_buffer, sizeof(frame_buffer), &bytes));
+        u32 content = f->life->past->wals[f->wal].slots[slot].content;
+        f->content_crc[slot - f->from] = crc32c(frame_buffer, content);
         TRY(run_put(w, &f->made, bytes));
     }
     return OK;
@@ -285,7 +291,7 @@ static void filing_done(struct io_op *op, i64 result)
     }
     struct past_wal *wal = &past->wals[f->wal];
     for (u64 slot = f->from; slot < f->to; slot++) {
-        assert_int_equal(f->made.runs[slot - f->from].crc, wal->slots[slot].crc);
+        assert_int_equal(f->content_crc[slot - f->from], wal->slots[slot].crc);
     }
     past->filed++;
     past->trimmed_slots += f->to - wal->trim;
@@ -361,7 +367,7 @@ static void reading_start(struct life *l)
         }
         r->read.wal = at + 1;
         r->read.slot = chance_between(w, wal->trim, wal->acked - 1);
-        r->read.bytes = wal->slots[r->read.slot].bytes;
+        r->read.bytes = wal->slots[r->read.slot].content;
         r->crc = wal->slots[r->read.slot].crc;
     }
     r->read.blob = blob_get(&l->pool, home_read_room(l->home, r->read.bytes));
@@ -493,9 +499,8 @@ static bool life_start(struct life *l)
         if (!wal_find(l, at)) {
             return false;
         }
-        if (past->wals[at].trim == past->wals[at].sealed) {
-            home_wal_trim(l->home, at + 1, UINT64_MAX);
-        }
+        bool retired = past->wals[at].trim == past->wals[at].sealed;
+        home_wal_trim(l->home, at + 1, retired ? UINT64_MAX : past->wals[at].trim);
     }
     l->wal = &past->wals[past->wal_count];
     *l->wal = (struct past_wal){.nonce = chance_between(&past->world, 1, UINT64_MAX - 1),

@@ -179,6 +179,16 @@ static void test_few_are_kept(void **state)
     home_usage(f->home, &usage);
     assert_int_equal(usage.wal_bytes, 5 * EXTENT_BYTES);
     fixture_close(f);
+    /* The next session cannot use the spares; they go when it trims. */
+    u64 length;
+    fixture_open(f);
+    assert_int_equal(wal_scan_from(f, 299, UINT64_MAX, &length), OK);
+    assert_int_equal(home_wal_start(f->home, 2, 77), OK);
+    home_wal_trim(f->home, 1, 299);
+    extents_wait(f, 2);
+    home_wal_trim(f->home, 1, 300);
+    extents_wait(f, 0);
+    home_destroy(f->home);
 }
 
 /* ---- scanning ---------------------------------------------------------------------------------
