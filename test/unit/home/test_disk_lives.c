@@ -13,7 +13,7 @@
 #include "sim/sim_io.h"
 
 enum {
-    SEEDS = 200,
+    SEEDS = 100,
     LIVES = 8,
     WALS_MAX = LIVES + 1,
     SLOTS_MAX = 300,

@@ -430,7 +430,7 @@ static void test_torn_over_an_earlier_life(void **state)
 static void test_any_names_after_a_crash(void **state)
 {
     struct fixture *f = *state;
-    enum { LOWER = 4 };
+    enum { LOWER = 3 };
     static u8 lives[LOWER][EXTENT_BYTES];
     char path[200];
     u8 *bytes;
