@@ -1,0 +1,49 @@
+"""Kafka's command line tools, unmodified, one after the other in one JVM (ToolDriver.java)."""
+
+import base64
+import os
+import shutil
+import subprocess
+
+import harness
+from harness import BUILD, Unavailable, newer, run
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+PACKAGE = "org.apache.kafka.tools."
+
+
+def driver():
+    source = os.path.join(HERE, "ToolDriver.java")
+    folder = os.path.join(BUILD, "tools-java")
+    classes = harness.java_jars()
+    if not newer(os.path.join(folder, "ToolDriver.class"), source):
+        if not shutil.which("javac"):
+            raise Unavailable("no Java compiler: apt-get install openjdk-17-jdk-headless")
+        os.makedirs(folder, exist_ok=True)
+        run(["javac", "-cp", classes, "-d", folder, source], timeout=120)
+    return ["java", *harness.JAVA_FLAGS, "-cp", f"{folder}:{classes}", "ToolDriver"]
+
+
+class Tools:
+    """tools("TopicCommand", "--list") -> status, standard output, standard error."""
+
+    def __init__(self, address):
+        self.address = address
+        self.process = subprocess.Popen(
+            driver(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
+
+    def __call__(self, tool, *arguments, stdin="", server="--bootstrap-server"):
+        if server:
+            at = 1 if tool == "ClusterTool" else 0
+            arguments = [*arguments[:at], server, self.address, *arguments[at:]]
+        fields = [PACKAGE + tool, stdin, *arguments]
+        line = " ".join(base64.b64encode(field.encode()).decode() for field in fields)
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        status, out, err = self.process.stdout.readline().rstrip("\n").split(" ")
+        return int(status), base64.b64decode(out).decode(), base64.b64decode(err).decode()
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait(20)
