@@ -167,6 +167,8 @@ struct home_pack_visitor {
 };
 MUST_USE err_t home_pack_load(struct home *h, struct home_pack pack,
                               const struct home_pack_visitor *v);
+/* The same on a worker: leaves no reason. */
+MUST_USE err_t pack_load(struct home *h, struct home_pack pack, const struct home_pack_visitor *v);
 /* On the loop, as home_wal_read, with r->wal = the pack's id and r->slot = 0. ERR_NOT_FOUND: it was
    removed. */
 void home_pack_read(struct home *h, struct home_read *r);

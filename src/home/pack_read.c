@@ -1,6 +1,6 @@
 /* Reading packs: front to back for rewriting (pack_open, on a worker), and header, trailer and
-   index at start (home_pack_load). Blocking. A reader's buffer is the caller's; nothing of the home
-   is changed, but for the reason that home_pack_load leaves.
+   index at start (home_pack_load) or on a worker (pack_load). Blocking. A reader's buffer is the
+   caller's; nothing of the home is changed, but for the reason and the memory of home_pack_load.
 
    Loading, happy path
      1. the first block: header, cluster and id
@@ -15,6 +15,7 @@
 
 enum {
     LOAD_BUFFER_BYTES = 1 * MIB,
+    WORKER_BUFFER_BYTES = 128 * KIB,
     LOAD_TAIL_BYTES = 64 * KIB, /* a small index comes with the trailer */
     ENTRIES_AT_ONCE = 128,
 };
@@ -111,6 +112,7 @@ void pack_close(struct pack_reader *r)
 
 struct load {
     struct home *home;
+    bool quiet; /* on a worker: the home's reason is the loop's */
     struct pack_reader reader;
     const struct home_pack_visitor *visitor;
     struct pack_layout layout;
@@ -118,6 +120,9 @@ struct load {
 
 static err_t load_failed(const struct load *l, err_t e, const char *what, u64 position)
 {
+    if (l->quiet) {
+        return e;
+    }
     return home_fail(l->home, e,
                      "Pack %016llx: %s at byte %llu: %s. Filed records are affected. Nothing was "
                      "changed; restore the directory from a backup.",
@@ -228,25 +233,42 @@ static err_t load_run(struct load *l)
     return producers_deliver(l);
 }
 
+static err_t pack_load_into(struct load *l, struct home_pack pack, void *buffer, u32 buffer_bytes)
+{
+    assert(l->visitor->runs != NULL);
+    assert(l->visitor->producers != NULL);
+    l->reader.id = pack.id;
+    err_t e = reader_init(l->home, pack, buffer, buffer_bytes, &l->reader);
+    if (e != OK) {
+        e = load_failed(l, e, "the file", 0);
+        return e == ERR_NOT_FOUND ? ERR_CORRUPT : e;
+    }
+    e = load_run(l);
+    l->reader.file->ops->close(l->reader.file);
+    return e;
+}
+
+err_t pack_load(struct home *h, struct home_pack pack, const struct home_pack_visitor *v)
+{
+    assert(h->opened);
+    struct load l = {.home = h, .visitor = v, .quiet = true};
+    u8 *memory = mem_alloc(WORKER_BUFFER_BYTES + BLOB_ALIGN);
+    u8 *buffer = memory + (BLOB_ALIGN - (uintptr_t)memory % BLOB_ALIGN);
+    err_t e = pack_load_into(&l, pack, buffer, WORKER_BUFFER_BYTES);
+    mem_free(memory);
+    return e;
+}
+
 err_t home_pack_load(struct home *h, struct home_pack pack, const struct home_pack_visitor *v)
 {
     assert(h->replayed);
-    assert(v->runs != NULL);
-    assert(v->producers != NULL);
-    struct load l = {.home = h, .visitor = v, .reader = {.id = pack.id}};
+    struct load l = {.home = h, .visitor = v};
     struct blob *blob = blob_get(&h->buffers, MIN(pack.bytes, (u64)LOAD_BUFFER_BYTES));
     if (blob == NULL) {
         return home_fail(h, ERR_NO_MEMORY, "No memory to read the index of pack %016llx.",
                          (unsigned long long)pack.id);
     }
-    err_t e = reader_init(h, pack, blob->data, (u32)blob->cap, &l.reader);
-    if (e == OK) {
-        e = load_run(&l);
-        l.reader.file->ops->close(l.reader.file);
-    } else {
-        e = load_failed(&l, e, "the file", 0);
-        e = e == ERR_NOT_FOUND ? ERR_CORRUPT : e;
-    }
+    err_t e = pack_load_into(&l, pack, blob->data, (u32)blob->cap);
     blob_unref(blob);
     return e;
 }

@@ -82,7 +82,7 @@ void rewrite_index(struct rewrite_job *job)
             .runs = runs_take,
             .producers = producers_take,
         };
-        job->result = home_pack_load(job->home, job->inputs[i], &visitor);
+        job->result = pack_load(job->home, job->inputs[i], &visitor);
         if (job->result != OK) {
             return;
         }

@@ -123,14 +123,24 @@ static inline err_t made_pack_producers(void *user, const struct pack_producer *
     return OK;
 }
 
-/* What is delivered is compared with what was written. */
+/* On a worker's way and at start: what is delivered is compared with what was written. */
 static inline err_t made_pack_load(struct home *h, struct made_pack *p)
 {
     struct home_pack_visitor v = {
         .user = p, .runs = made_pack_runs, .producers = made_pack_producers};
     p->runs_seen = 0;
     p->producers_seen = 0;
+    err_t by_worker = pack_load(h, p->pack, &v);
+    if (by_worker == OK) {
+        assert_int_equal(p->runs_seen, p->run_count);
+        assert_int_equal(p->producers_seen, p->producer_count);
+    }
+    p->runs_seen = 0;
+    p->producers_seen = 0;
     err_t e = home_pack_load(h, p->pack, &v);
+    if (fault.verb == FAULT_NONE && e != ERR_NO_MEMORY) {
+        assert_int_equal(by_worker, e);
+    }
     if (e == OK) {
         assert_int_equal(p->runs_seen, p->run_count);
         assert_int_equal(p->producers_seen, p->producer_count);

@@ -204,6 +204,11 @@ static void worker_run(void *arg)
     struct rng rng;
     rng_seed(&rng, 7);
     w->result = made_pack_write(&rng, w->f->home, &made);
+    struct home_pack_visitor v = {
+        .user = &made, .runs = made_pack_runs, .producers = made_pack_producers};
+    if (w->result == OK) {
+        w->result = pack_load(w->f->home, made.pack, &v);
+    }
 }
 
 static void worker_done(struct io_op *op, i64 result)
