@@ -13,7 +13,7 @@
 #include "sim/sim_io.h"
 
 enum {
-    SEEDS = 100,
+    SEEDS = 60,
     LIVES = 8,
     WALS_MAX = LIVES + 1,
     SLOTS_MAX = 300,
