@@ -234,13 +234,21 @@ static err_t generation_choose(struct replay *r, const struct generations *g)
 
 static err_t generations_remove_others(struct home_disk *d, const struct generations *g)
 {
+    char path[DISK_PATH_MAX];
+    disk_path(d, path, "meta");
+    if (g->count > 1) {
+        /* The names that stay are durable before the others go. */
+        err_t e = io_sync_dir(d->base.io, path);
+        if (e != OK) {
+            return home_fail(&d->base, e, "%s cannot be synced: %s.", path, err_name(e));
+        }
+    }
     bool removed = false;
     for (u32 i = 0; i < g->count; i++) {
         if (g->slots[i] == d->meta.generation) {
             continue;
         }
         for (u32 copy = COPY_A; copy < COPIES; copy++) {
-            char path[DISK_PATH_MAX];
             copy_path(d, g->slots[i], copy, path);
             err_t e = io_unlink(d->base.io, path);
             if (e != OK && e != ERR_NOT_FOUND) {
@@ -252,7 +260,6 @@ static err_t generations_remove_others(struct home_disk *d, const struct generat
     if (!removed) {
         return OK;
     }
-    char path[DISK_PATH_MAX];
     disk_path(d, path, "meta");
     err_t e = io_sync_dir(d->base.io, path);
     return e == OK ? OK : home_fail(&d->base, e, "%s cannot be synced: %s.", path, err_name(e));
@@ -271,11 +278,16 @@ static err_t replay_damaged(struct replay *r, const char *what)
         (unsigned long long)r->slot, what, path, (unsigned long long)r->position);
 }
 
+/* From the other copy, which is made durable first: what a killed process was writing may be seen
+   and yet not be on the medium, and then a power cut in the middle of the repair tears both. */
 static err_t copy_repair(struct replay *r, u32 copy, const u8 *frame, u32 bytes)
 {
     struct home_disk *d = r->d;
     struct io_file *file = d->meta.copies[copy];
-    err_t e = io_file_write_now(d->base.io, file, frame, bytes, r->position);
+    err_t e = io_file_sync_now(d->base.io, d->meta.copies[copy == COPY_A ? COPY_B : COPY_A]);
+    if (e == OK) {
+        e = io_file_write_now(d->base.io, file, frame, bytes, r->position);
+    }
     if (e == OK) {
         e = io_file_sync_now(d->base.io, file);
     }

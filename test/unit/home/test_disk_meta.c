@@ -1,7 +1,8 @@
 /* Proves the metadata log on disk: slots and snapshots come back in order; one damaged copy is
-   repaired from the other, wherever the damage is; damage to both is refused and never taken for a
-   torn write; a slot that reached copy a only, at any length, is accepted or cut as formats.md
-   says; a snapshot can be interrupted at every step; failing writes fence, missing space does not.
+   repaired from the other, wherever the damage is, once that one is durable; damage to both is
+   refused and never taken for a torn write; a slot that reached copy a only, at any length, is
+   accepted or cut as formats.md says; a snapshot can be interrupted at every step; failing writes
+   fence, missing space does not.
  */
 #include "disk_fixture.h"
 
@@ -249,6 +250,62 @@ static void test_torn_at_every_sector(void **state)
     mem_free(after);
 }
 
+/* The copy that is repaired from is durable before a byte of the other is touched. */
+static void test_repair_from_what_is_durable(void **state)
+{
+    struct fixture *f = *state;
+    fixture_open(f);
+    meta_write_many(f, 0, 4);
+    fixture_close(f);
+    for (u32 copy = 0; copy < 2; copy++) {
+        char path[200];
+        copy_name(f, 0, copy == 0 ? 'a' : 'b', path);
+        file_flip(path, 2 * 4096 + 50);
+        u8 *damaged;
+        size_t bytes = file_get(path, &damaged);
+        assert_int_equal(fixture_open_only(f, 0), OK);
+        fault_set(FAULT_SYNC, 0, ERR_IO);
+        assert_int_equal(fixture_replay(f), ERR_IO);
+        assert_int_equal(fault.hits, 1);
+        assert_non_null(strstr(home_reason(f->home), "cannot be repaired"));
+        fault_set(FAULT_NONE, 0, OK);
+        home_destroy(f->home);
+        u8 *after;
+        assert_int_equal(file_get(path, &after), bytes);
+        assert_memory_equal(after, damaged, bytes);
+        mem_free(after);
+        mem_free(damaged);
+        reopen_expect(f, 4);
+    }
+}
+
+/* The generation that stays has durable names before the older one goes. */
+static void test_older_generation_stays_until_durable(void **state)
+{
+    struct fixture *f = *state;
+    fixture_open(f);
+    meta_write_many(f, 0, 4);
+    fixture_close(f);
+    char path[200];
+    copy_name(f, 0, 'a', path);
+    u8 *old;
+    size_t bytes = file_get(path, &old);
+    fixture_open(f);
+    assert_int_equal(meta_write(f, 4, SLICE_LIT("the state before slot four"), true), OK);
+    fixture_close(f);
+    file_put(path, old, bytes);
+    mem_free(old);
+    assert_int_equal(fixture_open_only(f, 0), OK);
+    fault_set(FAULT_SYNC_DIR, 0, ERR_IO);
+    assert_int_equal(fixture_replay(f), ERR_IO);
+    assert_int_equal(fault.hits, 1);
+    fault_set(FAULT_NONE, 0, OK);
+    home_destroy(f->home);
+    assert_true(file_there(path));
+    reopen_expect(f, 4);
+    assert_false(file_there(path));
+}
+
 static void test_interrupted_snapshot(void **state)
 {
     struct fixture *f = *state;
@@ -403,6 +460,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_copy_damaged_anywhere, setup, teardown),
         cmocka_unit_test_setup_teardown(test_both_copies_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_torn_at_every_sector, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_repair_from_what_is_durable, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_older_generation_stays_until_durable, setup, teardown),
         cmocka_unit_test_setup_teardown(test_interrupted_snapshot, setup, teardown),
         cmocka_unit_test_setup_teardown(test_write_failures_fence, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_space_does_not_fence, setup, teardown),
