@@ -599,6 +599,7 @@ static const struct home_ops disk_ops = {
     .pack_read = disk_pack_read,
     .pack_remove = disk_pack_remove,
     .wal_bytes = disk_wal_bytes,
+    .space_look = disk_space_look,
     .fenced = disk_wal_fenced,
 };
 

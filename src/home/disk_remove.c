@@ -80,3 +80,37 @@ void disk_space_seen(struct home_disk *d, u64 free_bytes)
         atomic_store(&d->base.free_bytes, free_bytes);
     }
 }
+
+struct space_job {
+    struct disk_job job;
+    char folder[DISK_PATH_MAX];
+    u64 free_bytes;
+};
+
+static void space_run(struct disk_job *job)
+{
+    struct space_job *j = CONTAINER_OF(job, struct space_job, job);
+    j->free_bytes = disk_space(job->io, j->folder);
+}
+
+static void space_discard(struct disk_job *job)
+{
+    mem_free(CONTAINER_OF(job, struct space_job, job));
+}
+
+static void space_finished(struct disk_job *job)
+{
+    disk_space_seen(job->disk, CONTAINER_OF(job, struct space_job, job)->free_bytes);
+    space_discard(job);
+}
+
+void disk_space_look(struct home *h)
+{
+    struct home_disk *d = disk_of(h);
+    struct space_job *j = mem_alloc(sizeof(*j));
+    disk_path(d, j->folder, "wal");
+    j->job.run = space_run;
+    j->job.finished = space_finished;
+    j->job.discard = space_discard;
+    disk_job_start(d, &j->job);
+}

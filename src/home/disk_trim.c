@@ -65,7 +65,9 @@ void disk_extent_release(struct home_disk *d, struct extent *e)
 {
     struct wal_writer *writer = &d->writer;
     bool ours = writer->files != NULL && writer->files->wal == e->wal;
-    if (ours && writer->spare_count < DISK_SPARES_MAX) {
+    u64 free_bytes = atomic_load(&d->base.free_bytes);
+    bool roomy = free_bytes / DISK_SPARES_SHARE / d->extent_bytes > writer->spare_count;
+    if (ours && roomy && writer->spare_count < DISK_SPARES_MAX) {
         list_push_back(&writer->spares, &e->handle.node);
         writer->spare_count++;
         return;

@@ -245,6 +245,13 @@ void home_usage(struct home *h, struct home_usage *out)
     };
 }
 
+void home_space_look(struct home *h)
+{
+    if (h->ops->space_look != NULL && !h->fenced) {
+        h->ops->space_look(h);
+    }
+}
+
 /* ---- for the implementations ----------------------------------------------------------------- */
 
 /* Everything that was ready when the timer fired; what becomes ready meanwhile waits for its own.

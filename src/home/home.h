@@ -189,3 +189,5 @@ struct home_usage {
     u64 free_bytes; /* of the file system, as last looked; UINT64_MAX: no limit known */
 };
 void home_usage(struct home *h, struct home_usage *out);
+/* Has free_bytes looked at again, off the loop: others use the file system, too. */
+void home_space_look(struct home *h);

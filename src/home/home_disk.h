@@ -22,8 +22,9 @@
 enum {
     DISK_FILES_OPEN_MAX = 256,
     DISK_PATH_MAX = 4096,
-    DISK_UNIT = 4096,    /* frames start at multiples of it; slot positions are kept in it */
-    DISK_SPARES_MAX = 3, /* extents kept for the WAL's next ones */
+    DISK_UNIT = 4096,      /* frames start at multiples of it; slot positions are kept in it */
+    DISK_SPARES_MAX = 3,   /* extents kept for the WAL's next ones ... */
+    DISK_SPARES_SHARE = 5, /* ... while each has so many times its size free */
 };
 
 struct home_disk;
@@ -183,6 +184,7 @@ typedef void (*disk_removed_fn)(struct home_disk *d, u64 id, u64 bytes);
 void disk_remove_start(struct home_disk *d, const char *path, disk_removed_fn removed, u64 id);
 u64 disk_space(struct io *io, const char *folder); /* free bytes; UINT64_MAX: not known */
 void disk_space_seen(struct home_disk *d, u64 free_bytes);
+void disk_space_look(struct home *h); /* off the loop */
 
 /* disk_extent.c */
 void disk_extents_init(struct home_disk *d);

@@ -42,7 +42,8 @@ struct home_ops {
     void (*pack_read)(struct home *h, struct home_read *r);
     void (*pack_remove)(struct home *h, u64 id);
     u64 (*wal_bytes)(struct home *h);
-    void (*fenced)(struct home *h); /* the home was just fenced; or NULL */
+    void (*space_look)(struct home *h); /* or NULL */
+    void (*fenced)(struct home *h);     /* the home was just fenced; or NULL */
 };
 
 struct home {

@@ -14,12 +14,17 @@
    What is filed is the oldest part of what is still in memory, so that it need not be read again:
    filing begins when the unfiled part comes close to the size of the hot cache.
 
+   Space is looked at ahead: batches of users are only taken while what is free holds all that is
+   unfiled once more, and the reserve. So filing always has the room it needs, the broker's own
+   partitions and the metadata go on, and what is deleted comes back. Above that appends wait while
+   filing gets on, then they are refused. While that lasts the file system is asked every half
+   second.
+
    How it fails
-     no space: tried again every second. Meanwhile the WAL grows up to its bound; then appends are
-       refused (wal_refuses) until it has been filed.
-     a frame cannot be read as what it was written as: told once, and filing ends until a restart,
-       which finds the damage and names it.
-     anything else the medium says: the home is fenced. */
+     no space all the same, others took it: tried again every second. Meanwhile the WAL grows up to
+   its bound; then appends are refused (wal_refuses) until it has been filed. a frame cannot be read
+   as what it was written as: told once, and filing ends until a restart, which finds the damage and
+   names it. anything else the medium says: the home is fenced. */
 #include "log/filing.h"
 
 #include <string.h>
@@ -28,13 +33,20 @@ enum { APPLY_RUNS_PER_TURN = 4096 };
 static const u64 RETRY_SPACE_NS = 250000000;
 static const u64 RETRY_MEMORY_NS = 20000000;
 
+static const u64 SPACE_LOOK_NS = 500000000;
+
 static void grown_old(struct io_timer *t);
+static void space_look(struct io_timer *t);
 static void retry(struct io_timer *t);
 
 void filing_init(struct log *l)
 {
     l->filing_timer.fired = grown_old;
     l->filing_retry.fired = retry;
+    l->space_look.fired = space_look;
+    if (l->params.reserve_bytes == 0) {
+        l->params.reserve_bytes = 96 * MIB; /* an extent made ahead, and half of one to move in */
+    }
     if (l->params.wal_bytes_max == 0) {
         l->params.wal_bytes_max = 512 * MIB;
     }
@@ -368,6 +380,56 @@ static void filing_apply(struct log *l)
     log_wake(l, 0);
 }
 
+/* ---- space ----------------------------------------------------------------------------------- */
+
+static void space_look(struct io_timer *t)
+{
+    home_space_look(CONTAINER_OF(t, struct log, space_look)->home);
+}
+
+/* Of slots on their way to the WAL, which then take room there and once more in a pack. */
+static u64 pending_bytes(const struct log *l)
+{
+    u64 bytes = 0;
+    LIST_EACH (&l->pending, n) {
+        bytes += CONTAINER_OF(n, struct slot, node)->total_bytes;
+    }
+    return bytes;
+}
+
+u64 filing_space_left(const struct log *l)
+{
+    struct home_usage usage;
+    home_usage(l->home, &usage);
+    if (usage.free_bytes == UINT64_MAX || l->params.file == NULL) {
+        return usage.free_bytes;
+    }
+    bool twice = l->filing == FILING_COMMITTING || l->filing == FILING_APPLYING;
+    u64 free_bytes = usage.free_bytes + (twice ? l->filing_job->pack_bytes : 0);
+    return free_bytes - MIN(free_bytes, l->unfiled_bytes + 2 * pending_bytes(l));
+}
+
+static void space_turn(struct log *l)
+{
+    bool is_short = filing_space_left(l) < l->params.reserve_bytes;
+    if (is_short != l->space_short) {
+        seen("log: space becomes short, or is there again");
+        diag(is_short ? MSG_space_short : MSG_space_back,
+             D_UINT("unfiled_bytes", l->unfiled_bytes));
+        l->space_short = is_short;
+        rewrite_wanted(l);
+    }
+    if (is_short && !heap_linked(&l->space_look.node)) {
+        io_timer_start(l->io, &l->space_look, io_now_ns(l->io) + SPACE_LOOK_NS);
+    }
+}
+
+/* Is so much unfiled that filing it may give an extent back? */
+static bool space_may_come(const struct log *l)
+{
+    return l->params.file != NULL && l->unfiled_bytes >= l->filing_stretch_bytes / 4;
+}
+
 /* ---- when ------------------------------------------------------------------------------------ */
 
 static void age_restart(struct log *l)
@@ -393,7 +455,7 @@ static bool due(const struct log *l)
 
 static bool filing_wanted(struct log *l)
 {
-    if (l->unfiled_bytes >= l->filing_start_bytes) {
+    if (l->unfiled_bytes >= l->filing_start_bytes || (l->space_short && space_may_come(l))) {
         return true;
     }
     if (l->unfiled_bytes > 0 && due(l)) {
@@ -416,6 +478,7 @@ static bool filing_able(const struct log *l)
 
 void filing_turn(struct log *l)
 {
+    space_turn(l);
     if (l->filing == FILING_APPLYING) {
         filing_apply(l);
     }
@@ -439,18 +502,23 @@ bool filing_is_building(const struct log *l)
 
 bool filing_is_behind(const struct log *l)
 {
-    return l->params.file != NULL && l->unfiled_bytes >= l->params.wal_bytes_max;
+    bool full = l->params.file != NULL && l->unfiled_bytes >= l->params.wal_bytes_max;
+    return full || (l->space_short && space_may_come(l));
 }
 
 bool filing_is_hopeless(const struct log *l)
 {
-    return filing_is_behind(l) && (l->filing_no_space || l->filing == FILING_STUCK);
+    if (filing_is_behind(l)) {
+        return l->filing_no_space || l->filing == FILING_STUCK;
+    }
+    return l->space_short;
 }
 
 void filing_fini(struct log *l)
 {
     io_timer_stop(l->io, &l->filing_timer);
     io_timer_stop(l->io, &l->filing_retry);
+    io_timer_stop(l->io, &l->space_look);
     if (l->filing_job != NULL) { /* io is dead, or it is over but for the index */
         job_release(l, l->filing_job);
         job_free(l->filing_job);

@@ -55,6 +55,8 @@ struct log_params {
     u64 wal_bytes_max;      /* not filed yet; at this bound appends wait. 0 = 512 MiB */
     i64 file_delay_ms;      /* what is older is filed, however little it is. 0 = 60 s */
     u64 stretch_bytes;      /* of WAL in one pack, at most; 0 = an eighth of hot_bytes */
+    u64 reserve_bytes; /* kept free for what is not a user's; below it appends are refused. 0 = 96
+                          MiB */
     /* Slots [from, to) of a WAL are in a pack, durably: the metadata are to say so, then
        log_file_committed. NULL: nothing is ever filed. */
     void (*file)(void *user, const struct log_filed *filed);

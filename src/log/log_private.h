@@ -299,6 +299,8 @@ struct log {
     bool filing_no_space;
     struct io_timer filing_timer; /* the oldest unfiled batches are old enough */
     struct io_timer filing_retry;
+    bool space_short; /* what is free may be needed to file what is unfiled: users wait */
+    struct io_timer space_look;
     struct blob_pool filing_pool;
 
     /* rewrite.c */
@@ -449,8 +451,10 @@ u32 filing_wal_add(struct log *l, u64 wal, u64 nonce, u64 trim); /* its object *
 void filing_wal_recovered(struct log *l, u32 object);
 void filing_turn(struct log *l);
 void filing_unfiled(struct log *l, u64 bytes); /* that many durable bytes more */
-bool filing_is_behind(const struct log *l);    /* the WAL is at its bound */
+bool filing_is_behind(const struct log *l);    /* the WAL is at its bound, or at the disk's */
 bool filing_is_hopeless(const struct log *l);  /* and filing does not get on */
+
+u64 filing_space_left(const struct log *l); /* when all that is unfiled is filed */
 
 /* How many of the runs are of the first one's partition. */
 u32 pack_runs_of_partition(const struct pack_run *runs, u32 count);

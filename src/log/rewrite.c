@@ -128,10 +128,13 @@ static bool neighbours_at(const struct log *l, u32 i, u32 *count)
     return *count == REWRITE_INPUTS_MAX;
 }
 
-static bool candidates_find(const struct log *l, bool (*is)(const struct log_object *), u32 *first)
+/* live_max: more than that would not fit beside the old packs. */
+static bool candidates_find(const struct log *l, bool (*is)(const struct log_object *),
+                            u64 live_max, u32 *first)
 {
     for (u32 i = 0; i < l->pack_count; i++) {
-        if (!pack_at(l, i)->busy && is(pack_at(l, i))) {
+        const struct log_object *o = pack_at(l, i);
+        if (!o->busy && o->live_bytes <= live_max && is(o)) {
             *first = i;
             return true;
         }
@@ -142,7 +145,7 @@ static bool candidates_find(const struct log *l, bool (*is)(const struct log_obj
 /* The first run of dead neighbours, else a sparse one, else small ones. */
 static bool inputs_find(const struct log *l, u32 *first, u32 *count)
 {
-    if (candidates_find(l, pack_is_dead, first)) {
+    if (candidates_find(l, pack_is_dead, 0, first)) {
         u32 end = *first + 1;
         while (end < l->pack_count && end - *first < REWRITE_INPUTS_MAX && !pack_at(l, end)->busy &&
                pack_is_dead(pack_at(l, end))) {
@@ -152,8 +155,12 @@ static bool inputs_find(const struct log *l, u32 *first, u32 *count)
         return true;
     }
     *count = 1;
-    if (candidates_find(l, pack_is_sparse, first)) {
+    u64 left = filing_space_left(l);
+    if (candidates_find(l, pack_is_sparse, left / 2, first)) {
         return true;
+    }
+    if (left < l->params.reserve_bytes + MERGED_BYTES_MAX) {
+        return false; /* fewer packs are not worth the last of the space */
     }
     for (u32 i = 0; i + REWRITE_INPUTS_MAX <= l->pack_count; i++) {
         if (!pack_at(l, i)->busy && neighbours_at(l, i, count)) {

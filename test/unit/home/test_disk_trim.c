@@ -4,6 +4,8 @@
    never believes a frame of an earlier life. */
 #include "disk_fixture.h"
 
+#include "home/home_private.h"
+
 #include <dirent.h>
 
 enum { NUMBERS_MAX = 128 };
@@ -189,6 +191,33 @@ static void test_few_are_kept(void **state)
     home_wal_trim(f->home, 1, 300);
     extents_wait(f, 0);
     home_destroy(f->home);
+}
+
+static u64 free_bytes_of(const struct fixture *f)
+{
+    struct home_usage usage;
+    home_usage(f->home, &usage);
+    return usage.free_bytes;
+}
+
+/* Where little is free none is kept; and what is free is seen when asked for. */
+static void test_none_is_kept_on_a_small_disk(void **state)
+{
+    struct fixture *f = *state;
+    begin(f, 1);
+    write_until(f, 300);
+    atomic_store(&f->home->free_bytes, 4 * (u64)EXTENT_BYTES);
+    home_wal_trim(f->home, 1, 300);
+    extents_wait(f, 1 + 1);
+    atomic_store(&f->home->free_bytes, 1);
+    home_space_look(f->home);
+    assert_int_equal(free_bytes_of(f), 1); /* off the loop */
+    while (free_bytes_of(f) == 1) {
+        io_turn(f->io, true);
+    }
+    atomic_store(&f->home->free_bytes, 1);
+    home_space_look(f->home); /* the home may go meanwhile */
+    fixture_close(f);
 }
 
 /* ---- scanning ---------------------------------------------------------------------------------
@@ -747,6 +776,7 @@ int main(void)
         ROW(test_what_is_trimmed_is_gone),
         ROW(test_extents_are_used_again),
         ROW(test_few_are_kept),
+        ROW(test_none_is_kept_on_a_small_disk),
         ROW(test_scan_after_many_lives),
         ROW(test_scan_needs_what_was_not_filed),
         ROW(test_no_files),

@@ -1,7 +1,8 @@
 /* filing.c and rewrite.c: stretches of the WAL become packs and are read from there, also by
    readers that asked before; a restart finds everything in packs and the rest of the WAL; producers
    are still recognized; packs that are dead, sparse or small are rewritten; without space nothing
-   is lost and appends wait. The metadata's part is played by struct book. */
+   is lost and appends wait; and before the space ends users are refused, the broker itself is not.
+   The metadata's part is played by struct book. */
 #include "fixture.h"
 
 #include "home/home_private.h"
@@ -449,6 +450,84 @@ static void without_space_appends_wait_and_nothing_is_lost(void **state)
     fixture_stop(&f);
 }
 
+static i16 append_one(struct fixture *f, struct partition *p, u32 bytes)
+{
+    const struct produced what = {
+        .producer_id = -1, .base_sequence = -1, .records = 1, .value_bytes = bytes};
+    return append(f, p, &what).kerr;
+}
+
+/* Beginning with room for twice the reserve, the medium shrinks by what is filed, as a disk does.
+ */
+static void before_space_ends_users_are_refused_and_the_broker_goes_on(void **state)
+{
+    (void)state;
+    struct fixture f;
+    book = (struct book){.f = &f};
+    fixture_init(&f);
+    f.params.file = book_file;
+    f.params.repack = book_repack;
+    f.params.reserve_bytes = 16 * MIB;
+    fixture_start(&f);
+    const u64 free_bytes = 32 * MIB;
+    struct partition *users = log_partition(f.log, 1, 0);
+    struct partition *own = log_partition(f.log, 99, 0);
+    partition_reserve(own);
+    i16 kerr = KERR_NONE;
+    u32 taken = 0;
+    book.hold = true; /* filing does not end: they wait */
+    atomic_store(&f.home->free_bytes, free_bytes);
+    for (u32 i = 0; i < 5000 && log_room(f.log, 60000); i++) {
+        assert_int_equal(append_one(&f, users, 60000), KERR_NONE);
+        taken++;
+        settle(&f);
+        atomic_store(&f.home->free_bytes, free_bytes - atomic_load(&f.home->pack_bytes));
+    }
+    assert_true(book.waiting);
+    assert_true(filing_is_behind(f.log));
+    assert_false(filing_is_hopeless(f.log));
+    book.hold = false;
+    book_file(&f, &book.held);
+    rest(&f);
+
+    for (u32 i = 0; i < 5000 && kerr == KERR_NONE; i++) {
+        atomic_store(&f.home->free_bytes, free_bytes - atomic_load(&f.home->pack_bytes));
+        turn(&f);
+        if (!log_room(f.log, 60000)) {
+            settle(&f);
+            continue;
+        }
+        kerr = append_one(&f, users, 60000);
+        taken += kerr == KERR_NONE;
+        settle(&f);
+    }
+    assert_int_equal(kerr, KERR_KAFKA_STORAGE_ERROR);
+    assert_in_range((u64)taken * 60000, 14 * MIB, 16 * MIB);
+    assert_true(filing_is_hopeless(f.log));
+    assert_false(f.log->filing_no_space); /* what was taken fits */
+    assert_false(log_refuses(f.log));
+    assert_int_equal(high_watermark(users), taken);
+    assert_int_equal(read_all(&f, 1), taken);
+
+    for (u32 i = 0; i < 100; i++) {
+        assert_true(log_room_reserved(f.log, 1000));
+        assert_int_equal(append_one(&f, own, 1000), KERR_NONE);
+        settle(&f);
+    }
+    assert_int_equal(high_watermark(own), 100);
+
+    /* The users' topic goes, and with it its packs: there is space again. */
+    log_partition_remove(f.log, 1);
+    rest(&f);
+    atomic_store(&f.home->free_bytes, free_bytes - atomic_load(&f.home->pack_bytes));
+    turn(&f);
+    assert_false(filing_is_hopeless(f.log));
+    assert_true(log_room(f.log, 60000));
+    assert_int_equal(append_one(&f, log_partition(f.log, 2, 0), 60000), KERR_NONE);
+    settle(&f);
+    fixture_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -462,6 +541,7 @@ int main(void)
         cmocka_unit_test(a_sparse_pack_is_rewritten),
         cmocka_unit_test(small_packs_are_merged),
         cmocka_unit_test(without_space_appends_wait_and_nothing_is_lost),
+        cmocka_unit_test(before_space_ends_users_are_refused_and_the_broker_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
