@@ -2,9 +2,9 @@
    partitions a turn, and moves the start of their logs behind what is too old (retention.ms) or too
    much (retention.bytes). Space comes back when packs have nothing left that lives (log/rewrite.c).
 
-   A pass begins every log.retention.check.interval.ms, and a second after something was appended,
-   so that a topic under load stays near its limit. The starts it finds are one metadata command
-   each few thousand; the next slice waits for it.
+   A pass begins every log.retention.check.interval.ms, and a quarter of a second after something
+   was appended, so that a topic under load stays near its limit. The starts it finds are one
+   metadata command each few thousand; the next slice waits for it.
 
    The wall clock decides what is old, and it may be wrong: when it jumps against the monotonic one,
    nothing is deleted by age for an hour, and a warning says so. Sizes go on. What an operator set
@@ -14,7 +14,7 @@
 #include "broker/config.h"
 
 enum { SLICE_PARTITIONS = 2000, SLICE_STARTS = 4096 };
-static const u64 SOON_NS = 1000000000ull;
+static const u64 SOON_NS = 250000000ull;
 static const i64 JUMP_MS = 60 * 1000;
 static const u64 JUMP_HOLD_NS = 3600ull * 1000000000ull;
 

@@ -192,6 +192,7 @@ enum rewrite_state {
     REWRITE_INDEXING,
     REWRITE_MARKING,
     REWRITE_COPYING,
+    REWRITE_COPIED,
     REWRITE_COMMITTING,
     REWRITE_APPLYING,
 };
@@ -309,10 +310,13 @@ struct log {
     u32 pack_cap;
     enum rewrite_state rewrite;
     struct rewrite_job *rewrite_job;
-    u32 rewrite_at;     /* runs that were marked, or applied */
-    u32 rewrite_object; /* the new pack's, while it is applied */
-    bool rewrite_due;   /* something may be worth it */
+    u32 rewrite_at;             /* runs that were marked, or applied */
+    u32 rewrite_object;         /* the new pack's, while it is applied */
+    bool rewrite_due;           /* something may be worth it */
+    bool burial_due;            /* something may be dead */
+    struct rewrite_job *burial; /* of dead packs, its command on its way */
     struct io_timer rewrite_retry;
+    struct io_timer rewrite_calm; /* runs while packs are filed in quick succession */
     struct blob_pool rewrite_pool;
 
     /* wal.c */

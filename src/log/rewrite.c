@@ -2,13 +2,17 @@
    (something may be worth it), by the turn's hook in log.c, and by the owner of the metadata
    (log_repack_committed).
 
-   What is worth it, the first that applies
-     dead     nothing in it lives: the pack only goes
+   Dead packs, in which nothing lives, only go: up to eight neighbours with one command, also while
+   others are being copied (burial_...). Under retention at full speed that is most of them.
+
+   What else is worth it, the first that applies
      sparse   less than half lives: what does is copied, so that a topic kept for ever does not hold
               the space of deleted ones
-     small    eight neighbours of a size become one
+     small    eight neighbours of a size become one, when for a second no pack was filed: what comes
+              as fast as that may go as fast. And not of the last of the space
 
      REWRITE_IDLE -> INDEXING (worker) -> COPYING (worker) -> COMMITTING -> APPLYING -> IDLE
+     COPIED in between when a burial's command is on its way: there is one at a time.
 
    Between the visits of the worker the loop marks what is dead; what dies later is copied in vain
    and makes the new pack sparse. Neighbours in the list stay neighbours: a partition's offsets
@@ -27,14 +31,21 @@ enum {
     BUFFER_BYTES = 256 * 1024,
 };
 static const u64 RETRY_NS = 1000000000;
+static const u64 CALM_NS = 1000000000;
 
 static void retry(struct io_timer *t)
 {
     (void)t; /* the turn's hook goes on */
 }
 
+static void calm(struct io_timer *t)
+{
+    rewrite_wanted(CONTAINER_OF(t, struct log, rewrite_calm));
+}
+
 void rewrite_init(struct log *l)
 {
+    l->rewrite_calm.fired = calm;
     l->rewrite_retry.fired = retry;
     blob_pool_init(&l->rewrite_pool, "rewriting", l->params.quota, BUFFER_BYTES, 0);
 }
@@ -61,6 +72,11 @@ static void job_free(struct rewrite_job *job)
 void rewrite_fini(struct log *l)
 {
     io_timer_stop(l->io, &l->rewrite_retry);
+    io_timer_stop(l->io, &l->rewrite_calm);
+    if (l->burial != NULL) {
+        job_free(l->burial);
+        l->burial = NULL;
+    }
     if (l->rewrite_job != NULL) { /* io is dead, or it is over but for the index */
         job_free(l->rewrite_job);
         l->rewrite_job = NULL;
@@ -77,12 +93,14 @@ void pack_filed(struct log *l, u32 object)
     }
     l->packs[l->pack_count] = object;
     l->pack_count++;
+    io_timer_start(l->io, &l->rewrite_calm, io_now_ns(l->io) + CALM_NS);
     rewrite_wanted(l);
 }
 
 void rewrite_wanted(struct log *l)
 {
     l->rewrite_due = true;
+    l->burial_due = true;
 }
 
 bool rewrite_is_working(const struct log *l)
@@ -104,7 +122,7 @@ static bool pack_is_dead(const struct log_object *o)
 
 static bool pack_is_sparse(const struct log_object *o)
 {
-    return o->live_bytes < o->payload_bytes / 2;
+    return !pack_is_dead(o) && o->live_bytes < o->payload_bytes / 2;
 }
 
 /* Packs [i, i + *count) of the list: neighbours of a size that are worth merging. A size is a power
@@ -119,7 +137,8 @@ static bool neighbours_at(const struct log *l, u32 i, u32 *count)
     u32 end = i;
     for (; end < l->pack_count && end - i < REWRITE_INPUTS_MAX; end++) {
         const struct log_object *o = pack_at(l, end);
-        if (o->payload_bytes > size || bytes + o->live_bytes > MERGED_BYTES_MAX || o->busy) {
+        if (pack_is_dead(o) || o->payload_bytes > size ||
+            bytes + o->live_bytes > MERGED_BYTES_MAX || o->busy) {
             break;
         }
         bytes += o->live_bytes;
@@ -142,25 +161,31 @@ static bool candidates_find(const struct log *l, bool (*is)(const struct log_obj
     return false;
 }
 
-/* The first run of dead neighbours, else a sparse one, else small ones. */
+/* The first run of dead neighbours. */
+static bool dead_find(const struct log *l, u32 *first, u32 *count)
+{
+    if (!candidates_find(l, pack_is_dead, 0, first)) {
+        return false;
+    }
+    u32 end = *first + 1;
+    while (end < l->pack_count && end - *first < REWRITE_INPUTS_MAX && !pack_at(l, end)->busy &&
+           pack_is_dead(pack_at(l, end))) {
+        end++;
+    }
+    *count = end - *first;
+    return true;
+}
+
+/* A sparse one, else small ones. Dead ones are not among them: they are buried. */
 static bool inputs_find(const struct log *l, u32 *first, u32 *count)
 {
-    if (candidates_find(l, pack_is_dead, 0, first)) {
-        u32 end = *first + 1;
-        while (end < l->pack_count && end - *first < REWRITE_INPUTS_MAX && !pack_at(l, end)->busy &&
-               pack_is_dead(pack_at(l, end))) {
-            end++;
-        }
-        *count = end - *first;
-        return true;
-    }
     *count = 1;
     u64 left = filing_space_left(l);
     if (candidates_find(l, pack_is_sparse, left / 2, first)) {
         return true;
     }
-    if (left < l->params.reserve_bytes + MERGED_BYTES_MAX) {
-        return false; /* fewer packs are not worth the last of the space */
+    if (heap_linked(&l->rewrite_calm.node) || left < l->params.reserve_bytes + MERGED_BYTES_MAX) {
+        return false;
     }
     for (u32 i = 0; i + REWRITE_INPUTS_MAX <= l->pack_count; i++) {
         if (!pack_at(l, i)->busy && neighbours_at(l, i, count)) {
@@ -225,10 +250,8 @@ static void rewrite_failed(struct log *l, err_t why)
     retry_later(l);
 }
 
-static void rewrite_commit(struct log *l)
+static void job_commit(struct log *l, const struct rewrite_job *job)
 {
-    struct rewrite_job *job = l->rewrite_job;
-    l->rewrite = REWRITE_COMMITTING;
     struct log_repacked r = {
         .input_count = job->input_count,
         .output = {.id = job->pack_id, .bytes = job->pack_bytes},
@@ -237,6 +260,17 @@ static void rewrite_commit(struct log *l)
         r.inputs[i] = job->inputs[i].id;
     }
     l->params.repack(l->params.user, &r);
+}
+
+static void rewrite_commit(struct log *l)
+{
+    if (l->burial != NULL) {
+        seen("log: a rewritten pack waits for a burial");
+        l->rewrite = REWRITE_COPIED;
+        return;
+    }
+    l->rewrite = REWRITE_COMMITTING;
+    job_commit(l, l->rewrite_job);
 }
 
 static void visit_done(struct io_op *op, i64 result)
@@ -282,7 +316,7 @@ static bool buffers_take(struct log *l, struct rewrite_job *job)
     return true;
 }
 
-static void rewrite_begin(struct log *l, u32 first, u32 count)
+static struct rewrite_job *job_make(struct log *l, u32 first, u32 count)
 {
     struct rewrite_job *job = mem_alloc(sizeof(*job));
     job->log = l;
@@ -293,24 +327,29 @@ static void rewrite_begin(struct log *l, u32 first, u32 count)
         job->objects[i] = l->packs[first + i];
         job->inputs[i] = (struct home_pack){.id = o->id & ~LOG_PACK_BIT, .bytes = o->bytes};
     }
-    bool dead = pack_is_dead(pack_at(l, first));
-    if (!dead && !buffers_take(l, job)) {
+    return job;
+}
+
+static void inputs_busy(struct log *l, const struct rewrite_job *job, bool busy)
+{
+    for (u32 i = 0; i < job->input_count; i++) {
+        l->objects[job->objects[i]].busy = busy;
+    }
+}
+
+static void rewrite_begin(struct log *l, u32 first, u32 count)
+{
+    struct rewrite_job *job = job_make(l, first, count);
+    if (!buffers_take(l, job)) {
         job_free(job);
         retry_later(l);
         return;
     }
-    for (u32 i = 0; i < count; i++) {
-        pack_at(l, first + i)->busy = true;
-    }
+    inputs_busy(l, job, true);
     job->pack_id = l->next_pack;
     l->next_pack++;
     l->rewrite_job = job;
-    if (dead) {
-        seen("log: dead packs go");
-        rewrite_commit(l);
-    } else {
-        visit_start(l, REWRITE_INDEXING, index_run);
-    }
+    visit_start(l, REWRITE_INDEXING, index_run);
 }
 
 /* Which runs nobody will ask for, some a turn. */
@@ -332,8 +371,14 @@ static void rewrite_mark(struct log *l)
 
 /* ---- the new pack takes the place of the old ones -------------------------------------------- */
 
+static void burial_committed(struct log *l, err_t result);
+
 void log_repack_committed(struct log *l, err_t result)
 {
+    if (l->burial != NULL) {
+        burial_committed(l, result);
+        return;
+    }
     assert(l->rewrite == REWRITE_COMMITTING);
     struct rewrite_job *job = l->rewrite_job;
     if (result != OK) {
@@ -356,7 +401,7 @@ void log_repack_committed(struct log *l, err_t result)
 }
 
 /* The list has the output where the inputs were. */
-static void packs_replace(struct log *l, const struct rewrite_job *job)
+static void packs_replace(struct log *l, const struct rewrite_job *job, u32 output)
 {
     u32 first = 0;
     while (l->packs[first] != job->objects[0]) {
@@ -365,7 +410,7 @@ static void packs_replace(struct log *l, const struct rewrite_job *job)
     }
     u32 outputs = job->pack_bytes > 0 ? 1 : 0;
     if (outputs > 0) {
-        l->packs[first] = l->rewrite_object;
+        l->packs[first] = output;
     }
     u32 rest = first + job->input_count;
     memmove(&l->packs[first + outputs], &l->packs[rest],
@@ -373,10 +418,8 @@ static void packs_replace(struct log *l, const struct rewrite_job *job)
     l->pack_count -= job->input_count - outputs;
 }
 
-static void rewrite_finish(struct log *l)
+static void inputs_remove(struct log *l, const struct rewrite_job *job)
 {
-    struct rewrite_job *job = l->rewrite_job;
-    packs_replace(l, job);
     for (u32 i = 0; i < job->input_count; i++) {
         struct log_object *o = &l->objects[job->objects[i]];
         assert(o->live_bytes == 0);
@@ -384,6 +427,13 @@ static void rewrite_finish(struct log *l)
         object_remove(l, job->objects[i]);
         home_pack_remove(l->home, job->inputs[i].id);
     }
+}
+
+static void rewrite_finish(struct log *l)
+{
+    struct rewrite_job *job = l->rewrite_job;
+    packs_replace(l, job, l->rewrite_object);
+    inputs_remove(l, job);
     job->input_count = 0; /* their objects are gone */
     job_end(l);
 }
@@ -408,12 +458,46 @@ static void rewrite_apply(struct log *l)
     }
 }
 
+/* ---- dead packs ------------------------------------------------------------------------------ */
+
+static void burial_begin(struct log *l)
+{
+    u32 first;
+    u32 count;
+    if (!dead_find(l, &first, &count)) {
+        l->burial_due = false;
+        return;
+    }
+    seen("log: dead packs go");
+    l->burial = job_make(l, first, count);
+    inputs_busy(l, l->burial, true);
+    job_commit(l, l->burial);
+}
+
+static void burial_committed(struct log *l, err_t result)
+{
+    struct rewrite_job *job = l->burial;
+    l->burial = NULL;
+    if (result == OK) {
+        packs_replace(l, job, LOG_NO_OBJECT);
+        inputs_remove(l, job);
+    } else {
+        inputs_busy(l, job, false);
+        retry_later(l); /* no room for metadata; or the home is fenced, then nothing is retried */
+    }
+    job_free(job);
+    if (l->rewrite == REWRITE_COPIED) {
+        rewrite_commit(l);
+    }
+    log_wake(l, 0);
+}
+
 /* ---- when ------------------------------------------------------------------------------------ */
 
 static bool rewrite_able(const struct log *l)
 {
-    return l->rewrite == REWRITE_IDLE && l->params.repack != NULL && l->started && !l->fenced &&
-           l->failure == OK && !l->draining && !heap_linked(&l->rewrite_retry.node);
+    return l->params.repack != NULL && l->started && !l->fenced && l->failure == OK &&
+           !l->draining && !heap_linked(&l->rewrite_retry.node);
 }
 
 void rewrite_turn(struct log *l)
@@ -423,7 +507,13 @@ void rewrite_turn(struct log *l)
     } else if (l->rewrite == REWRITE_MARKING) {
         rewrite_mark(l);
     }
-    if (!l->rewrite_due || !rewrite_able(l)) {
+    if (!rewrite_able(l)) {
+        return;
+    }
+    if (l->burial_due && l->burial == NULL && l->rewrite != REWRITE_COMMITTING) {
+        burial_begin(l);
+    }
+    if (!l->rewrite_due || l->rewrite != REWRITE_IDLE) {
         return;
     }
     u32 first;
