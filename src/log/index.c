@@ -209,19 +209,27 @@ void index_refile(struct partition *p, const struct pack_run *runs, u32 count, u
         assert(grown);
         (void)grown;
     }
+    u64 gone = 0;
     for (u32 i = first; i < first + old; i++) {
+        gone += p->runs[i].bytes;
         object_run_gone(p->log, &p->runs[i]);
     }
     memmove(&p->runs[first + count], &p->runs[first + old],
             (p->run_count - first - old) * sizeof(p->runs[0]));
     i64 so_far = first > 0 ? p->runs[first - 1].max_timestamp_so_far : INT64_MIN;
+    u64 added = 0;
     for (u32 i = 0; i < count; i++) {
         struct run r = run_of_pack(&runs[i], place);
         so_far = MAX(so_far, r.max_timestamp_so_far);
         r.max_timestamp_so_far = so_far;
         p->runs[first + i] = r;
         object_run_added(p->log, &r);
+        added += r.bytes;
     }
+    /* Not the same where the pack's first run reaches below the start of the log: what was dropped
+       meanwhile is in it. */
+    p->bytes += added - gone;
+    p->log->bytes += added - gone;
     p->run_count += count - old;
     p->first_open_run += count - old;
     p->log->index_entries += count;

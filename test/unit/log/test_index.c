@@ -375,6 +375,38 @@ static void dropped_runs_give_memory_back(void **state)
 
 /* The index needs more than the cache left over: the cache shrinks, even while everybody reads from
  * it. */
+/* The first run of the pack was made before the start moved, and reaches below it: its bytes count
+   once more, and go with the run. */
+static void a_filed_run_may_reach_below_the_start(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    fixture_start(&f);
+    struct partition *p = log_partition(f.log, 1, 0);
+    for (u32 i = 0; i < 2; i++) {
+        append_plain(&f, p, 1000);
+        settle(&f);
+    }
+    assert_int_equal(p->run_count, 2);
+    u64 all = p->bytes;
+    partition_set_log_start(p, 1);
+    assert_int_equal(p->bytes, all / 2);
+    u32 pack = object_add(f.log, 7 | LOG_PACK_BIT);
+    const struct pack_run run = {
+        .partition = 1, .base_offset = 0, .next_offset = 2, .bytes = (u32)all, .batches = 2};
+    index_refile(p, &run, 1, run_place(pack, 0));
+    assert_int_equal(p->run_count, 1);
+    assert_int_equal(p->bytes, all);
+    assert_int_equal(f.log->bytes, all);
+    partition_set_log_start(p, 2);
+    assert_int_equal(p->run_count, 0);
+    assert_int_equal(p->bytes, 0);
+    assert_int_equal(f.log->bytes, 0);
+    object_remove(f.log, pack);
+    fixture_stop(&f);
+}
+
 static void the_cache_gives_way_to_the_index(void **state)
 {
     (void)state;
@@ -423,6 +455,7 @@ int main(void)
         cmocka_unit_test(an_unwritten_partition_collects_no_epochs),
         cmocka_unit_test(the_index_is_charged_and_refuses_at_the_cap),
         cmocka_unit_test(dropped_runs_give_memory_back),
+        cmocka_unit_test(a_filed_run_may_reach_below_the_start),
         cmocka_unit_test(the_cache_gives_way_to_the_index),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
