@@ -206,7 +206,7 @@ struct group_member_view {
     struct slice instance_id; /* ptr NULL: none */
     struct slice client_id;
     struct slice client_host;
-    struct slice metadata; /* of the chosen protocol, empty when there is none */
+    struct slice metadata;   /* of the chosen protocol, empty when there is none */
     struct slice assignment; /* the last one, also while a new one is made */
 };
 u32 group_member_count(const struct group *g);

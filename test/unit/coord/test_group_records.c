@@ -176,7 +176,7 @@ static void test_rebalance_timeout_of_version_0(void **state)
         {"join 1 f=b v=3 r=1 p=range:B", "| PreparingRebalance"},
         {"later 1", ""},
         {"beat 2 m=a g=1", "2:REBALANCE_IN_PROGRESS"},
-        {"look", "PreparingRebalance g1 consumer/ a(app)=/ b(app)=/ in 9999"},
+        {"look", "PreparingRebalance g1 consumer/ a(app)=/1 b(app)=/ in 9999"},
     };
     struct world *w = mem_alloc(sizeof(*w));
     world_init(w);
