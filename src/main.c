@@ -3,6 +3,7 @@
 #include "broker/docs.h"
 #include "broker/serve.h"
 #include "cli/cli.h"
+#include "doctor/doctor.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -42,6 +43,18 @@ static int serve(const struct cli_args *a)
     return code;
 }
 
+static int doctor(const struct cli_args *a)
+{
+    const char *directory = cli_value(a, "data");
+    struct doctor_options options = {
+        .directory = directory != NULL ? directory : "odradek-data",
+        .repair = cli_flag(a, "repair"),
+        .out = stdout,
+        .err = stderr,
+    };
+    return doctor_run(&options);
+}
+
 int main(int argc, char **argv)
 {
     static const struct cli_host host = {
@@ -49,6 +62,7 @@ int main(int argc, char **argv)
         .serve = serve,
         .serve_help = docs_print_keys,
         .docs = docs_print,
+        .doctor = doctor,
     };
     return cli_run(argc, argv, &host);
 }

@@ -56,7 +56,8 @@ static const struct option_row help_row = {"help", 'h', NULL, "explain this comm
 
 static bool is_client(enum command_id id)
 {
-    return id != COMMAND_serve && id != COMMAND_docs && id != COMMAND_version && id != COMMAND_help;
+    return id != COMMAND_serve && id != COMMAND_doctor && id != COMMAND_docs &&
+           id != COMMAND_version && id != COMMAND_help;
 }
 
 /* ---- help ------------------------------------------------------------------------------------ */
@@ -164,6 +165,11 @@ int command_version(const struct cli_args *a)
 int command_serve(const struct cli_args *a)
 {
     return a->host->serve(a);
+}
+
+int command_doctor(const struct cli_args *a)
+{
+    return a->host->doctor(a);
 }
 
 int command_docs(const struct cli_args *a)

@@ -1,7 +1,8 @@
 /* The command line: finds the command in commands.def, parses its options, runs it. Client commands
    stand on librdkafka, which is loaded when the first of them runs: the broker does not pay for it.
 
-   Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 denied, 5 conflict, 6 timeout. */
+   Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 denied, 5 conflict, 6 timeout, 10
+   damaged. */
 #pragma once
 
 #include "base/base.h"
@@ -38,6 +39,7 @@ struct cli_host {
     int (*serve)(const struct cli_args *args);
     void (*serve_help)(void);           /* printed under `serve --help`: the configuration keys */
     int (*docs)(const char *reference); /* -1: no such reference */
+    int (*doctor)(const struct cli_args *args);
 };
 int cli_run(int argc, char **argv, const struct cli_host *host);
 

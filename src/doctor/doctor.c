@@ -1,0 +1,224 @@
+/* The order of the check: lock, format, metadata, packs, WALs, what nobody names, the summary. */
+#include "doctor/doctor_private.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+enum { FORMAT_VERSION = 1, UUID_DIGITS = 32, DIRECTORY_NAME_MAX = 3072, PID_TEXT_MAX = 32 };
+
+PRINTF_LIKE(3, 4)
+static int refuse(const struct doctor *d, int code, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    vfprintf(d->err, fmt, args);
+    va_end(args);
+    return code;
+}
+
+/* ---- whose directory it is ------------------------------------------------------------------- */
+
+static bool name_is_ours(const char *name)
+{
+    static const char *const ours[] = {"format", "format.new", "lock",      "meta",
+                                       "wal",    "packs",      "lost+found"};
+    for (u32 i = 0; i < ARRAY_LEN(ours); i++) {
+        if (strcmp(name, ours[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int directory_look(struct doctor *d)
+{
+    struct names names;
+    err_t e = folder_list(d, "", &names);
+    if (e != OK) {
+        return refuse(d, e == ERR_NOT_FOUND ? DOCTOR_NOT_OURS : DOCTOR_FAILED,
+                      "error: the data directory %s cannot be listed: %s\n"
+                      "the check needs a directory that `odradek serve` made\n"
+                      "check the path after --data, and that this user may read it\n",
+                      d->directory, err_name(e));
+    }
+    bool format = false;
+    bool meta = false;
+    for (u32 i = 0; i < names.count; i++) {
+        format |= strcmp(names.items[i], "format") == 0;
+        meta |= strcmp(names.items[i], "meta") == 0;
+    }
+    for (u32 i = 0; i < names.count && (format || meta); i++) {
+        if (!name_is_ours(names.items[i])) {
+            note(d, "%s is not Odradek's; nobody touches it", names.items[i]);
+        }
+    }
+    names_free(&names);
+    if (!format && !meta) {
+        return refuse(d, DOCTOR_NOT_OURS,
+                      "error: %s is not an Odradek data directory\n"
+                      "it has neither a file 'format' nor a folder 'meta'\n"
+                      "check the path after --data\n",
+                      d->directory);
+    }
+    return DOCTOR_HEALTHY;
+}
+
+/* *fd: of the lock, -1 when there is no such file. */
+static int lock_take(struct doctor *d, int *fd)
+{
+    char path[DOCTOR_PATH_MAX];
+    path_make(d, path, "lock");
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (*fd >= 0 && flock(*fd, LOCK_EX | LOCK_NB) != 0) {
+        char pid[PID_TEXT_MAX] = {0};
+        ssize_t n = pread(*fd, pid, sizeof(pid) - 1, 0);
+        pid[n > 0 ? strcspn(pid, "\n") : 0] = '\0';
+        return refuse(d, DOCTOR_IN_USE,
+                      "error: a broker has the data directory %s open\n"
+                      "its process id is %s; a check needs the directory to itself\n"
+                      "stop the broker, then run this again\n",
+                      d->directory, pid[0] != '\0' ? pid : "not known");
+    }
+    return DOCTOR_HEALTHY;
+}
+
+/* ---- format ---------------------------------------------------------------------------------- */
+
+static bool format_parse(const char *text, u64 size, struct uuid *cluster)
+{
+    static const char head[] = "odradek-data 1\ncluster ";
+    static const u64 head_bytes = sizeof(head) - 1;
+    static const u64 crc_at = sizeof(head) - 1 + UUID_DIGITS + 1;
+    u64 crc;
+    if (size != crc_at + 13 || memcmp(text, head, head_bytes) != 0 ||
+        memcmp(text + crc_at - 1, "\ncrc ", 5) != 0 || text[size - 1] != '\n' ||
+        !name_hex(text + crc_at + 4, 8, &crc) || crc != crc32c(text, crc_at)) {
+        return false;
+    }
+    for (u32 i = 0; i < sizeof(cluster->bytes); i++) {
+        u64 byte;
+        if (!name_hex(text + head_bytes + (size_t)2 * i, 2, &byte)) {
+            return false;
+        }
+        cluster->bytes[i] = (u8)byte;
+    }
+    return true;
+}
+
+/* The cluster's id from the first frame of the metadata that is good. */
+static bool cluster_from_metadata(struct doctor *d)
+{
+    struct names names;
+    bool found = false;
+    if (folder_list(d, "meta", &names) != OK) {
+        return false;
+    }
+    for (u32 i = 0; i < names.count && !found; i++) {
+        char name[300];
+        struct file_bytes f;
+        struct frame_header h;
+        (void)snprintf(name, sizeof(name), "meta/%s", names.items[i]);
+        if (file_load(d, name, &f) == OK) {
+            found = f.size >= FRAME_HEADER_BYTES && frame_header_decode(f.data, &h) == OK;
+            d->cluster = found ? h.cluster : d->cluster;
+            file_free(&f);
+        }
+    }
+    names_free(&names);
+    return found;
+}
+
+static int format_check(struct doctor *d)
+{
+    struct file_bytes f;
+    err_t e = file_load(d, "format", &f);
+    unsigned version = 0;
+    bool named = e == OK && sscanf((const char *)f.data, "odradek-data %u\n", &version) == 1;
+    if (named && version > FORMAT_VERSION) {
+        file_free(&f);
+        return refuse(d, DOCTOR_FAILED,
+                      "error: %s has format %u, made by a newer Odradek\n"
+                      "this one reads up to %d\n"
+                      "run the doctor of the Odradek that wrote it\n",
+                      d->directory, version, FORMAT_VERSION);
+    }
+    bool good = e == OK && format_parse((const char *)f.data, f.size, &d->cluster);
+    file_free(&f);
+    if (!good) {
+        damage(d, "format", 0, e == OK ? "the file is damaged" : "the file is gone or unreadable");
+        detail(d, "no record is lost, but brokers refuse this directory");
+        detail(d, "next: restore 'format' from a backup; it never changes");
+        if (!cluster_from_metadata(d)) {
+            return DOCTOR_DAMAGED;
+        }
+    }
+    fprintf(d->out, "%s: format %d, cluster ", d->directory, FORMAT_VERSION);
+    for (u32 i = 0; i < sizeof(d->cluster.bytes); i++) {
+        fprintf(d->out, "%02x", (unsigned)d->cluster.bytes[i]);
+    }
+    fputc('\n', d->out);
+    return DOCTOR_HEALTHY;
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+static int summary_print(struct doctor *d)
+{
+    partitions_print(d);
+    u32 left = d->damages - d->repaired;
+    if (left == 0 && d->failures == 0) {
+        fprintf(d->out, d->repaired > 0 ? "healthy: %u damages, all repaired\n" : "healthy\n",
+                d->repaired);
+        return DOCTOR_HEALTHY;
+    }
+    fprintf(d->out, "damaged: %u in all, %u repaired\n", d->damages, d->repaired);
+    if (!d->meta_whole) {
+        fprintf(d->out, "what is said above of packs, WALs and partitions is as of the last "
+                        "metadata that could be read\n");
+    }
+    return d->failures > 0 && left == 0 ? DOCTOR_FAILED : DOCTOR_DAMAGED;
+}
+
+static int directory_check(struct doctor *d)
+{
+    int code = format_check(d);
+    if (code != DOCTOR_HEALTHY) {
+        return code;
+    }
+    check_metalog(d);
+    check_packs(d);
+    check_wals(d);
+    check_stray_packs(d);
+    return summary_print(d);
+}
+
+int doctor_run(const struct doctor_options *options)
+{
+    struct doctor d = {
+        .directory = options->directory,
+        .out = options->out,
+        .err = options->err,
+        .repair = options->repair,
+        .packs_whole = true,
+    };
+    if (strlen(d.directory) > DIRECTORY_NAME_MAX) {
+        return refuse(&d, DOCTOR_NOT_OURS,
+                      "error: the name of the data directory is too long\n"
+                      "at most %d bytes\ncheck the path after --data\n",
+                      DIRECTORY_NAME_MAX);
+    }
+    int lock = -1;
+    d.meta = meta_create();
+    int code = directory_look(&d);
+    code = code == DOCTOR_HEALTHY ? lock_take(&d, &lock) : code;
+    code = code == DOCTOR_HEALTHY ? directory_check(&d) : code;
+    if (lock >= 0) {
+        close(lock);
+    }
+    meta_destroy(d.meta);
+    mem_free(d.partitions);
+    return code;
+}

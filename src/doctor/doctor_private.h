@@ -1,0 +1,102 @@
+/* What the files of doctor/ share. One check at a time, in one thread; everything belongs to struct
+   doctor and goes with it.
+
+     doctor.c    lock, format, the order of the checks, the summary
+     report.c    findings, names of partitions, offsets that are affected
+     files.c     reading files and folders; the only one that writes
+     metalog.c   the two copies of the metadata log
+     packs.c     every pack that the metadata names, and those that it does not
+     wal.c       every slot of every WAL */
+#pragma once
+
+#include "doctor/doctor.h"
+#include "home/frame.h"
+#include "home/pack_check.h"
+#include "meta/meta.h"
+
+enum { DOCTOR_PATH_MAX = 4096, DOCTOR_UNIT = 4096 };
+
+/* Offsets [from, to) of one partition. */
+struct span {
+    u32 partition;
+    u64 from;
+    u64 to;
+};
+struct spans {
+    struct span *items;
+    u32 count;
+    u32 cap;
+};
+
+/* A partition as far as its records were seen. */
+struct seen_partition {
+    u32 id;
+    u64 first;
+    u64 next;
+    u64 batches;
+    u64 bytes;
+};
+
+struct doctor {
+    const char *directory;
+    FILE *out;
+    FILE *err;
+    bool repair;
+    struct uuid cluster;
+    struct meta *meta;
+    bool meta_whole;                   /* the state is the one of the last acknowledged command */
+    bool packs_whole;                  /* so far: holes between packs are the log start's */
+    struct seen_partition *partitions; /* by id */
+    u32 partition_count;
+    u32 partition_cap;
+    u32 damages;
+    u32 repaired;
+    u32 failures; /* files that cannot be read */
+};
+
+/* ---- report.c -------------------------------------------------------------------------------- */
+
+void spans_add(struct spans *s, u32 partition, u64 from, u64 to);
+void spans_fini(struct spans *s);
+/* One finding: "damaged: FILE, byte AT: what". Its price and what to do follow. */
+PRINTF_LIKE(4, 5) void damage(struct doctor *d, const char *file, u64 at, const char *fmt, ...);
+PRINTF_LIKE(2, 3) void note(struct doctor *d, const char *fmt, ...);
+PRINTF_LIKE(2, 3) void detail(struct doctor *d, const char *fmt, ...);
+void detail_spans(struct doctor *d, const char *what, const struct spans *s);
+/* Records of a partition were found (or known to have been there), in the order of the log. What is
+   missing before them, or there twice, is a finding. */
+void partition_saw(struct doctor *d, const char *file, u64 at, bool in_wal, const struct span *s,
+                   u64 batches, u64 bytes);
+void partitions_print(struct doctor *d);
+
+/* ---- files.c --------------------------------------------------------------------------------- */
+
+struct file_bytes {
+    u8 *data; /* NULL: the file is not there */
+    u64 size;
+};
+PRINTF_LIKE(3, 4) void path_make(const struct doctor *d, char *out, const char *fmt, ...);
+/* The whole of a file. ERR_NOT_FOUND, ERR_IO, ERR_DENIED. */
+MUST_USE err_t file_load(const struct doctor *d, const char *name, struct file_bytes *out);
+void file_free(struct file_bytes *f);
+bool bytes_zero(const u8 *bytes, u64 count);
+/* Sorted by name; "." and ".." are left out. */
+struct names {
+    char **items;
+    u32 count;
+    u32 cap;
+};
+MUST_USE err_t folder_list(const struct doctor *d, const char *folder, struct names *out);
+void names_free(struct names *n);
+/* Lower-case hexadecimal with exactly so many digits, then `end`. */
+bool name_hex(const char *s, u32 digits, u64 *out);
+MUST_USE err_t file_repair(const struct doctor *d, const char *name, const u8 *bytes, u64 count,
+                           u64 at);
+MUST_USE err_t file_remove(const struct doctor *d, const char *folder, const char *name);
+
+/* ---- the checks ------------------------------------------------------------------------------ */
+
+void check_metalog(struct doctor *d);
+void check_packs(struct doctor *d);
+void check_stray_packs(struct doctor *d);
+void check_wals(struct doctor *d);

@@ -1,0 +1,191 @@
+/* Packs: header, trailer, index and every run of those that the metadata names; and which files it
+   does not name. */
+#include "doctor/doctor_private.h"
+
+#include <string.h>
+
+enum { FILE_NAME_MAX = 64, BATCH_BYTES_MIN = 61 };
+
+struct pack_check {
+    struct doctor *d;
+    char name[FILE_NAME_MAX];
+    struct file_bytes file;
+    struct pack_shape shape;
+};
+
+static void pack_lost(struct pack_check *c)
+{
+    c->d->packs_whole = false;
+    detail(c->d, "acknowledged records are lost unless the file comes back; offsets that are "
+                 "missing are named below where records follow them");
+    detail(c->d, "brokers refuse this directory as long as the pack is named");
+    detail(c->d, "next: restore the file from a backup");
+}
+
+/* The batches of a run whose checksum is wrong: those that do not agree with their own. */
+static void run_search(struct pack_check *c, const struct pack_run *run, struct spans *bad)
+{
+    const u8 *bytes = c->file.data + run->pos;
+    u64 next = run->base_offset; /* after the batches that are good */
+    for (u32 at = 0; at < run->bytes;) {
+        u32 left = run->bytes - at;
+        u32 length = left >= BATCH_BYTES_MIN ? load_be32(bytes + at + 8) : 0;
+        u64 base = left >= BATCH_BYTES_MIN ? load_be64(bytes + at) : 0;
+        u64 total = (u64)length + 12;
+        if (total < BATCH_BYTES_MIN || total > left || base < next || base >= run->next_offset) {
+            spans_add(bad, run->partition, next, run->next_offset);
+            return; /* where the next one begins is not known */
+        }
+        u64 end = base + load_be32(bytes + at + 23) + 1;
+        u32 crc = crc32c(bytes + at + 21, total - 21);
+        if (crc != load_be32(bytes + at + 17) || end > run->next_offset) {
+            end = at + total == run->bytes ? run->next_offset
+                  : left >= total + 8      ? load_be64(bytes + at + total)
+                                           : run->next_offset;
+            spans_add(bad, run->partition, base, MIN(MAX(end, base + 1), run->next_offset));
+        }
+        next = MIN(MAX(end, base + 1), run->next_offset);
+        at += (u32)total;
+    }
+}
+
+static void run_check(struct pack_check *c, const struct pack_run *run)
+{
+    struct doctor *d = c->d;
+    if (crc32c(c->file.data + run->pos, run->bytes) != run->crc) {
+        struct spans bad = {0};
+        run_search(c, run, &bad);
+        if (bad.count == 0) { /* what the batches' own checksums leave out */
+            spans_add(&bad, run->partition, run->base_offset, run->next_offset);
+        }
+        damage(d, c->name, run->pos, "a run of %u bytes disagrees with its checksum", run->bytes);
+        detail_spans(d, "acknowledged records damaged", &bad);
+        detail(d, "everything else is served; consumers get an error at these offsets");
+        detail(d, "next: restore the file from a backup, or delete the records up to there "
+                  "(DeleteRecords)");
+        spans_fini(&bad);
+    } else if (run->flags & PACK_RUN_QUARANTINED) {
+        struct spans bad = {0};
+        run_search(c, run, &bad);
+        damage(d, c->name, run->pos, "a run that was damaged before it was filed");
+        detail_spans(d, "acknowledged records damaged", &bad);
+        detail(d, "everything else is served; consumers get an error at these offsets");
+        spans_fini(&bad);
+    }
+    struct span s = {run->partition, run->base_offset, run->next_offset};
+    partition_saw(d, c->name, run->pos, false, &s, run->batches, run->bytes);
+}
+
+static void runs_check(struct pack_check *c)
+{
+    struct doctor *d = c->d;
+    const struct pack_shape *shape = &c->shape;
+    struct pack_run *runs = mem_alloc(((size_t)shape->run_count + 1) * sizeof(*runs));
+    if (pack_check_runs(shape, c->file.data + shape->runs_pos, runs) != OK) {
+        damage(d, c->name, shape->runs_pos, "the pack's index disagrees with its checksum");
+        pack_lost(c);
+        mem_free(runs);
+        return;
+    }
+    if (crc32c(c->file.data + shape->producers_pos, shape->producers_bytes) !=
+        shape->producers_crc) {
+        damage(d, c->name, shape->producers_pos,
+               "the pack's table of producers disagrees with its checksum");
+        detail(d, "no record is lost, but brokers refuse this directory");
+        detail(d, "next: restore the file from a backup");
+    }
+    u64 live = 0;
+    for (u32 i = 0; i < shape->run_count; i++) {
+        const struct meta_topic *t;
+        u32 index;
+        bool lives = meta_partition_owner(d->meta, runs[i].partition, &t, &index) &&
+                     runs[i].next_offset > meta_log_start(d->meta, runs[i].partition);
+        live += lives ? runs[i].bytes : 0;
+        run_check(c, &runs[i]);
+    }
+    fprintf(d->out, "%s: %llu bytes, %u runs, %llu bytes of it live\n", c->name,
+            (unsigned long long)c->file.size, shape->run_count, (unsigned long long)live);
+    mem_free(runs);
+}
+
+static void pack_check(struct doctor *d, const struct meta_pack *pack)
+{
+    struct pack_check c = {.d = d};
+    (void)snprintf(c.name, sizeof(c.name), "packs/%016llx", (unsigned long long)pack->id);
+    err_t e = file_load(d, c.name, &c.file);
+    const char *what;
+    if (e != OK) {
+        d->failures += e != ERR_NOT_FOUND;
+        damage(d, c.name, 0, "the metadata names this pack, but it %s%s",
+               e == ERR_NOT_FOUND ? "is missing" : "cannot be read: ",
+               e == ERR_NOT_FOUND ? "" : err_name(e));
+        pack_lost(&c);
+    } else if (c.file.size != pack->bytes || c.file.size < DOCTOR_UNIT) {
+        damage(d, c.name, c.file.size, "the pack has %llu bytes and should have %llu",
+               (unsigned long long)c.file.size, (unsigned long long)pack->bytes);
+        pack_lost(&c);
+    } else if (pack_check_ends(c.file.data, c.file.data + c.file.size - PACK_CHECK_TRAILER_BYTES,
+                               d->cluster, pack->id, c.file.size, &c.shape, &what) != OK) {
+        damage(d, c.name, strcmp(what, "header") == 0 ? 0 : c.file.size - PACK_CHECK_TRAILER_BYTES,
+               "the pack's %s is damaged", what);
+        pack_lost(&c);
+    } else {
+        runs_check(&c);
+    }
+    file_free(&c.file);
+}
+
+void check_packs(struct doctor *d)
+{
+    u32 count;
+    const struct meta_pack *packs = meta_packs(d->meta, &count);
+    for (u32 i = 0; i < count; i++) {
+        pack_check(d, &packs[i]);
+    }
+}
+
+static bool pack_named(const struct doctor *d, u64 id)
+{
+    u32 count;
+    const struct meta_pack *packs = meta_packs(d->meta, &count);
+    for (u32 i = 0; i < count; i++) {
+        if (packs[i].id == id) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Last of all: a stray pack may be all that is left of something, so it goes only when nothing else
+   is wrong. */
+void check_stray_packs(struct doctor *d)
+{
+    struct names names;
+    if (folder_list(d, "packs", &names) != OK) {
+        damage(d, "packs", 0, "the folder cannot be listed");
+        detail(d, "next: restore it from a backup");
+        return;
+    }
+    bool safe = d->meta_whole && d->damages == d->repaired;
+    for (u32 i = 0; i < names.count; i++) {
+        const char *name = names.items[i];
+        u64 id;
+        if (strlen(name) != 16 || !name_hex(name, 16, &id)) {
+            note(d, "packs/%s is not Odradek's; nobody touches it", name);
+        } else if (!pack_named(d, id)) {
+            note(d,
+                 "packs/%s: a stray pack, of filing that was interrupted; the metadata does not "
+                 "name it and nothing in it is needed%s",
+                 name, safe ? "" : ", if the metadata is right");
+            if (d->repair && safe) {
+                err_t e = file_remove(d, "packs", name);
+                d->failures += e != OK;
+                detail(d, e == OK ? "repaired: removed" : "not removed: %s", err_name(e));
+            } else {
+                detail(d, safe ? "next: the next start of a broker removes it, or --repair does"
+                               : "it stays until the damage above is dealt with");
+            }
+        }
+    }
+    names_free(&names);
+}

@@ -1,0 +1,541 @@
+/* The doctor on directories made by the home itself, healthy and with every kind of damage that it
+   is to name: what it says, its exit code, and that it changes nothing unless it was asked to. */
+#include "../home/disk_fixture.h"
+
+#include "doctor/doctor.h"
+#include "meta/meta.h"
+
+enum { SLOTS = 24, SAVED_MAX = 32, REPORT_MAX = 64 * 1024, BATCH_BYTES = 200, PACK_BATCHES = 3 };
+
+/* ---- the directory ---------------------------------------------------------------------------
+ */
+
+static u64 meta_at;   /* the next metadata slot */
+static u64 pack_size; /* of pack 5 */
+
+static void command_write(struct fixture *f, const struct meta_command *c)
+{
+    u8 bytes[1024];
+    struct writer w = writer_of(bytes, sizeof(bytes));
+    write_le32(&w, 1);
+    meta_command_encode(c, &w);
+    assert_false(w.failed);
+    assert_int_equal(home_meta_write_now(f->home, meta_at++, slice_of(bytes, w.len)), OK);
+}
+
+/* Partition 7, which the frames of wal_make_frame are for, is orders-6. */
+static void topic_write(struct fixture *f)
+{
+    struct meta_command c = {.kind = META_CREATE_TOPIC};
+    c.create_topic.id.bytes[0] = 1;
+    c.create_topic.name = SLICE_LIT("orders");
+    c.create_topic.replication_factor = 1;
+    c.create_topic.partition_count = 9;
+    command_write(f, &c);
+}
+
+static void register_write(struct fixture *f, u64 wal)
+{
+    struct meta_command c = {.kind = META_REGISTER};
+    c.reg.node = 1;
+    c.reg.wal = wal;
+    c.reg.nonce = f->nonce;
+    command_write(f, &c);
+}
+
+/* Pack 5: offsets 0 to 2 of partition 3, which is orders-2. The metadata comes to name it by a slot
+   of WAL 1 that has nothing else. */
+static void pack_make(struct fixture *f, u64 id, u64 *bytes)
+{
+    static _Alignas(BLOB_ALIGN) u8 buffer[64 * KIB];
+    u8 payload[PACK_BATCHES * BATCH_BYTES];
+    struct pack_writer *w;
+    for (u32 i = 0; i < PACK_BATCHES; i++) {
+        struct frame_entry e = {.partition = 3, .base_offset = i, .bytes = BATCH_BYTES};
+        batch_make(&f->rng, payload + (size_t)i * BATCH_BYTES, &e);
+        store_be32(payload + (size_t)i * BATCH_BYTES + 23, 0); /* last offset delta */
+        store_be32(payload + (size_t)i * BATCH_BYTES + 17,
+                   crc32c(payload + (size_t)i * BATCH_BYTES + 21, BATCH_BYTES - 21));
+    }
+    assert_int_equal(pack_create(f->home, id, buffer, sizeof(buffer), &w), OK);
+    struct pack_run run = {.partition = 3,
+                           .next_offset = PACK_BATCHES,
+                           .pos = pack_position(w),
+                           .bytes = sizeof(payload),
+                           .crc = crc32c(payload, sizeof(payload)),
+                           .batches = PACK_BATCHES};
+    assert_int_equal(pack_write(w, payload, sizeof(payload)), OK);
+    assert_int_equal(pack_finish(w, &run, 1, NULL, 0, bytes), OK);
+}
+
+/* Topic, session, a WAL of several extents whose first slot is filed, a pack. */
+static void directory_make(struct fixture *f)
+{
+    meta_at = 0;
+    f->next_offset = 0;
+    fixture_open(f);
+    topic_write(f);
+    wal_begin(f, 1);
+    register_write(f, 1);
+    wal_make_frame(f, 0, 100);
+    wal_submit(f, 0);
+    wal_wait(f, 0);
+    for (u32 i = 1; i < SLOTS; i++) {
+        wal_make_frame(f, 4, 4000);
+        wal_submit(f, i);
+        wal_wait(f, 0);
+    }
+    pack_make(f, 5, &pack_size);
+    struct meta_command c = {.kind = META_FILE_WAL};
+    c.file_wal.wal = 1;
+    c.file_wal.to = 1;
+    c.file_wal.pack = (struct meta_pack){5, pack_size};
+    command_write(f, &c);
+    fixture_close(f);
+}
+
+static int setup(void **state)
+{
+    static struct fixture f;
+    fixture_init(&f);
+    directory_make(&f);
+    *state = &f;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    fixture_fini(*state);
+    return 0;
+}
+
+/* Where slot `slot` begins. */
+static u64 slot_find(const struct fixture *f, u64 slot, char path[200])
+{
+    for (u32 number = 0; number < 16; number++) {
+        extent_name(f, number, path);
+        if (!file_there(path)) {
+            break;
+        }
+        u8 *bytes;
+        size_t size = file_get(path, &bytes);
+        for (size_t at = 0; at + 4096 <= size; at += 4096) {
+            struct frame_header h;
+            if (frame_header_decode(bytes + at, &h) == OK && h.slot == slot) {
+                mem_free(bytes);
+                return at;
+            }
+        }
+        mem_free(bytes);
+    }
+    fail_msg("slot %llu is nowhere", (unsigned long long)slot);
+    return 0;
+}
+
+/* ---- the doctor ------------------------------------------------------------------------------
+ */
+
+static char report[REPORT_MAX];
+static u32 checksum;
+
+static int checksum_one(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+    (void)ftw;
+    checksum = crc32c_extend(checksum, path, strlen(path));
+    if (kind == FTW_F && st->st_size > 0) {
+        u8 *bytes;
+        size_t size = file_get(path, &bytes);
+        checksum = crc32c_extend(checksum, bytes, size);
+        mem_free(bytes);
+    }
+    return 0;
+}
+
+/* Of every name and every byte. nftw's order stays the same while nothing changes. */
+static u32 directory_checksum(const struct fixture *f)
+{
+    checksum = 0;
+    nftw(f->dir, checksum_one, 16, FTW_PHYS);
+    return checksum;
+}
+
+static int doctor_call(const struct fixture *f, bool repair)
+{
+    memset(report, 0, sizeof(report));
+    FILE *out = fmemopen(report, sizeof(report) - 1, "w");
+    assert_non_null(out);
+    int code = doctor_run(
+        &(struct doctor_options){.directory = f->dir, .repair = repair, .out = out, .err = out});
+    fclose(out);
+    return code;
+}
+
+static void expect_text(const char *text)
+{
+    if (text != NULL && strstr(report, text) == NULL) {
+        fail_msg("'%s' is not in:\n%s", text, report);
+    }
+}
+
+/* The doctor says so, and leaves every byte as it is. */
+static void expect(const struct fixture *f, int code, const char *a, const char *b, const char *c)
+{
+    u32 before = directory_checksum(f);
+    int got = doctor_call(f, false);
+    if (got != code) {
+        fail_msg("exit code %d instead of %d:\n%s", got, code, report);
+    }
+    assert_int_equal(directory_checksum(f), before);
+    expect_text(a);
+    expect_text(b);
+    expect_text(c);
+}
+
+static void meta_name(const struct fixture *f, char copy, char out[200])
+{
+    snprintf(out, 200, "%s/meta/0000000000000000.%c", f->dir, copy);
+}
+
+static void pack_name(const struct fixture *f, u64 id, char out[200])
+{
+    snprintf(out, 200, "%s/packs/%016llx", f->dir, (unsigned long long)id);
+}
+
+/* ---- healthy, not ours, in use ---------------------------------------------------------------
+ */
+
+static void test_healthy(void **state)
+{
+    struct fixture *f = *state;
+    expect(f, DOCTOR_HEALTHY, "\nhealthy\n", "orders-6: offsets 0 to ", "orders-2: offsets 0 to 2");
+    expect_text("wal 1: ");
+    expect_text("packs/0000000000000005: ");
+    assert_null(strstr(report, "damaged"));
+    assert_int_equal(doctor_call(f, true), DOCTOR_HEALTHY);
+}
+
+static void test_not_ours(void **state)
+{
+    struct fixture *f = *state;
+    struct fixture other = *f;
+    snprintf(other.dir, sizeof(other.dir), "%.40s", f->base);
+    expect(&other, DOCTOR_NOT_OURS, "is not an Odradek data directory", NULL, NULL);
+    snprintf(other.dir, sizeof(other.dir), "%.40s/none", f->base);
+    assert_int_equal(doctor_call(&other, false), DOCTOR_NOT_OURS);
+    expect_text("cannot be listed: not found");
+}
+
+static void test_in_use(void **state)
+{
+    struct fixture *f = *state;
+    char text[64];
+    assert_int_equal(fixture_open_only(f, 0), OK);
+    snprintf(text, sizeof(text), "its process id is %d;", (int)getpid());
+    expect(f, DOCTOR_IN_USE, "a broker has the data directory", text, NULL);
+    home_destroy(f->home);
+    fixture_turns(f, 10);
+}
+
+static void test_foreign_files(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    static const char *const names[] = {"notes.txt", "wal/x", "packs/x", "meta/x"};
+    for (u32 i = 0; i < ARRAY_LEN(names); i++) {
+        file_path(f, names[i], path);
+        file_put(path, "x", 1);
+    }
+    expect(f, DOCTOR_HEALTHY, "notes.txt is not Odradek's", "wal/x is not Odradek's",
+           "packs/x is not Odradek's");
+    expect_text("meta/x is not Odradek's");
+}
+
+/* ---- format ----------------------------------------------------------------------------------
+ */
+
+static void test_format(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    file_path(f, "format", path);
+    file_flip(path, 30);
+    expect(f, DOCTOR_DAMAGED, "damaged: format, byte 0: the file is damaged", "no record is lost",
+           "orders-6: offsets 0 to ");
+    assert_int_equal(unlink(path), 0);
+    expect(f, DOCTOR_DAMAGED, "the file is gone", "damaged: 1 in all", "orders-6: offsets 0 to ");
+    file_put(path, "odradek-data 2\n", 15);
+    expect(f, DOCTOR_FAILED, "has format 2, made by a newer Odradek", NULL, NULL);
+}
+
+/* ---- the WAL ---------------------------------------------------------------------------------
+ */
+
+static void test_wal_payload(void **state)
+{
+    struct fixture *f = *state;
+    char path[200], text[200];
+    u64 at = slot_find(f, 4, path);
+    const struct frame_entry *e = &f->frames[4].entries[1];
+    file_flip(path, at + e->pos + 70);
+    snprintf(text, sizeof(text), "byte %llu: batches of slot 4 are damaged",
+             (unsigned long long)at + e->pos);
+    expect(f, DOCTOR_DAMAGED, text, "damaged: 1 in all", NULL);
+    snprintf(text, sizeof(text), "records damaged: orders-6, offsets %llu to %llu\n",
+             (unsigned long long)e->base_offset,
+             (unsigned long long)e->base_offset + e->last_offset_delta);
+    expect_text(text);
+}
+
+static void test_wal_header(void **state)
+{
+    struct fixture *f = *state;
+    char path[200], text[200];
+    u64 at = slot_find(f, 4, path);
+    file_flip(path, at + 60);
+    snprintf(text, sizeof(text), "cannot be reached: orders-6, offsets %llu to %llu\n",
+             (unsigned long long)f->frames[4].entries[0].base_offset,
+             (unsigned long long)f->frames[4].next_offset - 1);
+    expect(f, DOCTOR_DAMAGED, "slot 4 was acknowledged and cannot be read", text,
+           "the check goes on at slot 5");
+    expect_text("damaged: 1 in all");
+}
+
+static void test_wal_index(void **state)
+{
+    struct fixture *f = *state;
+    char path[200], text[200];
+    u64 at = slot_find(f, 4, path);
+    file_flip(path, at + f->frames[4].header.index_pos + 9);
+    snprintf(text, sizeof(text), "records lost: orders-6, offsets %llu to %llu\n",
+             (unsigned long long)f->frames[4].entries[0].base_offset,
+             (unsigned long long)f->frames[4].next_offset - 1);
+    expect(f, DOCTOR_DAMAGED, "the index of slot 4 disagrees", text, NULL);
+}
+
+static void test_wal_torn_tail(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    u64 at = slot_find(f, SLOTS - 1, path);
+    file_flip(path, at + f->frames[SLOTS - 1].entries[0].pos + 70);
+    expect(f, DOCTOR_HEALTHY, "a torn tail from slot 23 on; nothing of it was ever acknowledged",
+           "\nhealthy\n", NULL);
+    file_flip(path, at + 60);
+    expect(f, DOCTOR_HEALTHY, "a torn tail from slot 23 on", "\nhealthy\n", NULL);
+}
+
+static void test_wal_extent_missing(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    (void)slot_find(f, SLOTS - 1, path); /* in a later one */
+    extent_name(f, 1, path);
+    assert_int_equal(unlink(path), 0);
+    expect(f, DOCTOR_DAMAGED, "the extent after this one is missing",
+           "records lost: orders-6, offsets ", "next: restore the missing extent");
+}
+
+/* The last that was in use, while the one made ahead is there. */
+static void test_wal_last_extent_missing(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    (void)slot_find(f, SLOTS - 1, path);
+    assert_int_equal(unlink(path), 0);
+    expect(f, DOCTOR_DAMAGED, "the extent after this one is missing, and a later one is there",
+           "nothing tells whether they were acknowledged", "damaged: 1 in all");
+}
+
+static void test_wal_missing(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    for (u32 number = 0; number < 16; number++) {
+        extent_name(f, number, path);
+        (void)unlink(path);
+    }
+    expect(f, DOCTOR_DAMAGED, "all extents of WAL 1 are missing", "damaged: 1 in all", NULL);
+}
+
+/* ---- packs -----------------------------------------------------------------------------------
+ */
+
+static void test_pack_payload(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    pack_name(f, 5, path);
+    file_flip(path, 4096 + BATCH_BYTES + 80);
+    expect(f, DOCTOR_DAMAGED, "packs/0000000000000005, byte 4096: a run of 600 bytes",
+           "records damaged: orders-2, offsets 1 to 1\n", "damaged: 1 in all");
+}
+
+static void test_pack_index(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    pack_name(f, 5, path);
+    file_flip(path, 4096 + PACK_BATCHES * BATCH_BYTES + 3);
+    expect(f, DOCTOR_DAMAGED, "byte 4696: the pack's index disagrees", "records are lost unless",
+           "damaged: 1 in all");
+}
+
+static void test_pack_ends(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    pack_name(f, 5, path);
+    file_flip(path, pack_size - 60);
+    expect(f, DOCTOR_DAMAGED, "the pack's trailer is damaged", "next: restore the file", NULL);
+    file_flip(path, 33);
+    expect(f, DOCTOR_DAMAGED, "byte 0: the pack's header is damaged", NULL, NULL);
+}
+
+static void test_pack_missing(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    pack_name(f, 5, path);
+    assert_int_equal(truncate(path, 4096), 0);
+    expect(f, DOCTOR_DAMAGED, "the pack has 4096 bytes and should have 8192", NULL, NULL);
+    assert_int_equal(unlink(path), 0);
+    expect(f, DOCTOR_DAMAGED, "the metadata names this pack, but it is missing",
+           "next: restore the file", "damaged: 1 in all");
+}
+
+static void test_pack_stray(void **state)
+{
+    struct fixture *f = *state;
+    char path[200], other[200];
+    u8 *bytes;
+    pack_name(f, 5, path);
+    pack_name(f, 9, other);
+    size_t size = file_get(path, &bytes);
+    file_put(other, bytes, size);
+    mem_free(bytes);
+    expect(f, DOCTOR_HEALTHY, "packs/0000000000000009: a stray pack", "or --repair does", NULL);
+    assert_int_equal(doctor_call(f, true), DOCTOR_HEALTHY);
+    expect_text("repaired: removed");
+    assert_false(file_there(other));
+    assert_true(file_there(path));
+    expect(f, DOCTOR_HEALTHY, "\nhealthy\n", NULL, NULL);
+}
+
+/* It may be all that is left of a pack that is gone. */
+static void test_pack_stray_stays(void **state)
+{
+    struct fixture *f = *state;
+    char path[200], other[200];
+    pack_name(f, 5, path);
+    pack_name(f, 9, other);
+    assert_int_equal(rename(path, other), 0);
+    assert_int_equal(doctor_call(f, true), DOCTOR_DAMAGED);
+    expect_text("it stays until the damage above is dealt with");
+    assert_true(file_there(other));
+}
+
+/* ---- the metadata ----------------------------------------------------------------------------
+ */
+
+static void meta_copy_repair(struct fixture *f, char copy)
+{
+    char path[200];
+    meta_name(f, copy, path);
+    u32 whole = directory_checksum(f);
+    file_flip(path, 4096 + 140);
+    expect(f, DOCTOR_DAMAGED, "byte 4096: metadata slot 1 is damaged or missing in this copy",
+           "nothing is lost", "orders-6: offsets 0 to ");
+    assert_int_equal(doctor_call(f, true), DOCTOR_HEALTHY);
+    expect_text("repaired: written again from");
+    assert_int_equal(directory_checksum(f), whole);
+}
+
+static void test_meta_one_copy(void **state)
+{
+    struct fixture *f = *state;
+    meta_copy_repair(f, 'a');
+    meta_copy_repair(f, 'b');
+}
+
+static void test_meta_last_slot(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    meta_name(f, 'b', path);
+    file_flip(path, 2 * 4096 + 140);
+    expect(f, DOCTOR_HEALTHY, "perhaps a write that was interrupted", "\nhealthy\n", NULL);
+}
+
+static void test_meta_both_copies(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    meta_name(f, 'a', path);
+    file_flip(path, 4096 + 140);
+    meta_name(f, 'b', path);
+    file_flip(path, 4096 + 140);
+    u32 before = directory_checksum(f);
+    expect(f, DOCTOR_DAMAGED, "byte 4096: metadata slot 1 is damaged in both copies",
+           "at least 1 behind it", "restore the data directory from a backup");
+    assert_int_equal(doctor_call(f, true), DOCTOR_DAMAGED); /* the pack is a stray one now */
+    assert_int_equal(directory_checksum(f), before);
+}
+
+static void test_meta_gone(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    meta_name(f, 'a', path);
+    assert_int_equal(unlink(path), 0);
+    expect(f, DOCTOR_DAMAGED, "0000000000000000.a, byte 0: metadata slot 0 is damaged or missing",
+           "start a broker, which restores the copy", NULL);
+    meta_name(f, 'b', path);
+    assert_int_equal(unlink(path), 0);
+    expect(f, DOCTOR_DAMAGED, "the metadata log is gone", NULL, NULL);
+}
+
+/* The files of meta/ from before the session was registered. */
+static void test_meta_rolled_back(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    static const u8 zeros[2 * 4096];
+    for (char copy = 'a'; copy <= 'b'; copy++) {
+        meta_name(f, copy, path);
+        file_poke(path, 4096, zeros, sizeof(zeros));
+    }
+    expect(f, DOCTOR_DAMAGED, "the metadata is older than the data: it does not know of WAL 1",
+           "next: do not start a broker", NULL);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_healthy),
+        CASE(test_not_ours),
+        CASE(test_in_use),
+        CASE(test_foreign_files),
+        CASE(test_format),
+        CASE(test_wal_payload),
+        CASE(test_wal_header),
+        CASE(test_wal_index),
+        CASE(test_wal_torn_tail),
+        CASE(test_wal_extent_missing),
+        CASE(test_wal_last_extent_missing),
+        CASE(test_wal_missing),
+        CASE(test_pack_payload),
+        CASE(test_pack_index),
+        CASE(test_pack_ends),
+        CASE(test_pack_missing),
+        CASE(test_pack_stray),
+        CASE(test_pack_stray_stays),
+        CASE(test_meta_one_copy),
+        CASE(test_meta_last_slot),
+        CASE(test_meta_both_copies),
+        CASE(test_meta_gone),
+        CASE(test_meta_rolled_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
