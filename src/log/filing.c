@@ -29,15 +29,18 @@
 
 #include <string.h>
 
-enum { APPLY_RUNS_PER_TURN = 4096 };
+enum { APPLY_RUNS_PER_TURN = 4096, VISIT_BUFFERS_MAX = 4 };
 static const u64 RETRY_SPACE_NS = 250000000;
 static const u64 RETRY_MEMORY_NS = 20000000;
+static const u64 RATE_WINDOW_NS = 50000000;
+static const u64 PACE_BYTES_PER_S_MIN = 32 * MIB;
 
 static const u64 SPACE_LOOK_NS = 500000000;
 
 static void grown_old(struct io_timer *t);
 static void space_look(struct io_timer *t);
 static void retry(struct io_timer *t);
+static void pause_over(struct io_timer *t);
 
 void filing_init(struct log *l)
 {
@@ -47,6 +50,7 @@ void filing_init(struct log *l)
     if (l->params.reserve_bytes == 0) {
         l->params.reserve_bytes = 96 * MIB; /* an extent made ahead, and half of one to move in */
     }
+    l->filing_pause.fired = pause_over;
     if (l->params.wal_bytes_max == 0) {
         l->params.wal_bytes_max = 512 * MIB;
     }
@@ -200,11 +204,30 @@ static bool job_prepare(struct log *l, struct filing_job *job, const struct log_
     return job->write_buffer != NULL;
 }
 
-static void filing_built(struct io_op *op, i64 result);
+static void visit_done(struct io_op *op, i64 result);
 
-static void job_run(void *arg)
+/* The WAL is on its way to its bound. */
+static bool filing_is_pressed(const struct log *l)
 {
-    filing_build(arg);
+    u64 room = l->params.wal_bytes_max - MIN(l->filing_start_bytes, l->params.wal_bytes_max);
+    return l->unfiled_bytes > l->filing_start_bytes + room / 4;
+}
+
+static void visit_run(void *arg)
+{
+    filing_visit(arg);
+}
+
+static void visit_start(struct log *l)
+{
+    struct filing_job *job = l->filing_job;
+    l->filing_visit_ns = io_now_ns(l->io);
+    job->visit_bytes = l->filing_pool.usual_bytes;
+    if (filing_is_pressed(l)) {
+        job->visit_bytes *= VISIT_BUFFERS_MAX;
+    }
+    job->op.done = visit_done;
+    io_work(l->io, &job->op, visit_run, job);
 }
 
 static void retry_later(struct log *l, u64 delay_ns)
@@ -239,8 +262,64 @@ static void filing_begin(struct log *l)
     l->next_pack++;
     l->filing = FILING_BUILDING;
     l->filing_job = job;
-    job->op.done = filing_built;
-    io_work(l->io, &job->op, job_run, job);
+    visit_start(l);
+}
+
+/* ---- at a pace --------------------------------------------------------------------------------
+
+   Filing shares the medium with the durable writes of producers, who wait for each of them. So it
+   goes half again as fast as they write, and not in bursts; only when the WAL is filling up it goes
+   as fast as it can. */
+
+/* How long a visit may take, the pause after it included. */
+static u64 visit_pace_ns(struct log *l)
+{
+    if (filing_is_pressed(l)) {
+        return 0;
+    }
+    u64 bytes_per_s = l->filing_rate / 2 * 3 + PACE_BYTES_PER_S_MIN;
+    return l->filing_pool.usual_bytes * 1000000000ull / bytes_per_s;
+}
+
+/* Bytes that became durable per second, smoothed. */
+static void rate_learn(struct log *l, u64 now_ns)
+{
+    u64 past_ns = now_ns - l->filing_rate_ns;
+    if (past_ns < RATE_WINDOW_NS) {
+        return;
+    }
+    u64 rate = (u64)((double)l->filing_rate_bytes * 1e9 / (double)past_ns);
+    l->filing_rate = past_ns > 10 * RATE_WINDOW_NS ? rate : (3 * l->filing_rate + rate) / 4;
+    l->filing_rate_bytes = 0;
+    l->filing_rate_ns = now_ns;
+}
+
+static void pause_over(struct io_timer *t)
+{
+    visit_start(CONTAINER_OF(t, struct log, filing_pause));
+}
+
+static void visit_next(struct log *l)
+{
+    u64 now_ns = io_now_ns(l->io);
+    rate_learn(l, now_ns);
+    u64 due_ns = l->filing_visit_ns + visit_pace_ns(l);
+    l->filing_job->cancelled = l->draining;
+    if (due_ns <= now_ns || l->draining) {
+        visit_start(l);
+    } else {
+        io_timer_start(l->io, &l->filing_pause, due_ns);
+    }
+}
+
+/* The log is to end: what is half made is undone. */
+static void filing_hurry(struct log *l)
+{
+    if (heap_linked(&l->filing_pause.node)) {
+        io_timer_stop(l->io, &l->filing_pause);
+        l->filing_job->cancelled = true;
+        visit_start(l);
+    }
 }
 
 /* ---- the pack is there ----------------------------------------------------------------------- */
@@ -270,11 +349,15 @@ static void filing_failed(struct log *l, err_t why)
     }
 }
 
-static void filing_built(struct io_op *op, i64 result)
+static void visit_done(struct io_op *op, i64 result)
 {
     struct filing_job *job = CONTAINER_OF(op, struct filing_job, op);
     struct log *l = job->log;
     assert(l->filing_job == job);
+    if (result >= 0 && !job->done) {
+        visit_next(l);
+        return;
+    }
     job_release(l, job);
     err_t e = result < 0 ? (err_t)-result : job->result;
     if (e == OK && l->draining) {
@@ -482,6 +565,9 @@ void filing_turn(struct log *l)
     if (l->filing == FILING_APPLYING) {
         filing_apply(l);
     }
+    if (l->filing == FILING_BUILDING && l->draining) {
+        filing_hurry(l);
+    }
     if (filing_able(l) && filing_wanted(l)) {
         filing_begin(l);
     }
@@ -490,6 +576,7 @@ void filing_turn(struct log *l)
 void filing_unfiled(struct log *l, u64 bytes)
 {
     l->unfiled_bytes += bytes;
+    l->filing_rate_bytes += bytes;
     if (l->params.file != NULL && !l->filing_due && !heap_linked(&l->filing_timer.node)) {
         age_restart(l);
     }
@@ -519,7 +606,9 @@ void filing_fini(struct log *l)
     io_timer_stop(l->io, &l->filing_timer);
     io_timer_stop(l->io, &l->filing_retry);
     io_timer_stop(l->io, &l->space_look);
+    io_timer_stop(l->io, &l->filing_pause);
     if (l->filing_job != NULL) { /* io is dead, or it is over but for the index */
+        filing_build_free(l->filing_job);
         job_release(l, l->filing_job);
         job_free(l->filing_job);
         l->filing_job = NULL;

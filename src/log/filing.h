@@ -6,8 +6,10 @@
 
 #include "log/log_private.h"
 
-/* One stretch. Everything the worker touches is in here; the loop does not look at it until the
-   worker is done. */
+struct filing_build;
+
+/* One stretch. Everything the worker touches is in here; the loop does not look at it while the
+   worker visits. */
 struct filing_job {
     struct io_op op;
     struct log *log;
@@ -20,10 +22,16 @@ struct filing_job {
     const u8 **frames;        /* per slot: its frame in memory, pinned; NULL: to be read */
     struct home_slots *slots; /* of those to be read; NULL: none */
     u64 pack_id;
-    struct blob *read_buffer; /* room for all frames that are to be read; NULL: none */
+    struct blob *read_buffer;  /* room for all frames that are to be read; NULL: none */
     struct blob *write_buffer;
+    u64 visit_bytes; /* to be written in one visit, about */
+    bool cancelled;            /* the next visit undoes it all */
+
+    /* between two visits: the worker's */
+    struct filing_build *build;
 
     /* what came of it: set by the worker */
+    bool done; /* no more visits; also on failure */
     err_t result;
     u64 to; /* slots below it are in the pack; less than asked for when they have many batches */
     u64 pack_bytes; /* of the file; 0: there was nothing to file, and no file was made */
@@ -38,5 +46,8 @@ struct filing_job {
 
 enum { FILING_ENTRIES_MAX = 128 * 1024 }; /* batches of one stretch */
 
-/* The worker's part: blocking, touches only the job and blocking verbs of the home. */
-void filing_build(struct filing_job *job);
+/* The worker's part, a piece at a time, so that it can be done at a pace: blocking, touches only
+   the job and blocking verbs of the home. */
+void filing_visit(struct filing_job *job);
+/* Of a job that is given up between two visits with its io dead. */
+void filing_build_free(struct filing_job *job);

@@ -1,5 +1,6 @@
-/* Building a pack out of a stretch of WAL slots. Runs on a worker (io_work), called by filing.c;
-   touches nothing but its job.
+/* Building a pack out of a stretch of WAL slots. Runs on a worker (io_work), called by filing.c
+   once for each piece; touches nothing but its job. First visit: 1 and 2; then some of 3 a visit;
+   last visit: 4 and 5.
 
      1. the frames: those in memory as they are, the others read front to back
      2. an item per batch, sorted by partition and offset: only pointers move
@@ -23,19 +24,20 @@ struct item {
     u32 partition;
 };
 
-struct build {
+struct filing_build {
     struct filing_job *job;
     struct item *items;
     u32 item_count;
     u32 item_cap;
     size_t read_used;
-    struct pack_writer *writer;
-    struct pack_run run; /* being written; bytes 0: none */
+    u32 item_next;              /* to be written */
+    struct pack_writer *writer; /* NULL: none, or it has ended */
+    struct pack_run run;        /* being written; bytes 0: none */
 };
 
 /* ---- collecting ------------------------------------------------------------------------------ */
 
-static err_t frame_find(struct build *b, u32 i, const u8 **frame)
+static err_t frame_find(struct filing_build *b, u32 i, const u8 **frame)
 {
     struct filing_job *job = b->job;
     *frame = job->frames[i];
@@ -53,7 +55,7 @@ static err_t frame_find(struct build *b, u32 i, const u8 **frame)
     return OK;
 }
 
-static void item_add(struct build *b, const u8 *frame, const u8 *encoded)
+static void item_add(struct filing_build *b, const u8 *frame, const u8 *encoded)
 {
     if (b->item_count == b->item_cap) {
         b->item_cap = MAX(2 * b->item_cap, 1024u);
@@ -71,7 +73,7 @@ static void item_add(struct build *b, const u8 *frame, const u8 *encoded)
 }
 
 /* Every batch of the stretch, or of as many slots as have no more than the limit together. */
-static err_t items_collect(struct build *b)
+static err_t items_collect(struct filing_build *b)
 {
     struct filing_job *job = b->job;
     for (u32 i = 0; i < job->slot_count; i++) {
@@ -172,7 +174,7 @@ u32 pack_runs_of_partition(const struct pack_run *runs, u32 count)
 
 /* ---- runs ------------------------------------------------------------------------------------ */
 
-static void run_end(struct build *b)
+static void run_end(struct filing_build *b)
 {
     struct filing_job *job = b->job;
     if (b->run.bytes == 0) {
@@ -194,7 +196,7 @@ static bool run_takes(const struct pack_run *run, const struct frame_entry *e, u
            run->flags == 0 && flags == 0 && (u64)run->bytes + e->bytes <= LOG_RUN_BYTES;
 }
 
-static err_t item_write(struct build *b, const struct item *item)
+static err_t item_write(struct filing_build *b, const struct item *item)
 {
     struct frame_entry e;
     frame_entry_decode(item->entry, &e);
@@ -230,38 +232,80 @@ static err_t item_write(struct build *b, const struct item *item)
 
 /* ---- the pack -------------------------------------------------------------------------------- */
 
-static err_t items_write(struct build *b)
+/* Items from the first that is not written. */
+static err_t items_write(struct filing_build *b)
 {
-    for (u32 i = 0; i < b->item_count; i++) {
-        TRY(item_write(b, &b->items[i]));
+    u64 until = b->job->payload_bytes + b->job->visit_bytes;
+    while (b->item_next < b->item_count && b->job->payload_bytes < until) {
+        TRY(item_write(b, &b->items[b->item_next]));
+        b->item_next++;
     }
-    run_end(b);
-    b->job->producer_count = producers_keep_last(b->job->producers, b->job->producer_count);
     return OK;
 }
 
-static err_t pack_make(struct build *b)
+/* ---- visits ---------------------------------------------------------------------------------- */
+
+static err_t visit_first(struct filing_job *job)
 {
-    struct filing_job *job = b->job;
-    TRY(pack_create(job->home, job->pack_id, job->write_buffer->data, (u32)job->write_buffer->cap,
-                    &b->writer));
-    err_t e = items_write(b);
-    if (e != OK) {
-        pack_abandon(b->writer);
-        return e;
+    struct filing_build *b = job->build = mem_alloc(sizeof(*b));
+    b->job = job;
+    job->to = job->from;
+    TRY(items_collect(b));
+    if (b->item_count == 0) {
+        return OK;
     }
-    return pack_finish(b->writer, job->runs, job->run_count, job->producers, job->producer_count,
+    qsort(b->items, b->item_count, sizeof(b->items[0]), item_compare);
+    return pack_create(job->home, job->pack_id, job->write_buffer->data,
+                       (u32)job->write_buffer->cap, &b->writer);
+}
+
+static err_t visit_last(struct filing_job *job)
+{
+    struct filing_build *b = job->build;
+    run_end(b);
+    job->producer_count = producers_keep_last(job->producers, job->producer_count);
+    struct pack_writer *writer = b->writer;
+    b->writer = NULL;
+    return pack_finish(writer, job->runs, job->run_count, job->producers, job->producer_count,
                        &job->pack_bytes);
 }
 
-void filing_build(struct filing_job *job)
+static err_t visit(struct filing_job *job)
 {
-    struct build b = {.job = job};
-    job->to = job->from;
-    job->result = items_collect(&b);
-    if (job->result == OK && b.item_count > 0) {
-        qsort(b.items, b.item_count, sizeof(b.items[0]), item_compare);
-        job->result = pack_make(&b);
+    if (job->cancelled) {
+        return ERR_CANCELLED;
     }
-    mem_free(b.items);
+    if (job->build == NULL) {
+        TRY(visit_first(job));
+        job->done = job->build->item_count == 0;
+        return OK;
+    }
+    if (job->build->item_next < job->build->item_count) {
+        return items_write(job->build);
+    }
+    job->done = true;
+    return visit_last(job);
+}
+
+void filing_build_free(struct filing_job *job)
+{
+    struct filing_build *b = job->build;
+    if (b == NULL) {
+        return;
+    }
+    if (b->writer != NULL) {
+        pack_abandon(b->writer);
+    }
+    mem_free(b->items);
+    mem_free(b);
+    job->build = NULL;
+}
+
+void filing_visit(struct filing_job *job)
+{
+    job->result = visit(job);
+    job->done = job->done || job->result != OK;
+    if (job->done) {
+        filing_build_free(job);
+    }
 }

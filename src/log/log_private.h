@@ -302,6 +302,11 @@ struct log {
     struct io_timer filing_retry;
     bool space_short; /* what is free may be needed to file what is unfiled: users wait */
     struct io_timer space_look;
+    struct io_timer filing_pause; /* between two visits of the worker */
+    u64 filing_visit_ns;          /* when the last one began */
+    u64 filing_rate;              /* bytes per second that became durable of late */
+    u64 filing_rate_bytes;        /* since filing_rate_ns */
+    u64 filing_rate_ns;
     struct blob_pool filing_pool;
 
     /* rewrite.c */
