@@ -396,6 +396,14 @@ static void read_ahead(struct log *l, const struct partition *p, u32 index)
     }
 }
 
+/* Is what the range points to still known? A WAL forgets the slots that were filed. */
+static bool range_is_there(const struct log *l, const struct log_range *range)
+{
+    u32 index = object_find(l, range->object);
+    return index != LOG_NO_OBJECT &&
+           (log_id_is_pack(range->object) || range->slot >= l->objects[index].slot_base);
+}
+
 /* Where to read for this load: its range, or what tells where the range is now. false: it is
    nowhere any more. */
 static bool load_aim(struct log *l, struct log_load *load, struct log_range *aim)
@@ -412,7 +420,7 @@ static bool load_aim(struct log *l, struct log_load *load, struct log_range *aim
     const struct run *r = run_holding(p, &load->range);
     if (r == NULL) {
         /* Deleted meanwhile, but promised: as long as the bytes are there they are given. */
-        return range_place(l, &load->range) != LOG_NO_PLACE;
+        return range_is_there(l, &load->range);
     }
     struct log_range run = run_range(p, r);
     load->locating = r->base_offset != load->range.offset;

@@ -216,6 +216,31 @@ static void loads_wait_for_their_turn(void **state)
     fixture_stop(&f);
 }
 
+/* Promised to a reader, then deleted, then its slot filed and forgotten: it is nowhere any more,
+   and nobody looks for it. */
+static void a_deleted_range_is_not_looked_for_in_forgotten_slots(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    struct partition *p = twelve_runs(&f);
+    struct log_range ranges[12];
+    for (u32 i = 0; i < 12; i++) {
+        ranges[i] = first_range(p, i);
+    }
+    partition_set_log_start(p, 12);
+    u32 wal = object_find(f.log, ranges[0].object);
+    assert_true(wal != LOG_NO_OBJECT);
+    object_slots_forget(f.log, wal, f.log->objects[wal].slot_end);
+    u8 *out = mem_alloc(64 * KIB);
+    for (u32 i = 0; i < 12; i++) {
+        u32 bytes;
+        assert_int_equal(load_range(&f, &ranges[i], out, &bytes), ERR_NOT_FOUND);
+    }
+    mem_free(out);
+    fixture_stop(&f);
+}
+
 static void destroy_with_loads_held_and_in_flight(void **state)
 {
     (void)state;
@@ -339,6 +364,7 @@ int main(void)
         cmocka_unit_test(a_batch_larger_than_the_pool_comes_in_pieces),
         cmocka_unit_test(deleted_while_it_is_sent),
         cmocka_unit_test(loads_wait_for_their_turn),
+        cmocka_unit_test(a_deleted_range_is_not_looked_for_in_forgotten_slots),
         cmocka_unit_test(destroy_with_loads_held_and_in_flight),
         cmocka_unit_test(a_removed_partition_is_not_found),
         cmocka_unit_test(a_flipped_bit_is_quarantined),
