@@ -16,7 +16,7 @@ struct slice slice_of(const void *ptr, size_t len)
 
 struct slice slice_cstr(const char *s)
 {
-    return (struct slice){(const u8 *)s, strlen(s)};
+    return (struct slice){(const u8 *)s, s == NULL ? 0 : strlen(s)};
 }
 
 bool slice_eq(struct slice a, struct slice b)

@@ -9,7 +9,7 @@
 
 #define SLICE_LIT(lit) ((struct slice){(const u8 *)(lit), sizeof(lit) - 1})
 struct slice slice_of(const void *ptr, size_t len);
-struct slice slice_cstr(const char *s);
+struct slice slice_cstr(const char *s); /* NULL: {NULL,0}, as of a text no arena had room for */
 bool slice_eq(struct slice a, struct slice b);
 int slice_cmp(struct slice a, struct slice b); /* memcmp order, shorter first */
 bool slice_eq_cstr(struct slice a, const char *s);

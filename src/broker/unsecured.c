@@ -1,6 +1,7 @@
 /* DescribeAcls (API key 29), DescribeUserScramCredentials (50) and DescribeClientQuotas (48), as a
    broker without authorizer, users and quotas answers them [kafka-semantics.md 9]. */
 #include "broker/conn.h"
+#include "broker/repeats.h"
 
 /* A filter field that says UNKNOWN (0) closes the connection, as with any request Kafka cannot
    read; numbers nobody knows do not. */
@@ -23,16 +24,6 @@ void handle_describe_acls(struct request *r)
     request_reply(r, &response);
 }
 
-static bool named_before(const struct describe_user_scram_credentials_request *q, u32 index)
-{
-    for (u32 i = 0; i < q->users.count; i++) {
-        if (i != index && slice_eq(q->users.items[i].name, q->users.items[index].name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 void handle_describe_user_scram_credentials(struct request *r)
 {
     const struct describe_user_scram_credentials_request *q = r->body;
@@ -41,14 +32,15 @@ void handle_describe_user_scram_credentials(struct request *r)
     response.results.items = wire_new(&describe_user_scram_credentials_response_result_struct,
                                       &r->arena, q->users.count);
     response.results.count = q->users.count;
-    if (response.results.items == NULL && q->users.count > 0) {
+    const u8 *repeats = REPEATS_OF_NAMES(&r->arena, q->users, name);
+    if (repeats == NULL || (response.results.items == NULL && q->users.count > 0)) {
         request_fail(r);
         return;
     }
     for (u32 i = 0; i < q->users.count; i++) {
         struct describe_user_scram_credentials_response_result *row = &response.results.items[i];
         struct slice user = q->users.items[i].name;
-        bool twice = named_before(q, i);
+        bool twice = repeats[i] != REPEAT_NONE;
         row->user = user;
         row->error_code = twice ? KERR_DUPLICATE_RESOURCE : KERR_RESOURCE_NOT_FOUND;
         row->error_message = slice_cstr(

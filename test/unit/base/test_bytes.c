@@ -7,6 +7,8 @@
 static void slices_compare(void **state)
 {
     assert_true(slice_eq(SLICE_LIT("abc"), slice_cstr("abc")));
+    assert_null(slice_cstr(NULL).ptr);
+    assert_int_equal(slice_cstr(NULL).len, 0);
     assert_false(slice_eq(SLICE_LIT("abc"), SLICE_LIT("abd")));
     assert_false(slice_eq(SLICE_LIT("abc"), SLICE_LIT("ab")));
     assert_true(slice_eq((struct slice){NULL, 0}, SLICE_LIT("")));

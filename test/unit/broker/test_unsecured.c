@@ -44,6 +44,37 @@ static void scram_users(void **state)
     harness_fini(&h);
 }
 
+/* Names by the ten thousand are looked through in n log n, and where the answer has no room the
+   connection ends, not the broker. */
+static void very_many_scram_users(void **state)
+{
+    (void)state;
+    enum { MANY = 20000, TOO_MANY = 60000 };
+    struct harness h;
+    harness_up(&h);
+    struct client *c = client_open(&h);
+    struct describe_user_scram_credentials_request_name *users =
+        NEW(&h, describe_user_scram_credentials_request_name, TOO_MANY);
+    for (u32 i = 0; i < TOO_MANY; i++) {
+        users[i].name = harness_printf(&h, "user%u", i == MANY - 1 ? 0 : i);
+    }
+    struct describe_user_scram_credentials_request q = {.users = {.items = users, .count = MANY}};
+    struct describe_user_scram_credentials_response *r =
+        CALL(c, describe_user_scram_credentials, 0, &q);
+    assert_int_equal(r->results.count, MANY);
+    for (u32 i = 0; i < MANY; i++) {
+        bool twice = i == 0 || i == MANY - 1;
+        assert_int_equal(r->results.items[i].error_code,
+                         twice ? KERR_DUPLICATE_RESOURCE : KERR_RESOURCE_NOT_FOUND);
+    }
+
+    q.users.count = TOO_MANY;
+    client_send(c, API_describe_user_scram_credentials, 0, &q);
+    client_expect_end(c);
+    client_expect_alive(client_open(&h));
+    harness_fini(&h);
+}
+
 static void quota_filters(void **state)
 {
     enum { EXACT, DEFAULT, ANY };
@@ -96,6 +127,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(acls),
         cmocka_unit_test(scram_users),
+        cmocka_unit_test(very_many_scram_users),
         cmocka_unit_test(quota_filters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
