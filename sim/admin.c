@@ -21,6 +21,7 @@ struct admin {
     u32 passing_count;
     struct ledger_partition *partition; /* whose offsets are asked for */
     u64 floor_when_asked;
+    u64 start_when_asked;
     enum { OFFSETS_LATEST, OFFSETS_EARLIEST, OFFSETS_BY_TIME } offsets;
     i64 time_asked;
     bool by_metadata;
@@ -104,18 +105,27 @@ static void create_done(struct call *call, err_t result, struct slice body)
 
 static void create_ask(struct admin *a, struct ledger_topic *t)
 {
-    struct create_topics_request_creatable_topic_config config = {
-        .name = slice_cstr("message.timestamp.type"),
-        .value = slice_cstr("LogAppendTime"),
-    };
+    struct create_topics_request_creatable_topic_config configs[3];
+    char numbers[2][24];
     struct create_topics_request_creatable_topic topic;
     wire_init(&create_topics_request_creatable_topic_struct, &topic);
     topic.name = slice_cstr(t->name);
     topic.num_partitions = (i32)t->partition_count;
     topic.replication_factor = chance(a->world, 1, 2) ? 1 : 3;
+    topic.configs.items = configs;
     if (t->log_append_time) {
-        topic.configs.items = &config;
-        topic.configs.count = 1;
+        configs[topic.configs.count++] = (struct create_topics_request_creatable_topic_config){
+            .name = slice_cstr("message.timestamp.type"), .value = slice_cstr("LogAppendTime")};
+    }
+    if (t->retention_bytes >= 0) {
+        (void)snprintf(numbers[0], sizeof numbers[0], "%lld", (long long)t->retention_bytes);
+        configs[topic.configs.count++] = (struct create_topics_request_creatable_topic_config){
+            .name = slice_cstr("retention.bytes"), .value = slice_cstr(numbers[0])};
+    }
+    if (t->retention_ms >= 0) {
+        (void)snprintf(numbers[1], sizeof numbers[1], "%lld", (long long)t->retention_ms);
+        configs[topic.configs.count++] = (struct create_topics_request_creatable_topic_config){
+            .name = slice_cstr("retention.ms"), .value = slice_cstr(numbers[1])};
     }
     struct create_topics_request r;
     wire_init(create_topics_request_def.body, &r);
@@ -355,7 +365,7 @@ static void by_time_check(struct admin *a, const struct list_offsets_response_pa
     struct ledger_partition *p = a->partition;
     u64 before = r->offset >= 0 ? (u64)r->offset : a->floor_when_asked;
     for (u64 offset = 0; offset < MIN(before, p->slot_count); offset++) {
-        if (p->slots[offset].timestamp >= a->time_asked) {
+        if (p->slots[offset].timestamp >= a->time_asked && !ledger_may_be_gone(p, offset)) {
             world_fail(a->world, "an offset is found by time",
                        "%s-%d: the first record from time %lld on is at %llu, not at %lld",
                        p->topic->name, p->index, (long long)a->time_asked,
@@ -380,10 +390,7 @@ static void offsets_check(struct admin *a, const struct list_offsets_response_pa
         ledger_watermark(a->partition, a->floor_when_asked, r->offset, "ListOffsets");
         break;
     case OFFSETS_EARLIEST:
-        if (r->offset != 0) {
-            world_fail(a->world, "no record is skipped", "%s-%d: the earliest offset is %lld",
-                       a->partition->topic->name, a->partition->index, (long long)r->offset);
-        }
+        ledger_start_told(a->partition, a->start_when_asked, r->offset, "ListOffsets");
         break;
     case OFFSETS_BY_TIME:
         if (!a->wl->rotten) {
@@ -426,6 +433,7 @@ static void offsets_ask(struct admin *a)
     a->partition = workload_partition(
         a->wl, (u32)chance_between(a->world, 0, workload_partition_count(a->wl) - 1));
     a->floor_when_asked = a->partition->floor;
+    a->start_when_asked = a->partition->start;
     a->offsets = chance(a->world, 1, 6)   ? OFFSETS_EARLIEST
                  : chance(a->world, 1, 2) ? OFFSETS_LATEST
                                           : OFFSETS_BY_TIME;
@@ -447,6 +455,54 @@ static void offsets_ask(struct admin *a)
     r.topics.items = &topic;
     r.topics.count = 1;
     ask(a, API_list_offsets, (i16)chance_between(a->world, 1, 11), &r, offsets_done);
+}
+
+/* ---- DeleteRecords --------------------------------------------------------------------------- */
+
+static void delete_records_done(struct call *call, err_t result, struct slice body)
+{
+    struct admin *a = CONTAINER_OF(call, struct admin, call);
+    struct delete_records_response r;
+    if (answered(a, result, body, &r) && r.topics.count == 1 &&
+        r.topics.items[0].partitions.count == 1) {
+        const struct delete_records_response_partition_result *p =
+            &r.topics.items[0].partitions.items[0];
+        if (p->error_code == KERR_NONE) {
+            ledger_start_told(a->partition, a->start_when_asked, p->low_watermark, "DeleteRecords");
+        } else if (!workload_retriable(a->partition->topic, p->error_code)) {
+            unexpected(a, "DeleteRecords", p->error_code);
+        }
+    }
+    finished(a);
+}
+
+/* Everything up to some offset that is there, often all of it: so packs become sparse and die. */
+static void delete_records_ask(struct admin *a)
+{
+    struct ledger_partition *p = workload_partition(
+        a->wl, (u32)chance_between(a->world, 0, workload_partition_count(a->wl) - 1));
+    if (!p->topic->trimmed) {
+        finished(a);
+        return;
+    }
+    u64 offset = chance(a->world, 1, 3) ? p->floor : chance_between(a->world, 0, p->floor);
+    a->partition = p;
+    /* Acknowledged is what the answer promises: from then on the start is there at least. */
+    a->start_when_asked = MAX(p->start, offset);
+    p->start_max = MAX(p->start_max, offset);
+    struct delete_records_request_partition partition = {.partition_index = p->index,
+                                                         .offset = (i64)offset};
+    struct delete_records_request_topic topic = {.name = slice_cstr(p->topic->name)};
+    topic.partitions.items = &partition;
+    topic.partitions.count = 1;
+    struct delete_records_request r;
+    wire_init(delete_records_request_def.body, &r);
+    r.topics.items = &topic;
+    r.topics.count = 1;
+    r.timeout_ms = 30000;
+    world_say(a->world, "admin  deletes %s-%d up to %llu", p->topic->name, p->index,
+              (unsigned long long)offset);
+    ask(a, API_delete_records, (i16)chance_between(a->world, 0, 2), &r, delete_records_done);
 }
 
 /* ---- steps ----------------------------------------------------------------------------------- */
@@ -471,13 +527,15 @@ static void step_run(struct world_event *e)
     }
     struct ledger_topic *t = topic_to_make(a);
     if (t != NULL) {
-        if (t->partition_count == 1 && !t->log_append_time && a->by_metadata) {
+        if (t->partition_count == 1 && !t->log_append_time && !t->limited && a->by_metadata) {
             auto_create_ask(a, t);
         } else {
             create_ask(a, t);
         }
     } else if (!workload_topics_there(a->wl) || chance(a->world, 1, 3)) {
         metadata_ask(a);
+    } else if (a->wl->knobs.trims && !a->wl->quiet && chance(a->world, 1, 6)) {
+        delete_records_ask(a);
     } else if (chance(a->world, 1, 2)) {
         offsets_ask(a);
     } else {

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const struct check_row *const checks[] = {&check_lost, &check_twice, &check_order,
-                                                 &check_watermark};
+                                                 &check_watermark, &check_start};
 
 /* ---- the ledger ------------------------------------------------------------------------------ */
 
@@ -51,6 +51,8 @@ struct ledger_topic *ledger_topic_add(struct ledger *l, const char *name, u32 pa
     struct ledger_topic *t = mem_alloc(sizeof *t);
     (void)snprintf(t->name, sizeof t->name, "%s", name);
     t->partition_count = partition_count;
+    t->retention_bytes = -1;
+    t->retention_ms = -1;
     t->partitions = mem_alloc(partition_count * sizeof t->partitions[0]);
     for (u32 i = 0; i < partition_count; i++) {
         t->partitions[i] = (struct ledger_partition){.ledger = l, .topic = t, .index = (i32)i};
@@ -247,11 +249,28 @@ void ledger_read(struct ledger_partition *p, struct slice records, i64 high_wate
     }
 }
 
-void ledger_final(struct ledger_partition *p, u64 end)
+void ledger_start_told(struct ledger_partition *p, u64 start_when_asked, i64 start, const char *who)
+{
+    for (u32 c = 0; c < ARRAY_LEN(checks); c++) {
+        if (checks[c]->started != NULL) {
+            checks[c]->started(p, start_when_asked, start, who);
+        }
+    }
+    if (start >= 0) {
+        p->start = MAX(p->start, (u64)start);
+    }
+}
+
+bool ledger_may_be_gone(const struct ledger_partition *p, u64 offset)
+{
+    return p->topic->limited || offset < p->start_max;
+}
+
+void ledger_final(struct ledger_partition *p, u64 start, u64 end)
 {
     for (u32 c = 0; c < ARRAY_LEN(checks); c++) {
         if (checks[c]->final != NULL) {
-            checks[c]->final(p, end);
+            checks[c]->final(p, start, end);
         }
     }
 }

@@ -26,6 +26,10 @@ struct ledger_topic {
     struct uuid id; /* zero: not told yet */
     enum topic_life life;
     bool log_append_time;
+    bool trimmed;        /* its records may be deleted, by DeleteRecords or by limits */
+    bool limited;        /* it has retention limits: any record may have gone */
+    i64 retention_bytes; /* -1: none */
+    i64 retention_ms;    /* -1: none */
     u32 partition_count;
     struct ledger_partition *partitions;
 };
@@ -43,8 +47,10 @@ struct ledger_partition {
     struct ledger_slot *slots; /* by offset */
     u64 slot_count;
     u64 slot_cap;
-    u64 floor; /* everything below was acknowledged, or below a high watermark that somebody was
-                  told */
+    u64 floor;     /* everything below was acknowledged, or below a high watermark that somebody was
+                      told */
+    u64 start;     /* the highest log start that somebody was told; what is below stays away */
+    u64 start_max; /* the log may start there at the latest: what was asked for, in vain or not */
 };
 
 struct ledger_record {
@@ -65,6 +71,7 @@ struct author {
     u32 count;
     u32 cap;
     u64 walk_next; /* check_order.c, at the end */
+    bool walking;  /* ... its first record was met */
 };
 
 /* What a record looks like. key and value live in `room` until its next use. */
@@ -112,8 +119,13 @@ void ledger_watermark(struct ledger_partition *p, u64 floor_when_asked, i64 high
  * the last batch. */
 void ledger_read(struct ledger_partition *p, struct slice records, i64 high_watermark,
                  u64 *next_offset, const char *who);
-/* Everything was read from 0 to `end` by one reader after the last fault. */
-void ledger_final(struct ledger_partition *p, u64 end);
+/* An answer named this log start; start_when_asked: p->start when the question was sent. */
+void ledger_start_told(struct ledger_partition *p, u64 start_when_asked, i64 start,
+                       const char *who);
+/* May the log start behind this offset by now? */
+bool ledger_may_be_gone(const struct ledger_partition *p, u64 offset);
+/* Everything was read from `start` to `end` by one reader after the last fault. */
+void ledger_final(struct ledger_partition *p, u64 start, u64 end);
 
 /* ---- promises -------------------------------------------------------------------------------- */
 
@@ -124,12 +136,14 @@ struct check_row {
     void (*read)(struct ledger_partition *p, u64 offset, struct author *w, u32 record);
     void (*told)(struct ledger_partition *p, u64 floor_when_asked, i64 high_watermark,
                  const char *who);
-    void (*final)(struct ledger_partition *p, u64 end);
+    void (*started)(struct ledger_partition *p, u64 start_when_asked, i64 start, const char *who);
+    void (*final)(struct ledger_partition *p, u64 start, u64 end);
 };
 extern const struct check_row check_lost;
 extern const struct check_row check_twice;
 extern const struct check_row check_order;
 extern const struct check_row check_watermark;
+extern const struct check_row check_start;
 
 /* check_content.c */
 void content_init(struct content *c);

@@ -1,4 +1,5 @@
-/* A record that was acknowledged, or that a consumer has seen, is found at its offset for ever.
+/* A record that was acknowledged, or that a consumer has seen, is found at its offset until
+   it was deleted or had outlived its topic's limits.
 
    An acknowledgement names the offset: whatever was or will be seen there must be that record. In
    the end everything is read once more. */
@@ -37,7 +38,7 @@ static void lost_read(struct ledger_partition *p, u64 offset, struct author *w, 
     found(p, offset, w, record, "read");
 }
 
-static void lost_final(struct ledger_partition *p, u64 end)
+static void lost_final(struct ledger_partition *p, u64 start, u64 end)
 {
     for (u64 offset = end; offset < p->slot_count; offset++) {
         const struct ledger_slot *slot = &p->slots[offset];
@@ -50,7 +51,7 @@ static void lost_final(struct ledger_partition *p, u64 end)
             return;
         }
     }
-    for (u64 offset = 0; offset < end; offset++) {
+    for (u64 offset = start; offset < end; offset++) {
         if (offset >= p->slot_count || p->slots[offset].timestamp == -1) {
             world_fail(p->ledger->world, check_lost.promise,
                        "%s-%d offset %llu was passed over in the last reading", p->topic->name,

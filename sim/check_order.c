@@ -3,9 +3,9 @@
    (Plain with several in flight promises nothing.) */
 #include "sim/check.h"
 
-static void order_final(struct ledger_partition *p, u64 end)
+static void order_final(struct ledger_partition *p, u64 start, u64 end)
 {
-    for (u64 offset = 0; offset < MIN(end, p->slot_count); offset++) {
+    for (u64 offset = start; offset < MIN(end, p->slot_count); offset++) {
         struct author *w = p->slots[offset].author;
         u32 record = p->slots[offset].record;
         if (w == NULL || (!w->idempotent && !w->one_at_a_time)) {
@@ -15,6 +15,10 @@ static void order_final(struct ledger_partition *p, u64 end)
         if (again) {
             continue;
         }
+        if (start > 0 && !w->walking) {
+            w->walk_next = record; /* those before it were deleted */
+        }
+        w->walking = true;
         bool good = w->idempotent ? record == w->walk_next : record >= w->walk_next;
         if (!good) {
             world_fail(p->ledger->world, check_order.promise,

@@ -25,9 +25,9 @@ static void twice_acked(struct author *w, u32 record, u64 offset)
     found(w->partition, offset, w, record);
 }
 
-static void twice_final(struct ledger_partition *p, u64 end)
+static void twice_final(struct ledger_partition *p, u64 start, u64 end)
 {
-    for (u64 offset = 0; offset < MIN(end, p->slot_count); offset++) {
+    for (u64 offset = start; offset < MIN(end, p->slot_count); offset++) {
         struct author *w = p->slots[offset].author;
         if (w == NULL) {
             continue;

@@ -12,7 +12,7 @@ static void watermark_told(struct ledger_partition *p, u64 floor_when_asked, i64
     }
 }
 
-static void watermark_final(struct ledger_partition *p, u64 end)
+static void watermark_final(struct ledger_partition *p, u64 start, u64 end)
 {
     watermark_told(p, p->floor, (i64)end, "the last reader");
 }

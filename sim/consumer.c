@@ -1,6 +1,6 @@
 /* A consumer: Fetch over some partitions, with or without a session, waiting or not, from offsets
-   that now and then jump back. The verifier is a consumer of all partitions from offset 0 that ends
-   when it has reached every end. */
+   that now and then jump back. The verifier is a consumer of all partitions from where ListOffsets
+   says that they start; it ends when it has reached every end. */
 #include "sim/workload.h"
 
 #include <stdio.h>
@@ -11,8 +11,11 @@ struct position {
     struct ledger_partition *partition;
     u64 offset;
     u64 floor_when_asked;
-    bool told;   /* the session knows this offset */
-    bool at_end; /* verifier: offset is the high watermark */
+    u64 start_when_asked;
+    u64 start;      /* verifier: where it began to read */
+    bool start_due; /* verifier: ListOffsets is to say it */
+    bool told;      /* the session knows this offset */
+    bool at_end;    /* verifier: offset is the high watermark */
 };
 
 struct consumer {
@@ -68,11 +71,27 @@ static struct position *position_find(struct consumer *c, const struct ledger_to
     return NULL;
 }
 
+/* What was asked for has gone: on from some later offset, as the start may be anywhere. */
+static void position_gone(struct consumer *c, struct position *p)
+{
+    p->told = false;
+    if (c->verifier) {
+        p->start_due = true;
+        return;
+    }
+    u64 least = MAX(p->offset, p->partition->start);
+    p->offset = chance_between(c->world, least, MAX(least, p->partition->floor));
+}
+
 static void position_refused(struct consumer *c, struct position *p, i16 kerr)
 {
     struct ledger_partition *at = p->partition;
     world_say(c->world, "%-6s %s-%d offset %llu: %s", c->client.name, at->topic->name, at->index,
               (unsigned long long)p->offset, kerr_name(kerr));
+    if (kerr == KERR_OFFSET_OUT_OF_RANGE && ledger_may_be_gone(at, p->offset)) {
+        position_gone(c, p);
+        return;
+    }
     if (c->passes_over && kerr == KERR_KAFKA_STORAGE_ERROR) {
         c->passed_over++;
         p->offset++;
@@ -110,6 +129,16 @@ static void position_answered(struct consumer *c, struct position *p,
                    "%s-%d: high watermark %lld, last stable offset %lld", p->partition->topic->name,
                    p->partition->index, (long long)r->high_watermark,
                    (long long)r->last_stable_offset);
+    }
+    if (c->call.version >= 5) {
+        ledger_start_told(p->partition, p->start_when_asked, r->log_start_offset, c->client.name);
+    }
+    if (p->offset < p->start_when_asked) {
+        world_fail(c->world, "what was deleted stays deleted",
+                   "%s-%d offset %llu was answered to %s, the log started at %llu",
+                   p->partition->topic->name, p->partition->index, (unsigned long long)p->offset,
+                   c->client.name, (unsigned long long)p->start_when_asked);
+        return;
     }
     u64 next = p->offset;
     ledger_read(p->partition, r->records.bytes, r->high_watermark, &next, c->client.name);
@@ -159,12 +188,12 @@ static void verify_end(struct consumer *c)
 {
     for (u32 i = 0; i < c->count; i++) {
         struct position *p = &c->positions[i];
-        if (!p->at_end || p->offset < p->partition->floor) {
+        if (p->start_due || !p->at_end || p->offset < p->partition->floor) {
             return;
         }
     }
     for (u32 i = 0; i < c->count && !c->passes_over && !c->world->failed; i++) {
-        ledger_final(c->positions[i].partition, c->positions[i].offset);
+        ledger_final(c->positions[i].partition, c->positions[i].start, c->positions[i].offset);
     }
     c->verified = true;
 }
@@ -216,6 +245,7 @@ static void request_fill(struct consumer *c, struct fetch_request *r)
     for (u32 i = 0; i < c->count; i++) {
         struct position *p = &c->positions[i];
         p->floor_when_asked = p->partition->floor;
+        p->start_when_asked = p->partition->start;
         if (c->session_id != 0 && p->told) {
             continue;
         }
@@ -244,6 +274,82 @@ static void request_fill(struct consumer *c, struct fetch_request *r)
     }
 }
 
+/* ---- where the verifier begins --------------------------------------------------------------- */
+
+static void starts_read(struct consumer *c, const struct list_offsets_response *r)
+{
+    for (u32 i = 0; i < r->topics.count; i++) {
+        const struct list_offsets_response_topic *topic = &r->topics.items[i];
+        const struct ledger_topic *t = workload_topic(c->wl, topic->name, (struct uuid){0});
+        for (u32 k = 0; k < topic->partitions.count && !c->world->failed; k++) {
+            const struct list_offsets_response_partition *data = &topic->partitions.items[k];
+            struct position *p = position_find(c, t, data->partition_index);
+            assert(p != NULL);
+            if (data->error_code != KERR_NONE) {
+                position_refused(c, p, data->error_code);
+                continue;
+            }
+            ledger_start_told(p->partition, p->start_when_asked, data->offset, c->client.name);
+            p->start_due = false;
+            p->start = (u64)data->offset;
+            p->offset = p->start;
+            p->at_end = false;
+        }
+    }
+}
+
+static void starts_done(struct call *call, err_t result, struct slice body)
+{
+    struct consumer *c = CONTAINER_OF(call, struct consumer, call);
+    c->waiting = false;
+    if (result != OK) {
+        return;
+    }
+    struct list_offsets_response r;
+    err_t e = wire_decode(call->api->response, call->version, body, &c->arena, &r, NULL);
+    if (e == OK) {
+        starts_read(c, &r);
+    } else {
+        world_fail(c->world, "answers can be read", "ListOffsets: %s", err_name(e));
+    }
+    arena_reset(&c->arena);
+    step_soon(c, 1 * SIM_MS);
+}
+
+static bool starts_due(const struct consumer *c)
+{
+    for (u32 i = 0; i < c->count; i++) {
+        if (c->positions[i].start_due) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void starts_ask(struct consumer *c)
+{
+    struct list_offsets_request r;
+    wire_init(list_offsets_request_def.body, &r);
+    r.replica_id = -1;
+    r.topics.items = wire_new(&list_offsets_request_topic_struct, &c->arena, c->count);
+    for (u32 i = 0; i < c->count; i++) {
+        struct position *p = &c->positions[i];
+        if (!p->start_due) {
+            continue;
+        }
+        p->start_when_asked = p->partition->start;
+        struct list_offsets_request_topic *topic = &r.topics.items[r.topics.count++];
+        topic->name = slice_cstr(p->partition->topic->name);
+        topic->partitions.items = wire_new(&list_offsets_request_partition_struct, &c->arena, 1);
+        topic->partitions.count = 1;
+        topic->partitions.items[0].partition_index = p->partition->index;
+        topic->partitions.items[0].timestamp = -2;
+    }
+    c->waiting = true;
+    client_send(&c->client, &c->call, API_list_offsets, 5, &r, starts_done);
+    arena_reset(&c->arena);
+}
+
 static void positions_choose(struct consumer *c)
 {
     if (c->count > 0 || !workload_topics_there(c->wl)) {
@@ -255,7 +361,8 @@ static void positions_choose(struct consumer *c)
     u32 start = (u32)chance_between(c->world, 0, partitions - 1);
     for (u32 i = 0; i < wanted; i++) {
         c->positions[c->count++] =
-            (struct position){.partition = workload_partition(c->wl, (start + i) % partitions)};
+            (struct position){.partition = workload_partition(c->wl, (start + i) % partitions),
+                              .start_due = c->verifier};
     }
 }
 
@@ -268,6 +375,10 @@ static void step_run(struct world_event *e)
     positions_choose(c);
     if (c->count == 0) {
         step_soon(c, 20 * SIM_MS);
+        return;
+    }
+    if (starts_due(c)) {
+        starts_ask(c);
         return;
     }
     struct fetch_request r;

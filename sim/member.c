@@ -736,18 +736,25 @@ static void partition_read(struct member *m, struct ledger_topic *t,
                    "Fetch: an answer for a partition that was not asked for");
         return;
     }
+    struct ledger_partition *p = &t->partitions[data->partition_index];
+    u64 next = m->positions[at].next;
+    if (data->error_code == KERR_OFFSET_OUT_OF_RANGE && ledger_may_be_gone(p, next)) {
+        /* On from some later offset: what is skipped counts as taken in. */
+        u64 least = MAX(next, p->start);
+        m->positions[at].next = chance_between(m->world, least, MAX(least, p->floor));
+        ledger_group_processed(ledger(m), (u32)at, next, m->positions[at].next);
+        return;
+    }
     if (data->error_code != KERR_NONE) {
         if (!workload_retriable(t, data->error_code)) {
             world_fail(m->world, "what is there can be read", "%s: %s-%d offset %llu: %s",
-                       ledger(m)->name, t->name, data->partition_index,
-                       (unsigned long long)m->positions[at].next, kerr_name(data->error_code));
+                       ledger(m)->name, t->name, data->partition_index, (unsigned long long)next,
+                       kerr_name(data->error_code));
         }
         return;
     }
-    u64 from = m->positions[at].next;
-    ledger_read(&t->partitions[data->partition_index], data->records.bytes, data->high_watermark,
-                &m->positions[at].next, m->data.name);
-    ledger_group_processed(ledger(m), (u32)at, from, m->positions[at].next);
+    ledger_read(p, data->records.bytes, data->high_watermark, &m->positions[at].next, m->data.name);
+    ledger_group_processed(ledger(m), (u32)at, next, m->positions[at].next);
 }
 
 static void fetch_done(struct call *call, err_t result, struct slice body)

@@ -123,6 +123,7 @@ static void knobs_choose(struct run *r, struct sim_net_knobs *net, struct worklo
         .timeout_ns = pick(w, timeouts, ARRAY_LEN(timeouts)),
         .batch_records_max = (u32)chance_between(w, 1, 10),
         .stall_per_1024 = chance(w, 1, 2) ? 0 : 8,
+        .trims = chance(w, 1, 2),
     };
     /* What is large has to get through before the connection is lost or somebody gives up. */
     bool wide = net->pipe_bytes >= 64 * KIB && net->delay_ns <= 200 * SIM_US &&

@@ -12,6 +12,13 @@ static void topics_plan(struct workload *wl)
         u32 partitions = (u32)chance_between(w, 1, wl->knobs.partitions_max);
         struct ledger_topic *t = ledger_topic_add(&wl->ledger, name, partitions);
         t->log_append_time = chance(w, 1, 5);
+        t->trimmed = wl->knobs.trims && chance(w, 2, 3);
+        if (t->trimmed && chance(w, 1, 2)) {
+            t->limited = true;
+            t->retention_bytes = chance(w, 3, 4) ? (i64)chance_between(w, 1, 256 * KIB) : -1;
+            t->retention_ms =
+                t->retention_bytes < 0 || chance(w, 1, 4) ? (i64)chance_between(w, 100, 5000) : -1;
+        }
     }
 }
 
@@ -162,6 +169,7 @@ void workload_verify_again(struct workload *wl)
     LIST_EACH (&wl->ledger.authors, n) {
         struct author *a = CONTAINER_OF(n, struct author, node);
         a->walk_next = 0;
+        a->walking = false;
         for (u32 i = 0; i < a->count; i++) {
             a->records[i].occurrences = 0;
         }

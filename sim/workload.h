@@ -36,6 +36,7 @@ struct workload_knobs {
     u32 batch_records_max;
     bool big_values;
     u32 crew_count;
+    bool trims;         /* DeleteRecords, and topics with retention limits */
     u32 stall_per_1024; /* how often a consumer stops reading for a while */
 };
 

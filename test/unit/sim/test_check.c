@@ -83,7 +83,7 @@ static void test_a_good_history(void **state)
     ledger_acked(f.author, 2, 2, 2);
     records_read(&f, in_order, 4, 0, false);
     ledger_watermark(f.p, 4, 4, "test");
-    ledger_final(f.p, 4);
+    ledger_final(f.p, 0, 4);
     assert_false(f.world.failed);
     fixture_fini(&f);
 }
@@ -96,7 +96,7 @@ static void test_lost_at_the_end(void **state)
     records_send(&f, 4);
     ledger_acked(f.author, 0, 4, 0);
     records_read(&f, in_order, 3, 0, false);
-    ledger_final(f.p, 3);
+    ledger_final(f.p, 0, 3);
     broken(&f, "no acknowledged record is lost");
 }
 
@@ -133,7 +133,7 @@ static void test_plain_twice_after_a_retry_is_allowed(void **state)
     ledger_sent(f.author, 0, 1);
     const u32 repeated[] = {0, 1, 0};
     records_read(&f, repeated, 3, 0, false);
-    ledger_final(f.p, 3);
+    ledger_final(f.p, 0, 3);
     assert_false(f.world.failed);
     fixture_fini(&f);
 }
@@ -147,7 +147,7 @@ static void test_plain_more_often_than_sent(void **state)
     ledger_sent(f.author, 0, 1);
     const u32 repeated[] = {0, 0, 0};
     records_read(&f, repeated, 3, 0, false);
-    ledger_final(f.p, 3);
+    ledger_final(f.p, 0, 3);
     broken(&f, "no record is there twice");
 }
 
@@ -159,7 +159,7 @@ static void test_order(void **state)
     records_send(&f, 2);
     const u32 swapped[] = {1, 0};
     records_read(&f, swapped, 2, 0, false);
-    ledger_final(f.p, 2);
+    ledger_final(f.p, 0, 2);
     broken(&f, "a producer's records stay in order");
 }
 
@@ -195,9 +195,37 @@ static void test_wrong_partition(void **state)
     broken(&f, "content is unaltered");
 }
 
+static void test_start(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, true);
+    records_send(&f, 4);
+    ledger_acked(f.author, 0, 4, 0);
+    f.p->start_max = 2; /* DeleteRecords asked for it */
+    ledger_start_told(f.p, 0, 2, "a reader");
+    const u32 rest[] = {2, 3};
+    records_read(&f, rest, 2, 2, false);
+    ledger_final(f.p, 2, 4);
+    assert_false(f.world.failed);
+    assert_true(ledger_may_be_gone(f.p, 1));
+    assert_false(ledger_may_be_gone(f.p, 2));
+    ledger_start_told(f.p, f.p->start, 1, "another");
+    assert_non_null(strstr(f.world.failure, "a log's start moves forward only"));
+    fixture_fini(&f);
+    fixture_init(&f, true);
+    records_send(&f, 4);
+    ledger_acked(f.author, 0, 4, 0);
+    f.p->start_max = 2;
+    ledger_start_told(f.p, 0, 3, "a reader"); /* further than anybody asked */
+    assert_true(f.world.failed);
+    fixture_fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_start),
         cmocka_unit_test(test_a_good_history),
         cmocka_unit_test(test_lost_at_the_end),
         cmocka_unit_test(test_seen_and_replaced),
