@@ -72,6 +72,13 @@ static int lock_take(struct doctor *d, int *fd)
     char path[DOCTOR_PATH_MAX];
     path_make(d, path, "lock");
     *fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (*fd < 0 && d->repair) {
+        return refuse(d, DOCTOR_FAILED,
+                      "error: the file 'lock' of %s cannot be opened\n"
+                      "without it nobody knows whether a broker has the directory open\n"
+                      "run the check without --repair, or start a broker, which makes it\n",
+                      d->directory);
+    }
     if (*fd >= 0 && flock(*fd, LOCK_EX | LOCK_NB) != 0) {
         char pid[PID_TEXT_MAX] = {0};
         ssize_t n = pread(*fd, pid, sizeof(pid) - 1, 0);

@@ -22,7 +22,7 @@ static void pack_lost(struct pack_check *c)
     detail(c->d, "next: restore the file from a backup");
 }
 
-/* The batches of a run whose checksum is wrong: those that do not agree with their own. */
+/* The batches of a run that do not agree with their own checksum. */
 static void run_search(struct pack_check *c, const struct pack_run *run, struct spans *bad)
 {
     const u8 *bytes = c->file.data + run->pos;
@@ -52,26 +52,23 @@ static void run_search(struct pack_check *c, const struct pack_run *run, struct 
 static void run_check(struct pack_check *c, const struct pack_run *run)
 {
     struct doctor *d = c->d;
-    if (crc32c(c->file.data + run->pos, run->bytes) != run->crc) {
-        struct spans bad = {0};
-        run_search(c, run, &bad);
-        if (bad.count == 0) { /* what the batches' own checksums leave out */
-            spans_add(&bad, run->partition, run->base_offset, run->next_offset);
-        }
-        damage(d, c->name, run->pos, "a run of %u bytes disagrees with its checksum", run->bytes);
+    bool agrees = crc32c(c->file.data + run->pos, run->bytes) == run->crc;
+    struct spans bad = {0};
+    run_search(c, run, &bad);
+    if (!agrees && bad.count == 0) { /* what the batches' own checksums leave out */
+        spans_add(&bad, run->partition, run->base_offset, run->next_offset);
+    }
+    if (bad.count > 0) {
+        damage(d, c->name, run->pos, "a run of %u bytes %s", run->bytes,
+               !agrees                             ? "disagrees with its checksum"
+               : run->flags & PACK_RUN_QUARANTINED ? "was damaged before it was filed"
+                                                   : "has batches that disagree with theirs");
         detail_spans(d, "acknowledged records damaged", &bad);
         detail(d, "everything else is served; consumers get an error at these offsets");
         detail(d, "next: restore the file from a backup, or delete the records up to there "
                   "(DeleteRecords)");
-        spans_fini(&bad);
-    } else if (run->flags & PACK_RUN_QUARANTINED) {
-        struct spans bad = {0};
-        run_search(c, run, &bad);
-        damage(d, c->name, run->pos, "a run that was damaged before it was filed");
-        detail_spans(d, "acknowledged records damaged", &bad);
-        detail(d, "everything else is served; consumers get an error at these offsets");
-        spans_fini(&bad);
     }
+    spans_fini(&bad);
     struct span s = {run->partition, run->base_offset, run->next_offset};
     partition_saw(d, c->name, run->pos, false, &s, run->batches, run->bytes);
 }

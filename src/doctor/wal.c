@@ -12,7 +12,8 @@ struct wal_check {
     const struct meta_session *s;
     u32 *numbers; /* of its extents, ascending */
     u32 count;
-    u32 at; /* index of the extent in memory */
+    bool *unreadable; /* of each: said so already */
+    u32 at;           /* index of the extent in memory */
     char name[FILE_NAME_MAX];
     struct file_bytes file;
     u64 position;
@@ -31,7 +32,8 @@ static bool extent_load(struct wal_check *w, u32 index)
     (void)snprintf(w->name, sizeof(w->name), "wal/%016llx-%08x", (unsigned long long)w->s->wal,
                    w->numbers[index]);
     err_t e = file_load(w->d, w->name, &w->file);
-    if (e != OK) {
+    if (e != OK && !w->unreadable[index]) {
+        w->unreadable[index] = true;
         w->d->failures++;
         damage(w->d, w->name, 0, "cannot be read: %s", err_name(e));
         detail(w->d, "next: check the disk and the permissions, then run this again");
@@ -315,6 +317,7 @@ static void wal_check(struct doctor *d, const struct meta_session *s, u32 *numbe
                 (unsigned long long)s->length);
         return;
     }
+    w.unreadable = mem_alloc(((size_t)count + 1) * sizeof(*w.unreadable));
     w.durable = s->sealed ? s->length : s->trim;
     if (count == 0 && w.durable > 0) {
         damage(d, "wal", 0, "all extents of WAL %llu are missing", (unsigned long long)s->wal);
@@ -326,6 +329,7 @@ static void wal_check(struct doctor *d, const struct meta_session *s, u32 *numbe
         }
     }
     file_free(&w.file);
+    mem_free(w.unreadable);
     fprintf(d->out, "wal %llu: %u extents, %llu slots not yet filed, %llu bytes of frames%s\n",
             (unsigned long long)s->wal, count, (unsigned long long)w.slots,
             (unsigned long long)w.bytes, s->sealed ? ", sealed" : "");

@@ -508,6 +508,57 @@ static void test_meta_rolled_back(void **state)
            "next: do not start a broker", NULL);
 }
 
+/* ---- what cannot be read ----------------------------------------------------------------------
+ */
+
+static void folder_instead(const char *path)
+{
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkdir(path, 0755), 0);
+}
+
+static void test_unreadable(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    pack_name(f, 5, path);
+    folder_instead(path);
+    expect(f, DOCTOR_DAMAGED, "names this pack, but it cannot be read: io error",
+           "damaged: 1 in all", NULL);
+    extent_name(f, 1, path);
+    folder_instead(path);
+    expect(f, DOCTOR_DAMAGED, "-00000001, byte 0: cannot be read: io error",
+           "was acknowledged and cannot be read", "next: check the disk");
+    meta_name(f, 'a', path);
+    folder_instead(path);
+    expect(f, DOCTOR_DAMAGED, "0000000000000000.a, byte 0: cannot be read: io error", NULL, NULL);
+}
+
+static void test_folders_missing(void **state)
+{
+    struct fixture *f = *state;
+    char from[200], to[200];
+    static const char *const names[] = {"wal", "packs"};
+    for (u32 i = 0; i < ARRAY_LEN(names); i++) {
+        file_path(f, names[i], from);
+        snprintf(to, sizeof(to), "%s/%s-away", f->base, names[i]);
+        assert_int_equal(rename(from, to), 0);
+    }
+    expect(f, DOCTOR_DAMAGED, "damaged: wal, byte 0: the folder cannot be listed",
+           "damaged: packs, byte 0: the folder cannot be listed", "restore it from a backup");
+}
+
+static void test_lock_missing(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    file_path(f, "lock", path);
+    assert_int_equal(unlink(path), 0);
+    expect(f, DOCTOR_HEALTHY, "\nhealthy\n", NULL, NULL);
+    assert_int_equal(doctor_call(f, true), DOCTOR_FAILED);
+    expect_text("the file 'lock' of");
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -536,6 +587,9 @@ int main(void)
         CASE(test_meta_both_copies),
         CASE(test_meta_gone),
         CASE(test_meta_rolled_back),
+        CASE(test_unreadable),
+        CASE(test_folders_missing),
+        CASE(test_lock_missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
