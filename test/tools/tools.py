@@ -2,14 +2,16 @@
 
 import base64
 import os
+import select
 import shutil
 import subprocess
 
 import harness
-from harness import BUILD, Unavailable, newer, run
+from harness import BUILD, Failed, Unavailable, newer, run
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PACKAGE = "org.apache.kafka.tools."
+PATIENCE = 45  # seconds for one command, on a busy machine
 
 
 def driver():
@@ -30,7 +32,7 @@ class Tools:
     def __init__(self, address):
         self.address = address
         self.process = subprocess.Popen(
-            driver(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            driver(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
 
     def __call__(self, tool, *arguments, stdin="", server="--bootstrap-server"):
@@ -39,11 +41,22 @@ class Tools:
             arguments = [*arguments[:at], server, self.address, *arguments[at:]]
         fields = [PACKAGE + tool, stdin, *arguments]
         line = " ".join(base64.b64encode(field.encode()).decode() for field in fields)
-        self.process.stdin.write(line + "\n")
+        self.process.stdin.write(line.encode() + b"\n")
         self.process.stdin.flush()
-        status, out, err = self.process.stdout.readline().rstrip("\n").split(" ")
+        if not select.select([self.process.stdout], [], [], PATIENCE)[0]:
+            self.process.kill()
+            raise Failed(f"{tool} {' '.join(arguments)} has not ended after {PATIENCE} s")
+        answer = self.process.stdout.readline().decode().rstrip("\n")
+        if not answer:
+            self.process.kill()
+            raise Failed(f"the JVM of the tools ended: {self.process.stderr.read().decode()[-500:]}")
+        status, out, err = answer.split(" ")
         return int(status), base64.b64decode(out).decode(), base64.b64decode(err).decode()
 
     def close(self):
         self.process.stdin.close()
-        self.process.wait(20)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
