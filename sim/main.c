@@ -35,6 +35,10 @@ static const struct canary {
     {"skip-crc", HOME_CANARY_SKIP_CRC, 0, 0, "skip the CRC at recovery"},
     {"forget-producers", 0, LOG_CANARY_FORGET_PRODUCERS, 0, "forget producer state at recovery"},
     {"believe-stale", HOME_CANARY_BELIEVE_STALE, 0, 0, "believe a stale frame"},
+    {"unsynced-pack", HOME_CANARY_UNSYNCED_PACK, 0, 0, "commit a pack that is not synced"},
+    {"trim-early", 0, LOG_CANARY_TRIM_EARLY, 0, "trim the WAL before the metadata know the pack"},
+    {"forget-pack-producers", 0, LOG_CANARY_FORGET_PACK_PRODUCERS, 0,
+     "leave producers out of packs"},
     {"old-generation", 0, 0, GROUP_CANARY_OLD_GENERATION, "accept commits of an old generation"},
     {"forget-offsets", 0, 0, GROUP_CANARY_FORGET_OFFSETS, "forget committed offsets at restart"},
     {"answer-early", 0, 0, GROUP_CANARY_ANSWER_EARLY, "answer members before it is durable"},
@@ -57,7 +61,7 @@ static int usage(void)
                     "       odradek-sim --seeds FROM-TO [--jobs N] [--canary NAME] [--stop]\n"
                     "canaries (faults built in on purpose, to be caught):\n");
     for (u32 i = 0; i < ARRAY_LEN(canaries); i++) {
-        fprintf(stderr, "  %-17s %s\n", canaries[i].name, canaries[i].doc);
+        fprintf(stderr, "  %-22s %s\n", canaries[i].name, canaries[i].doc);
     }
     return 2;
 }

@@ -69,6 +69,9 @@ static void waiter_hook_run(struct io_hook *h)
 static void stretch_filed(void *user, const struct log_filed *filed)
 {
     struct broker *b = user;
+    if ((b->params.log_canaries & LOG_CANARY_TRIM_EARLY) != 0) {
+        home_wal_trim(b->home, filed->wal, filed->to);
+    }
     cluster_file(b->cluster, filed);
 }
 

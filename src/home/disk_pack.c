@@ -56,8 +56,10 @@ static err_t file_commit(struct pack_file *f, u64 bytes)
 {
     struct disk_pack_file *p = file_of(f);
     struct home *h = p->home;
-    TRY(io_file_sync_now(h->io, p->file));
-    TRY(io_sync_dir(h->io, p->folder));
+    if ((disk_of(h)->canaries & HOME_CANARY_UNSYNCED_PACK) == 0) {
+        TRY(io_file_sync_now(h->io, p->file));
+        TRY(io_sync_dir(h->io, p->folder));
+    }
     atomic_fetch_add(&h->pack_bytes, bytes);
     disk_space_seen(disk_of(h), disk_space(h->io, p->folder));
     return OK;

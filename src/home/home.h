@@ -16,7 +16,11 @@
 
 struct home;
 
-enum home_canary { HOME_CANARY_SKIP_CRC = 1, HOME_CANARY_BELIEVE_STALE = 2 }; /* simulator only */
+enum home_canary { /* simulator only */
+                   HOME_CANARY_SKIP_CRC = 1,
+                   HOME_CANARY_BELIEVE_STALE = 2,
+                   HOME_CANARY_UNSYNCED_PACK = 4,
+};
 
 struct home_disk_params {
     const char *directory; /* created when absent */

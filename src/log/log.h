@@ -28,7 +28,12 @@
 struct log;
 struct partition;
 
-enum log_canary { LOG_CANARY_ACK_EARLY = 1, LOG_CANARY_FORGET_PRODUCERS = 2 }; /* simulator only */
+enum log_canary { /* simulator only */
+                  LOG_CANARY_ACK_EARLY = 1,
+                  LOG_CANARY_FORGET_PRODUCERS = 2,
+                  LOG_CANARY_FORGET_PACK_PRODUCERS = 4,
+                  LOG_CANARY_TRIM_EARLY = 8,
+};
 
 struct log_filed {
     u64 wal;

@@ -249,6 +249,9 @@ static err_t recover_runs(void *user, const struct pack_run *runs, u32 count)
 static err_t recover_producers(void *user, const struct pack_producer *producers, u32 count)
 {
     struct recovery *r = user;
+    if ((r->log->params.canaries & LOG_CANARY_FORGET_PACK_PRODUCERS) != 0) {
+        return OK;
+    }
     struct partition *p = NULL;
     for (u32 i = 0; i < count; i++) {
         if (i == 0 || producers[i].partition != producers[i - 1].partition) {
