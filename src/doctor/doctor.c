@@ -1,11 +1,8 @@
 /* The order of the check: lock, format, metadata, packs, WALs, what nobody names, the summary. */
 #include "doctor/doctor_private.h"
 
-#include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 enum { FORMAT_VERSION = 1, UUID_DIGITS = 32, DIRECTORY_NAME_MAX = 3072, PID_TEXT_MAX = 32 };
 
@@ -66,23 +63,28 @@ static int directory_look(struct doctor *d)
     return DOCTOR_HEALTHY;
 }
 
-/* *fd: of the lock, -1 when there is no such file. */
-static int lock_take(struct doctor *d, int *fd)
+/* *lock: NULL when there is no such file. */
+static int lock_take(struct doctor *d, struct io_file **lock)
 {
     char path[DOCTOR_PATH_MAX];
     path_make(d, path, "lock");
-    *fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (*fd < 0 && d->repair) {
-        return refuse(d, DOCTOR_FAILED,
-                      "error: the file 'lock' of %s cannot be opened\n"
-                      "without it nobody knows whether a broker has the directory open\n"
-                      "run the check without --repair, or start a broker, which makes it\n",
-                      d->directory);
+    *lock = NULL;
+    if (io_file_open(d->io, path, IO_OPEN_READ, lock) != OK) {
+        *lock = NULL;
+        return d->repair ? refuse(d, DOCTOR_FAILED,
+                                  "error: the file 'lock' of %s cannot be opened\n"
+                                  "without it nobody knows whether a broker has the directory "
+                                  "open\nrun the check without --repair, or start a broker, which "
+                                  "makes it\n",
+                                  d->directory)
+                         : DOCTOR_HEALTHY;
     }
-    if (*fd >= 0 && flock(*fd, LOCK_EX | LOCK_NB) != 0) {
+    err_t e = io_file_lock(d->io, *lock);
+    if (e != OK) {
         char pid[PID_TEXT_MAX] = {0};
-        ssize_t n = pread(*fd, pid, sizeof(pid) - 1, 0);
-        pid[n > 0 ? strcspn(pid, "\n") : 0] = '\0';
+        size_t moved = 0;
+        err_t known = io_file_read_now(d->io, *lock, pid, sizeof(pid) - 1, 0, &moved);
+        pid[known == OK ? strcspn(pid, "\n") : 0] = '\0';
         return refuse(d, DOCTOR_IN_USE,
                       "error: a broker has the data directory %s open\n"
                       "its process id is %s; a check needs the directory to itself\n"
@@ -217,15 +219,25 @@ int doctor_run(const struct doctor_options *options)
                       "at most %d bytes\ncheck the path after --data\n",
                       DIRECTORY_NAME_MAX);
     }
-    int lock = -1;
+    struct io_linux_params params = {.files = IO_FILES_AUTO};
+    err_t e = io_linux_create(&params, &d.io);
+    if (e != OK) {
+        return refuse(&d, DOCTOR_FAILED,
+                      "error: nothing can be read: %s\n"
+                      "the kernel refuses what every Odradek needs\n"
+                      "run this with the limits that the broker has\n",
+                      err_name(e));
+    }
+    struct io_file *lock = NULL;
     d.meta = meta_create();
     int code = directory_look(&d);
     code = code == DOCTOR_HEALTHY ? lock_take(&d, &lock) : code;
     code = code == DOCTOR_HEALTHY ? directory_check(&d) : code;
-    if (lock >= 0) {
-        close(lock);
+    if (lock != NULL) {
+        io_file_close(d.io, lock);
     }
     meta_destroy(d.meta);
     mem_free(d.partitions);
+    io_destroy(d.io);
     return code;
 }

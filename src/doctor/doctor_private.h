@@ -12,6 +12,7 @@
 #include "doctor/doctor.h"
 #include "home/frame.h"
 #include "home/pack_check.h"
+#include "io/io.h"
 #include "meta/meta.h"
 
 enum { DOCTOR_PATH_MAX = 4096, DOCTOR_UNIT = 4096 };
@@ -38,6 +39,7 @@ struct seen_partition {
 };
 
 struct doctor {
+    struct io *io; /* its blocking verbs alone */
     const char *directory;
     FILE *out;
     FILE *err;

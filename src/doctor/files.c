@@ -2,14 +2,9 @@
    of a repair at the end. */
 #include "doctor/doctor_private.h"
 
-#include <dirent.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 void path_make(const struct doctor *d, char *out, const char *fmt, ...)
 {
@@ -23,28 +18,17 @@ void path_make(const struct doctor *d, char *out, const char *fmt, ...)
     (void)m;
 }
 
-static err_t error_of(int number)
+/* One byte more is asked for than there is: a folder cannot be read, however small. */
+static err_t open_load(const struct doctor *d, struct io_file *file, struct file_bytes *out)
 {
-    return number == ENOENT || number == ENOTDIR ? ERR_NOT_FOUND
-           : number == EACCES || number == EPERM ? ERR_DENIED
-                                                 : ERR_IO;
-}
-
-static err_t descriptor_load(int fd, struct file_bytes *out)
-{
-    struct stat st;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        return ERR_IO;
-    }
-    u64 size = (u64)st.st_size;
+    u64 size;
+    size_t moved = 0;
+    TRY(io_file_size(d->io, file, &size));
     u8 *data = mem_alloc(size + 1);
-    for (u64 at = 0; at < size;) {
-        ssize_t n = pread(fd, data + at, size - at, (off_t)at);
-        if (n <= 0) {
-            mem_free(data);
-            return ERR_IO;
-        }
-        at += (u64)n;
+    err_t e = io_file_read_now(d->io, file, data, size + 1, 0, &moved);
+    if (e != OK || moved != size) {
+        mem_free(data);
+        return e != OK ? e : ERR_IO;
     }
     *out = (struct file_bytes){data, size};
     return OK;
@@ -53,14 +37,12 @@ static err_t descriptor_load(int fd, struct file_bytes *out)
 err_t file_load(const struct doctor *d, const char *name, struct file_bytes *out)
 {
     char path[DOCTOR_PATH_MAX];
+    struct io_file *file;
     *out = (struct file_bytes){0};
     path_make(d, path, "%s", name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return error_of(errno);
-    }
-    err_t e = descriptor_load(fd, out);
-    close(fd);
+    TRY(io_file_open(d->io, path, IO_OPEN_READ, &file));
+    err_t e = open_load(d, file, out);
+    io_file_close(d->io, file);
     return e;
 }
 
@@ -85,31 +67,28 @@ static int name_order(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+static void names_add(void *user, const char *name)
+{
+    struct names *n = user;
+    if (n->count == n->cap) {
+        n->cap = MAX(2 * n->cap, 16u);
+        n->items = mem_resize(n->items, n->cap * sizeof(*n->items));
+    }
+    n->items[n->count++] = mem_strndup(slice_cstr(name));
+}
+
 err_t folder_list(const struct doctor *d, const char *folder, struct names *out)
 {
     char path[DOCTOR_PATH_MAX];
     *out = (struct names){0};
     path_make(d, path, "%s", folder);
-    DIR *dir = opendir(path);
-    if (dir == NULL) {
-        return error_of(errno);
-    }
-    struct dirent *entry;
-    while ((entry = readdir(dir)) != NULL) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) {
-            continue;
-        }
-        if (out->count == out->cap) {
-            out->cap = MAX(2 * out->cap, 16u);
-            out->items = mem_resize(out->items, out->cap * sizeof(*out->items));
-        }
-        out->items[out->count++] = mem_strndup(slice_cstr(entry->d_name));
-    }
-    closedir(dir);
-    if (out->count > 0) {
+    err_t e = io_list(d->io, path, names_add, out);
+    if (e != OK) {
+        names_free(out);
+    } else if (out->count > 0) {
         qsort(out->items, out->count, sizeof(*out->items), name_order);
     }
-    return OK;
+    return e;
 }
 
 void names_free(struct names *n)
@@ -140,35 +119,22 @@ bool name_hex(const char *s, u32 digits, u64 *out)
 err_t file_repair(const struct doctor *d, const char *name, const u8 *bytes, u64 count, u64 at)
 {
     char path[DOCTOR_PATH_MAX];
+    struct io_file *file;
     path_make(d, path, "%s", name);
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0) {
-        return error_of(errno);
+    TRY(io_file_open(d->io, path, IO_OPEN_WRITE, &file));
+    err_t e = io_file_write_now(d->io, file, bytes, count, at);
+    if (e == OK) {
+        e = io_file_sync_now(d->io, file);
     }
-    bool written = true;
-    for (u64 done = 0; written && done < count;) {
-        ssize_t n = pwrite(fd, bytes + done, count - done, (off_t)(at + done));
-        written = n > 0;
-        done += written ? (u64)n : 0;
-    }
-    written = written && fdatasync(fd) == 0;
-    close(fd);
-    return written ? OK : ERR_IO;
+    io_file_close(d->io, file);
+    return e;
 }
 
 err_t file_remove(const struct doctor *d, const char *folder, const char *name)
 {
     char path[DOCTOR_PATH_MAX];
     path_make(d, path, "%s/%s", folder, name);
-    if (unlink(path) != 0) {
-        return error_of(errno);
-    }
+    TRY(io_unlink(d->io, path));
     path_make(d, path, "%s", folder);
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return error_of(errno);
-    }
-    bool synced = fsync(fd) == 0;
-    close(fd);
-    return synced ? OK : ERR_IO;
+    return io_sync_dir(d->io, path);
 }

@@ -523,15 +523,16 @@ static void test_unreadable(void **state)
     char path[200];
     pack_name(f, 5, path);
     folder_instead(path);
-    expect(f, DOCTOR_DAMAGED, "names this pack, but it cannot be read: io error",
-           "damaged: 1 in all", NULL);
+    expect(f, DOCTOR_DAMAGED, "names this pack, but it cannot be read: ", "damaged: 1 in all",
+           NULL);
     extent_name(f, 1, path);
     folder_instead(path);
-    expect(f, DOCTOR_DAMAGED, "-00000001, byte 0: cannot be read: io error",
-           "was acknowledged and cannot be read", "next: check the disk");
+    expect(f, DOCTOR_DAMAGED,
+           "-00000001, byte 0: cannot be read: ", "was acknowledged and cannot be read",
+           "next: check the disk");
     meta_name(f, 'a', path);
     folder_instead(path);
-    expect(f, DOCTOR_DAMAGED, "0000000000000000.a, byte 0: cannot be read: io error", NULL, NULL);
+    expect(f, DOCTOR_DAMAGED, "0000000000000000.a, byte 0: cannot be read: ", NULL, NULL);
 }
 
 static void test_folders_missing(void **state)
