@@ -164,7 +164,10 @@ static void many_ranges_in_one_answer(void **state)
     for (u32 i = 0; i < ARRAY_LEN(ids); i++) {
         struct fetch_response *r = client_recv(c, API_fetch, 12, ids[i]);
         for (u32 p = 0; p < PARTITIONS; p++) {
-            assert_int_equal(records_count(fetch_row(r, 0, p)->records.bytes), 36 - p % 5 / 3 * 3);
+            struct slice records = fetch_row(r, 0, p)->records.bytes;
+            u64 base = load_be64(records.ptr); /* below the offset asked for when not in memory */
+            assert_true(base <= p % 5);
+            assert_int_equal(records_count(records), 36 - base);
         }
     }
     harness_fini(&h);
