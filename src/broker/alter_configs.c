@@ -70,52 +70,90 @@ static bool next_item(struct slice *list, struct slice *item)
     return true;
 }
 
-static bool has_item(struct slice list, struct slice wanted)
+static u32 parts_max(struct slice list)
 {
-    struct slice item;
-    while (next_item(&list, &item)) {
-        if (slice_eq(item, wanted)) {
-            return true;
+    u32 count = 1;
+    for (size_t i = 0; i < list.len; i++) {
+        count += list.ptr[i] == ',';
+    }
+    return count;
+}
+
+/* As Java's split: nothing is one empty part, empty parts at the end are none. */
+static u32 split(struct slice list, struct slice *parts)
+{
+    u32 count = 0;
+    if (list.len == 0) {
+        parts[count++] = list;
+    }
+    while (list.len > 0 && list.ptr[list.len - 1] == ',') {
+        list.len--;
+    }
+    while (next_item(&list, &parts[count])) {
+        count++;
+    }
+    return count;
+}
+
+static u32 part_find(const struct slice *parts, u32 count, struct slice wanted)
+{
+    u32 i = 0;
+    while (i < count && !slice_eq(parts[i], wanted)) {
+        i++;
+    }
+    return i;
+}
+
+static struct slice join(struct request *r, const struct slice *parts, u32 count)
+{
+    size_t bytes = 1;
+    for (u32 i = 0; i < count; i++) {
+        bytes += parts[i].len + 1;
+    }
+    u8 *out = request_alloc(r, bytes);
+    size_t len = 0;
+    for (u32 i = 0; out != NULL && i < count; i++) {
+        if (i > 0) {
+            out[len++] = ',';
         }
+        memcpy(out + len, parts[i].ptr, parts[i].len);
+        len += parts[i].len;
     }
-    return false;
+    return slice_of(out, len);
 }
 
-struct list_text {
-    u8 *bytes;
-    size_t len;
-};
-
-static void list_add(struct list_text *t, struct slice item)
-{
-    if (t->len > 0) {
-        t->bytes[t->len++] = ',';
-    }
-    memcpy(t->bytes + t->len, item.ptr, item.len);
-    t->len += item.len;
-}
-
-/* Append: what is there, then what is new. Subtract: what is there without what was named. ptr
-   NULL: no memory. */
+/* Append: what is there, then what is new. Subtract: what is there without what was named.
+   Appending an empty text adds an empty item, which few lists may have
+   [ConfigurationControlManager]. ptr NULL: no memory. */
 static struct slice list_combine(struct request *r, struct slice now, struct slice change,
                                  bool append)
 {
-    struct list_text out = {request_alloc(r, now.len + change.len + 2), 0};
-    if (out.bytes == NULL) {
+    u32 now_max = parts_max(now);
+    u32 change_max = parts_max(change);
+    /* One more: where split looks for the next it has room for it. */
+    struct slice *parts = arena_array(&r->arena, now_max + change_max + 1, sizeof *parts);
+    struct slice *changes = arena_array(&r->arena, change_max + 1, sizeof *changes);
+    if (parts == NULL || changes == NULL) {
         return (struct slice){0};
     }
-    struct slice item;
-    for (struct slice rest = now; next_item(&rest, &item);) {
-        if (append || !has_item(change, item)) {
-            list_add(&out, item);
+    u32 there = split(now, parts);
+    u32 count = 0;
+    for (u32 i = 0; i < there; i++) {
+        if (parts[i].len > 0) {
+            parts[count++] = parts[i];
         }
     }
-    for (struct slice rest = change; append && next_item(&rest, &item);) {
-        if (!has_item(now, item)) {
-            list_add(&out, item);
+    u32 change_count = split(change, changes);
+    for (u32 i = 0; i < change_count; i++) {
+        u32 at = part_find(parts, count, changes[i]);
+        if (append && at == count) {
+            parts[count++] = changes[i];
+        } else if (!append && at < count) {
+            count--;
+            memmove(&parts[at], &parts[at + 1], (count - at) * sizeof *parts);
         }
     }
-    return slice_of(out.bytes, out.len);
+    return join(r, parts, count);
 }
 
 /* ---- one resource, in the order in which Kafka finds fault with it --------------------------- */

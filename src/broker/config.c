@@ -205,7 +205,7 @@ static bool text_valid(const struct config_row *row, struct slice value)
                 return false;
             }
         }
-        return true;
+        return value.len == 0 || value.ptr[value.len - 1] != ','; /* an empty word at the end */
     }
     return strchr(row->valid, '|') == NULL || is_one_of(value, row->valid);
 }

@@ -213,8 +213,19 @@ static void lists(void **state)
     assert_int_equal(change(c, TOPIC, "t", "cleanup.policy", SUBTRACT, "delete,other"), KERR_NONE);
     assert_string_equal(own_value(c, "t", "cleanup.policy"), "compact");
     assert_int_equal(change(c, TOPIC, "t", "cleanup.policy", APPEND, "other"), KERR_INVALID_CONFIG);
+    assert_int_equal(change(c, TOPIC, "t", "cleanup.policy", APPEND, ""), KERR_INVALID_CONFIG);
+    assert_int_equal(change(c, TOPIC, "none", "cleanup.policy", APPEND, ""), KERR_INVALID_CONFIG);
+    assert_int_equal(change(c, TOPIC, "t", "cleanup.policy", APPEND, ",delete"),
+                     KERR_INVALID_CONFIG);
+    assert_int_equal(change(c, TOPIC, "t", "cleanup.policy", SET, "delete,"), KERR_INVALID_CONFIG);
+    assert_int_equal(change(c, TOPIC, "t", "cleanup.policy", APPEND, ",,"), KERR_NONE);
+    assert_string_equal(own_value(c, "t", "cleanup.policy"), "compact");
     assert_int_equal(change(c, TOPIC, "t", "cleanup.policy", SUBTRACT, "compact"), KERR_NONE);
     assert_string_equal(own_value(c, "t", "cleanup.policy"), "");
+    assert_int_equal(change(c, TOPIC, "t", "cleanup.policy", APPEND, ""), KERR_NONE);
+    assert_string_equal(own_value(c, "t", "cleanup.policy"), "");
+    assert_int_equal(change(c, TOPIC, "t", "cleanup.policy", APPEND, "delete,delete,"), KERR_NONE);
+    assert_string_equal(own_value(c, "t", "cleanup.policy"), "delete");
     harness_fini(&h);
 }
 

@@ -56,6 +56,8 @@ static void as_kafka_takes_them(void **state)
         {"cleanup.policy", SLICE_LIT("compact, delete"), true},
         {"cleanup.policy", SLICE_LIT("compact,,delete"), false},
         {"cleanup.policy", SLICE_LIT("compact,compact"), true},
+        {"cleanup.policy", SLICE_LIT("compact,"), false},
+        {"cleanup.policy", SLICE_LIT(","), false},
         {"cleanup.policy", SLICE_LIT(" compact "), true},
         {"cleanup.policy", SLICE_LIT("COMPACT"), false},
         {"compression.type", SLICE_LIT(" zstd"), true},
