@@ -319,16 +319,35 @@ static void compare_number(struct walk *walk, const char *what, i64 ours, i64 ka
     walk->path[before] = '\0';
 }
 
+/* Ours gives a run of batches that is not in memory whole, so it may begin below the offset asked
+   for: what ends before Kafka's first batch, a client skips. */
+static void skip_earlier(struct walk *walk, struct slice *ours, struct slice kafka)
+{
+    struct batch_view first;
+    if (batch_view_next(&kafka, &first) != OK) {
+        return;
+    }
+    struct slice rest = *ours;
+    struct batch_view a;
+    while (batch_view_next(&rest, &a) == OK &&
+           a.base_offset + a.last_offset_delta < first.base_offset) {
+        compare_number(walk, "crc right", batch_crc_ok(&a), true);
+        *ours = rest;
+    }
+}
+
 /* Batches as they are stored; what an append time changes is not compared. */
 static void compare_records(struct walk *walk, struct slice ours, struct slice kafka)
 {
-    while (ours.len > 0 || kafka.len > 0) {
+    skip_earlier(walk, &ours, kafka);
+    for (bool any = false; ours.len > 0 || kafka.len > 0; any = true) {
         struct batch_view a;
         struct batch_view b;
         err_t first = batch_view_next(&ours, &a);
         err_t second = batch_view_next(&kafka, &b);
         if (first != OK || second != OK) {
-            compare_number(walk, "whole batches left", first == OK, second == OK);
+            compare_number(walk, any ? "whole batches left" : "any whole batch", first == OK,
+                           second == OK);
             return;
         }
         compare_number(walk, "base offset", a.base_offset, b.base_offset);
