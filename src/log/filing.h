@@ -22,10 +22,10 @@ struct filing_job {
     const u8 **frames;        /* per slot: its frame in memory, pinned; NULL: to be read */
     struct home_slots *slots; /* of those to be read; NULL: none */
     u64 pack_id;
-    struct blob *read_buffer;  /* room for all frames that are to be read; NULL: none */
+    struct blob *read_buffer; /* room for all frames that are to be read; NULL: none */
     struct blob *write_buffer;
     u64 visit_bytes; /* to be written in one visit, about */
-    bool cancelled;            /* the next visit undoes it all */
+    bool cancelled;  /* the next visit undoes it all */
 
     /* between two visits: the worker's */
     struct filing_build *build;
