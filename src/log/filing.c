@@ -2,7 +2,8 @@
    be used again. Called by wal.c (a slot is durable), by the turn's hook in log.c, and by the owner
    of the metadata (log_file_committed).
 
-     FILING_IDLE        enough is unfiled, or what there is has waited long enough: choose a stretch
+     FILING_IDLE        enough is unfiled, or it has waited long enough, or much of it has died:
+                        choose a stretch
      FILING_BUILDING    a worker makes the pack (filing_build.c); its slots' chunks are pinned
      FILING_COMMITTING  params.file has the metadata say that the pack takes the slots' place
      FILING_APPLYING    the index learns it, some runs a turn; both places are good until the end
@@ -32,6 +33,7 @@
 enum { APPLY_RUNS_PER_TURN = 4096, VISIT_BUFFERS_MAX = 4 };
 static const u64 RETRY_SPACE_NS = 250000000;
 static const u64 RETRY_MEMORY_NS = 20000000;
+static const u64 DEAD_BYTES_MIN = 1 * MIB;
 static const u64 RATE_WINDOW_NS = 50000000;
 static const u64 PACE_BYTES_PER_S_MIN = 32 * MIB;
 
@@ -417,6 +419,10 @@ static void unfiled_less(struct log *l, u64 to)
     for (; wal->trim < to; wal->trim++) {
         u64 bytes = object_slot_batch_bytes(l, l->unfiled[0], wal->trim);
         assert(l->unfiled_bytes >= bytes);
+        if (bytes > 0) { /* where the dead lie is not known: everywhere alike */
+            wal->dead_bytes -=
+                (u64)((double)wal->dead_bytes * (double)bytes / (double)l->unfiled_bytes);
+        }
         l->unfiled_bytes -= bytes;
     }
 }
@@ -536,9 +542,25 @@ static bool due(const struct log *l)
     return l->filing_due && (wal->id != l->wal || wal->trim < l->filing_due_slot);
 }
 
+/* Much of what is unfiled has died: it costs little to file, and gives its space back. */
+static bool unfiled_is_dead(const struct log *l)
+{
+    u64 dead = 0;
+    for (u32 i = 0; i < l->unfiled_count; i++) {
+        dead += l->objects[l->unfiled[i]].dead_bytes;
+    }
+    return dead >= l->unfiled_bytes / 8 * 3;
+}
+
 static bool filing_wanted(struct log *l)
 {
-    if (l->unfiled_bytes >= l->filing_start_bytes || (l->space_short && space_may_come(l))) {
+    if (l->unfiled_bytes >= l->filing_start_bytes) {
+        return true;
+    }
+    if (l->space_short && space_may_come(l)) {
+        return true;
+    }
+    if (l->unfiled_bytes >= DEAD_BYTES_MIN && unfiled_is_dead(l)) {
         return true;
     }
     if (l->unfiled_bytes > 0 && due(l)) {

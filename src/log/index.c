@@ -22,7 +22,7 @@ void index_fini(struct partition *p)
 {
     struct log *l = p->log;
     for (u32 i = 0; i < p->run_count; i++) {
-        object_run_gone(l, &p->runs[i]);
+        object_run_died(l, &p->runs[i]);
     }
     index_release(l, (u64)p->run_cap * sizeof(p->runs[0]));
     assert(l->index_entries >= p->run_count);
@@ -137,7 +137,7 @@ u64 index_drop_front(struct partition *p, u64 offset)
     u64 bytes = 0;
     while (count < p->run_count && index_next_offset(p, count) <= offset) {
         bytes += p->runs[count].bytes;
-        object_run_gone(p->log, &p->runs[count]);
+        object_run_died(p->log, &p->runs[count]);
         count++;
     }
     if (count == 0) {

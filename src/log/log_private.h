@@ -232,6 +232,7 @@ struct log_object {
     /* a WAL */
     u64 nonce;
     u64 trim;         /* slots below it are filed */
+    u64 dead_bytes;   /* of runs in unfiled slots that nobody will ask for; about */
     u16 *slot_blocks; /* sizes of the frames of slots [slot_base, slot_end) */
     u64 slot_base;
     u64 slot_end;
@@ -416,7 +417,8 @@ void object_slots_forget(struct log *l, u32 index, u64 below);
 u32 object_slot_bytes(const struct log *l, u32 index, u64 slot); /* of the frame, or the pack */
 u32 object_slot_batch_bytes(const struct log *l, u32 index, u64 slot); /* 0: a MARK */
 void object_run_added(struct log *l, const struct run *r);
-void object_run_gone(struct log *l, const struct run *r);
+void object_run_gone(struct log *l, const struct run *r); /* it is elsewhere now */
+void object_run_died(struct log *l, const struct run *r); /* nobody will ask for it */
 /* LOG_NO_PLACE: the object is gone. */
 u64 range_place(const struct log *l, const struct log_range *range);
 

@@ -152,6 +152,15 @@ void object_run_added(struct log *l, const struct run *r)
     }
 }
 
+void object_run_died(struct log *l, const struct run *r)
+{
+    struct log_object *o = &l->objects[place_object(r->place)];
+    if (!log_id_is_pack(o->id)) {
+        o->dead_bytes += r->bytes;
+    }
+    object_run_gone(l, r);
+}
+
 void object_run_gone(struct log *l, const struct run *r)
 {
     struct log_object *o = &l->objects[place_object(r->place)];
@@ -160,7 +169,7 @@ void object_run_gone(struct log *l, const struct run *r)
     }
     assert(o->live_bytes >= r->bytes);
     o->live_bytes -= r->bytes;
-    if (o->live_bytes < o->payload_bytes / 2) {
+    if (o->live_bytes < o->payload_bytes / 8 * 5) {
         rewrite_wanted(l);
     }
 }

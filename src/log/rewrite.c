@@ -6,8 +6,8 @@
    others are being copied (burial_...). Under retention at full speed that is most of them.
 
    What else is worth it, the first that applies
-     sparse   less than half lives: what does is copied, so that a topic kept for ever does not hold
-              the space of deleted ones
+     sparse   less than five eighths live (of two topics written side by side one may go): what does
+              is copied, so that a topic kept for ever does not hold the space of deleted ones
      small    eight neighbours of a size become one, when for a second no pack was filed: what comes
               as fast as that may go as fast. And not of the last of the space
 
@@ -122,7 +122,7 @@ static bool pack_is_dead(const struct log_object *o)
 
 static bool pack_is_sparse(const struct log_object *o)
 {
-    return !pack_is_dead(o) && o->live_bytes < o->payload_bytes / 2;
+    return !pack_is_dead(o) && o->live_bytes < o->payload_bytes / 8 * 5;
 }
 
 /* Packs [i, i + *count) of the list: neighbours of a size that are worth merging. A size is a power

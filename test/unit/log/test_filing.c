@@ -234,6 +234,27 @@ static void a_little_is_filed_after_a_while(void **state)
     fixture_stop(&f);
 }
 
+/* Space of the WAL that a deleted topic had is not waited for. */
+static void what_died_in_the_wal_is_filed_at_once(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    for (u32 i = 0; i < 60; i++) {
+        append_plain(&f, log_partition(f.log, i % 2, 0), 60000);
+        settle(&f);
+    }
+    rest(&f);
+    assert_int_equal(book.filed, 0);
+    u64 end = read_all(&f, 1);
+    log_partition_remove(f.log, 0);
+    rest(&f);
+    assert_int_equal(book.filed, 1);
+    assert_int_equal(f.log->unfiled_bytes, 0);
+    assert_int_equal(read_all(&f, 1), end);
+    fixture_stop(&f);
+}
+
 static void small_batches_become_long_runs(void **state)
 {
     (void)state;
@@ -607,6 +628,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_filed_is_read_from_packs),
         cmocka_unit_test(a_little_is_filed_after_a_while),
+        cmocka_unit_test(what_died_in_the_wal_is_filed_at_once),
         cmocka_unit_test(small_batches_become_long_runs),
         cmocka_unit_test(a_range_outlives_filing),
         cmocka_unit_test(producers_are_recognized_after_filing_and_restart),
