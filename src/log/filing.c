@@ -60,7 +60,7 @@ void filing_init(struct log *l)
         l->params.file_delay_ms = 60 * 1000;
     }
     /* An eighth of the cache: small enough to be taken from the rest of the budget. */
-    l->filing_stretch_bytes = MAX(MIN(l->params.hot_bytes / 8, 64 * MIB), 4 * MIB);
+    l->filing_stretch_bytes = MAX(MIN(l->params.hot_bytes / 8, 64 * MIB), 1 * MIB);
     if (l->params.stretch_bytes > 0) {
         l->filing_stretch_bytes = l->params.stretch_bytes;
     }
