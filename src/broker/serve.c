@@ -185,6 +185,11 @@ int serve_run(const struct serve_options *o)
         .stopped = serve_stopped,
         .user = &s,
     };
+    if (config_i64(config, CONFIG_odradek_test_hold_filing) != 0) {
+        params.stretch_bytes = UINT64_MAX / 2;
+        params.wal_bytes_max = UINT64_MAX / 2;
+        params.file_delay_ms = UINT32_MAX;
+    }
     int code = serve_loop(&s, o, &params, started_ns);
     if (code != SERVE_EXIT_STORAGE) {
         io_destroy(s.io);
