@@ -5,7 +5,8 @@
         also during start, or in the middle of a WAL write (once at least) or of a metadata write
      2. when enough was acknowledged and all planned ends have come, faults cease, and what is in
         flight is finished
-     3. one more end, and the last reading by a broker that has only the disk
+     3. one more end, and the last reading by a broker that has only the disk; when it has come to
+   rest, the directory has the files that the metadata name and no others
      4. in some runs a bit of the data directory rots, several times: the broker refuses to start,
    or serves everything but what the bit belongs to, and never anything wrong; turned back,
    everything is there again
@@ -31,6 +32,7 @@ enum {
 #define MEMORY_MAX        (32 * MIB)
 #define CLOCK_JUMP_MAX_MS (25 * 60 * 1000) /* a batch of before the jump is still accepted */
 #define STARVED_NS        (10 * SIM_S)     /* the same, when the log has no memory left */
+#define FILES_NS          (30 * SIM_S)     /* the same, when files stay that nobody names */
 #define STUCK_NS          (30 * SIM_S)     /* so long without any progress: something is stuck */
 
 enum phase { PHASE_CHAOS, PHASE_SETTLE, PHASE_VERIFY, PHASE_ROT };
@@ -389,6 +391,87 @@ static void life_run(struct run *r)
     }
 }
 
+/* ---- what is left on the disk ---------------------------------------------------------------- */
+
+struct files_check {
+    const struct meta *meta;
+    u32 packs;      /* found, that the metadata name */
+    char other[80]; /* found, that it does not; "": none */
+};
+
+static bool hex_read(const char *text, u64 *out)
+{
+    *out = 0;
+    for (u32 i = 0; i < 16; i++) {
+        const char *digits = "0123456789abcdef";
+        const char *at = text[i] == 0 ? NULL : strchr(digits, text[i]);
+        if (at == NULL) {
+            return false;
+        }
+        *out = *out << 4 | (u64)(at - digits);
+    }
+    return true;
+}
+
+static void pack_found(void *user, const char *name)
+{
+    struct files_check *c = user;
+    u64 id;
+    bool named = false;
+    u32 count;
+    const struct meta_pack *packs = meta_packs(c->meta, &count);
+    bool readable = hex_read(name, &id);
+    for (u32 i = 0; i < count && readable; i++) {
+        named = named || packs[i].id == id;
+    }
+    c->packs += named;
+    if (!named) {
+        (void)snprintf(c->other, sizeof c->other, "packs/%s", name);
+    }
+}
+
+static void extent_found(void *user, const char *name)
+{
+    struct files_check *c = user;
+    u64 wal;
+    bool named = false;
+    bool readable = hex_read(name, &wal);
+    for (u32 i = 0; i < meta_session_count(c->meta) && readable; i++) {
+        const struct meta_session *s = meta_session_at(c->meta, i);
+        named = named || s->wal == wal;
+    }
+    if (!named) {
+        (void)snprintf(c->other, sizeof c->other, "wal/%s", name);
+    }
+}
+
+/* packs/ has the packs that the metadata name, wal/ has extents of WALs that the metadata know
+   (those of one that was found filed go at the next start), and nothing else is there. */
+static bool files_fit(struct run *r, struct files_check *c)
+{
+    *c = (struct files_check){.meta = cluster_meta(broker_cluster(r->broker))};
+    u32 count;
+    (void)meta_packs(c->meta, &count);
+    return sim_disk_list(r->disk, "odradek-data/packs", pack_found, c) == OK &&
+           sim_disk_list(r->disk, "odradek-data/wal", extent_found, c) == OK && c->packs == count &&
+           c->other[0] == 0;
+}
+
+/* Filing and rewriting may be at it; they come to rest. */
+static void life_check_files(struct run *r)
+{
+    u64 until_ns = r->world.now_ns + FILES_NS;
+    struct files_check c;
+    while (!files_fit(r, &c)) {
+        if (r->world.now_ns > until_ns) {
+            world_fail(&r->world, "no file is left behind",
+                       "%u packs that the metadata name are there, and %s", c.packs, c.other);
+            return;
+        }
+        io_turn(r->io, true);
+    }
+}
+
 static void life_end(struct run *r)
 {
     struct world *w = &r->world;
@@ -483,6 +566,9 @@ static void lives_run(struct run *r)
                 !r->stopping) {
                 phase_next(r);
                 life_run(r);
+            }
+            if (r->phase == PHASE_VERIFY && phase_over(r) && !r->world.failed) {
+                life_check_files(r);
             }
             if (r->phase == PHASE_SETTLE && phase_over(r) && !r->world.failed) {
                 phase_next(r);

@@ -2,10 +2,12 @@
 
    Happy path of cluster_start
      1. home_open: the directory is ours and nobody else has it
-     2. home_meta_replay: the newest snapshot, then every slot after it, into the state
+     2. home_meta_replay: the newest snapshot, then every slot after it, into the state; no WAL may
+        be newer than it
      3. the packs that the state names are read into the log's index, others are swept; then, for
         every session, in order of its WAL: a retired one's files go; any other one's WAL is
-        replayed into the log, and if it is not sealed, its length is found
+        replayed into the log, and if it is not sealed, its length is found; files of other WALs
+        are swept
      4. one metadata slot: SealWal for each that was not sealed, Register for us
      5. partitions start where the metadata says, whatever the WALs still hold below
      6. log_start_wal: this session's own WAL
@@ -183,6 +185,28 @@ static MUST_USE err_t recover_sessions(struct cluster *c, struct meta_command *s
     return OK;
 }
 
+/* Everything that counts was found: what else is in wal/ goes, durably, before the Register that
+   follows forgets sessions. */
+static MUST_USE err_t sweep_wals(struct cluster *c)
+{
+    u32 count = meta_session_count(c->meta);
+    u64 *wals = mem_alloc(count * sizeof(wals[0]));
+    for (u32 i = 0; i < count; i++) {
+        wals[i] = meta_session_at(c->meta, i)->wal;
+    }
+    err_t e = home_wals_sweep(c->params.home, wals, count);
+    mem_free(wals);
+    return e == OK ? OK : cluster_fail(c, e, "%s", home_reason(c->params.home));
+}
+
+static void tell_swept(const struct cluster *c)
+{
+    struct home_swept swept = home_swept(c->params.home);
+    if (swept.extents + swept.packs > 0) {
+        diag(MSG_storage_swept, D_UINT("wal_files", swept.extents), D_UINT("packs", swept.packs));
+    }
+}
+
 /* ---- this session ---------------------------------------------------------------------------- */
 
 static MUST_USE err_t commit_now(struct cluster *c, const struct meta_command *commands, u32 count)
@@ -211,6 +235,9 @@ static MUST_USE err_t take_over(struct cluster *c, u64 wal, u64 nonce)
     err_t e = recover_packs(c);
     if (e == OK) {
         e = recover_sessions(c, commands, &count);
+    }
+    if (e == OK) {
+        e = sweep_wals(c);
     }
     if (e == OK) {
         commands[count] = (struct meta_command){
@@ -251,6 +278,9 @@ err_t cluster_start(struct cluster *c)
     char repairs[CLUSTER_REASON_BYTES];
     snprintf(repairs, sizeof(repairs), "%s", home_reason(home));
     u64 wal = meta_next_wal(c->meta);
+    if (home_wals_check(home, wal) != OK) {
+        return cluster_fail(c, ERR_CORRUPT, "%s", home_reason(home));
+    }
     u64 nonce = 0;
     io_random(c->params.io, &nonce, sizeof(nonce));
     TRY(take_over(c, wal, nonce));
@@ -260,6 +290,7 @@ err_t cluster_start(struct cluster *c)
         return cluster_fail(c, e, "%s", home_reason(home));
     }
     metalog_start(c);
+    tell_swept(c);
     note_repairs(c, repairs);
     return OK;
 }

@@ -239,15 +239,15 @@ void disk_slots_drop(struct wal_files *files, u64 slot)
 
 /* ---- removal --------------------------------------------------------------------------------- */
 
-/* From the last file to the first: what a crash leaves is the beginning, and the metadata still
-   says "retired", so the next start goes on. A file that cannot be removed stays; the next start
-   tries again. */
-void disk_wal_remove(struct home *h, u64 wal)
+/* From the last file to the first: what a crash leaves is the beginning. A file that cannot be
+   removed stays; the next start sweeps it. */
+u32 disk_wal_remove(struct home *h, u64 wal)
 {
     struct home_disk *d = disk_of(h);
     struct wal_files *files = map64_remove(&d->wals, wal);
+    u32 removed = 0;
     if (files == NULL) {
-        return;
+        return 0;
     }
     for (u32 i = files->extent_count; i > 0; i--) {
         struct extent *e = files->extents[i - 1];
@@ -258,6 +258,25 @@ void disk_wal_remove(struct home *h, u64 wal)
         if (io_unlink(h->io, path) != OK) {
             break;
         }
+        removed++;
     }
     disk_wal_files_destroy(d, files);
+    return removed;
+}
+
+void disk_wals_each(struct home *h, void (*each)(void *user, u64 wal), void *user)
+{
+    u32 cursor = 0;
+    u64 wal;
+    void *value;
+    while (map64_next(&disk_of(h)->wals, &cursor, &wal, &value)) {
+        each(user, wal);
+    }
+}
+
+err_t disk_wals_sync(struct home *h)
+{
+    char path[DISK_PATH_MAX];
+    disk_path(disk_of(h), path, "wal");
+    return io_sync_dir(h->io, path);
 }

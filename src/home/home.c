@@ -27,6 +27,7 @@ err_t home_open(struct home *h, struct uuid *cluster)
     assert(!h->opened || h->ops->reopens);
     h->replayed = false;
     h->wal_started = false;
+    h->swept = (struct home_swept){0};
     TRY(h->ops->open(h, &h->cluster));
     assert(!uuid_is_zero(h->cluster));
     assert(h->block_bytes >= BLOB_ALIGN);
@@ -180,7 +181,12 @@ void home_wal_remove(struct home *h, u64 wal)
 {
     assert(h->replayed);
     assert(!h->wal_started || wal != h->wal);
-    h->ops->wal_remove(h, wal);
+    (void)h->ops->wal_remove(h, wal);
+}
+
+struct home_swept home_swept(const struct home *h)
+{
+    return h->swept;
 }
 
 /* ---- filing ---------------------------------------------------------------------------------- */

@@ -133,6 +133,21 @@ MUST_USE err_t home_wal_scan(struct home *h, u64 wal, u64 nonce, u64 trim, u64 s
                              const struct home_wal_visitor *v, u64 *length);
 /* A retired WAL (sealed, no data needed): its files go. Blocking, start-up. */
 void home_wal_remove(struct home *h, u64 wal);
+/* Blocking, start-up, before anything is removed. next_wal: the first id that the metadata never
+   gave away. ERR_CORRUPT: there are files of such a WAL, so this metadata is older than the data.
+ */
+MUST_USE err_t home_wals_check(struct home *h, u64 next_wal);
+/* Blocking, start-up, when the metadata state is durable and every WAL of it was scanned: removes
+   the files of WALs that are not in `keep` (ascending). Afterwards whatever was removed from wal/
+   stays so: only then may the metadata forget a session. A file that cannot be removed stays for
+   the next start. */
+MUST_USE err_t home_wals_sweep(struct home *h, const u64 *keep, u32 count);
+/* What this start swept though nobody had asked for it. */
+struct home_swept {
+    u32 extents;
+    u32 packs;
+};
+struct home_swept home_swept(const struct home *h);
 
 /* ---- filing ----------------------------------------------------------------------------------
  */

@@ -203,7 +203,9 @@ void disk_slots_begin(struct wal_files *files, u64 slot); /* the first that may 
 void disk_slot_set(struct wal_files *files, u64 slot, u32 number, u64 position);
 bool disk_slot_get(const struct wal_files *files, u64 slot, u32 *number, u64 *position);
 void disk_slots_drop(struct wal_files *files, u64 slot); /* those below it */
-void disk_wal_remove(struct home *h, u64 wal);
+u32 disk_wal_remove(struct home *h, u64 wal);
+void disk_wals_each(struct home *h, void (*each)(void *user, u64 wal), void *user);
+MUST_USE err_t disk_wals_sync(struct home *h);
 
 /* disk_meta.c */
 /* The first generation: two empty files, not yet synced into the directory. */

@@ -203,13 +203,25 @@ static void frames_drop(struct home_mem *m, struct mem_wal *wal, u64 slot)
     }
 }
 
-static void mem_wal_remove(struct home *h, u64 wal)
+static u32 mem_wal_remove(struct home *h, u64 wal)
 {
     struct mem_wal *found = map64_remove(&mem_of(h)->wals, wal);
-    if (found != NULL) {
-        frames_drop(mem_of(h), found, UINT64_MAX);
-        mem_list_clear(&found->frames);
-        mem_free(found);
+    if (found == NULL) {
+        return 0;
+    }
+    frames_drop(mem_of(h), found, UINT64_MAX);
+    mem_list_clear(&found->frames);
+    mem_free(found);
+    return 1;
+}
+
+static void mem_wals_each(struct home *h, void (*each)(void *user, u64 wal), void *user)
+{
+    u32 cursor = 0;
+    u64 wal;
+    void *value;
+    while (map64_next(&mem_of(h)->wals, &cursor, &wal, &value)) {
+        each(user, wal);
     }
 }
 
@@ -223,7 +235,7 @@ static void mem_wal_trim(struct home *h, u64 wal, u64 slot)
     }
     frames_drop(mem_of(h), found, slot);
     if (!ours && found->trim == found->frames.count) {
-        mem_wal_remove(h, wal);
+        (void)mem_wal_remove(h, wal);
     }
 }
 
@@ -300,6 +312,7 @@ static const struct home_ops mem_ops = {
     .wal_read = mem_wal_read,
     .wal_scan = mem_wal_scan,
     .wal_remove = mem_wal_remove,
+    .wals_each = mem_wals_each,
     .wal_trim = mem_wal_trim,
     .slots_find = mem_slots_find,
     .slots_read = mem_slots_read,

@@ -27,7 +27,10 @@ struct home_ops {
     void (*wal_read)(struct home *h, struct home_read *r);
     err_t (*wal_scan)(struct home *h, u64 wal, u64 nonce, u64 trim, u64 sealed_length,
                       const struct home_wal_visitor *v, u64 *length);
-    void (*wal_remove)(struct home *h, u64 wal);
+    u32 (*wal_remove)(struct home *h, u64 wal); /* how many files went */
+    void (*wals_each)(struct home *h, void (*each)(void *user, u64 wal),
+                      void *user);      /* those with files, in any order */
+    err_t (*wals_sync)(struct home *h); /* what is removed stays so; or NULL */
     void (*wal_trim)(struct home *h, u64 wal, u64 slot);
     err_t (*slots_find)(struct home *h, u64 wal, u64 nonce, u64 from, u64 to,
                         struct home_slots **out);
@@ -67,6 +70,7 @@ struct home {
     /* Workers change these two. */
     _Atomic u64 pack_bytes;
     _Atomic u64 free_bytes; /* as last looked; UINT64_MAX: not known */
+    struct home_swept swept;
     struct list ready_writes;
     struct list ready_reads;
     struct io_timer soon;

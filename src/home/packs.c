@@ -67,6 +67,7 @@ static err_t others_remove(struct home *h, const struct pack_ids *ids, const str
             return home_fail(h, e, "Pack %016llx is not needed and cannot be removed: %s.",
                              (unsigned long long)ids->items[i], err_name(e));
         }
+        h->swept.packs++;
     }
     return OK;
 }

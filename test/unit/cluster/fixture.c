@@ -16,6 +16,8 @@ static struct {
     u32 now_error; /* err_t; workers read it */
     u32 now_after;
     u32 allocate_error;
+    err_t sync_dir_error; /* on the loop, at start */
+    u32 sync_dir_after;
     struct {
         struct io_op *op;
         io_done_fn done;
@@ -126,6 +128,14 @@ static err_t border_allocate(struct io *io, struct io_file *f, u64 bytes)
     return e != OK ? e : border.real->file_allocate(io, f, bytes);
 }
 
+static err_t border_sync_dir(struct io *io, const char *path)
+{
+    if (border.sync_dir_error != OK && border.sync_dir_after-- == 0) {
+        return border.sync_dir_error;
+    }
+    return border.real->sync_dir(io, path);
+}
+
 static void border_install(struct io *io)
 {
     border.real = io->backend;
@@ -135,6 +145,7 @@ static void border_install(struct io *io)
     border.table.file_write_now = border_write_now;
     border.table.file_sync_now = border_sync_now;
     border.table.file_allocate = border_allocate;
+    border.table.sync_dir = border_sync_dir;
     io->backend = &border.table;
 }
 
@@ -148,6 +159,12 @@ void fault_now_set(err_t error, u32 after)
 {
     __atomic_store_n(&border.now_after, after, __ATOMIC_RELAXED);
     __atomic_store_n(&border.now_error, (u32)error, __ATOMIC_RELAXED);
+}
+
+void fault_sync_dir_set(err_t error, u32 after)
+{
+    border.sync_dir_error = error;
+    border.sync_dir_after = after;
 }
 
 void fault_allocate_set(err_t error)

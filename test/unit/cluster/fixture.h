@@ -48,7 +48,9 @@ void fault_set(enum fault fault, u32 after);
 /* Blocking writes, syncs and allocations of any thread: the `after`th and all later ones fail. */
 void fault_now_set(err_t error, u32 after);
 void fault_allocate_set(err_t error); /* OK: no more */
-u64 durable_writes(void);             /* on the loop, since the fixture was made */
+/* The one after `after` others, while no worker syncs a directory. */
+void fault_sync_dir_set(err_t error, u32 after);
+u64 durable_writes(void); /* on the loop, since the fixture was made */
 
 /* Turns until *flag; fails the test when nothing comes of it. */
 void turns_until(struct fixture *f, const bool *flag);

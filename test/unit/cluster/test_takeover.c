@@ -395,6 +395,83 @@ static void test_crash_before_the_first_slot(void **state)
     assert_int_equal(end_offset(&f, "t", 0), 1);
 }
 
+/* ---- what a power cut brings back -------------------------------------------------------------
+ */
+
+static void file_make(const char *name)
+{
+    char path[200];
+    snprintf(path, sizeof(path), "%s/%s", f.dir, name);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    assert_int_equal(fputs("what was removed", file) >= 0, 1);
+    assert_int_equal(fclose(file), 0);
+}
+
+static u32 lines_seen;
+static void line_seen(void *user, const char *line, size_t len)
+{
+    (void)user;
+    bool sweeping = memmem(line, len, "ODK-3009", 8) != NULL;
+    lines_seen += sweeping;
+    if (sweeping) {
+        assert_non_null(memmem(line, len, "wal_files=2", 11));
+        assert_non_null(memmem(line, len, "packs=1", 7));
+    }
+}
+
+/* The removal of extents and packs was undone after the metadata had forgotten them. */
+static void test_forgotten_files_are_swept(void **state)
+{
+    (void)state;
+    fixture_start(&f);
+    make_topic(&f, "t", 1);
+    fixture_restart(&f); /* 1 had no data and retires */
+    produce_wait(&f, "t", 0);
+    fixture_restart(&f);
+    assert_int_equal(session(0)->wal, 2);
+    fixture_crash(&f);
+    u32 files = count_files(&f, "wal", "");
+    file_make("wal/0000000000000001-00000000");
+    file_make("wal/0000000000000001-00000003");
+    file_make("packs/0000000000000007");
+    lines_seen = 0;
+    diag_configure(DIAG_TEXT, DIAG_INFO);
+    diag_redirect(line_seen, NULL);
+    fixture_start(&f);
+    diag_redirect(NULL, NULL);
+    assert_int_equal(lines_seen, 1);
+    assert_int_equal(count_files(&f, "wal", ""), files);
+    assert_int_equal(count_files(&f, "packs", ""), 0);
+    assert_int_equal(end_offset(&f, "t", 0), 1);
+    diag_redirect(line_seen, NULL);
+    fixture_restart(&f); /* nothing to tell */
+    diag_redirect(NULL, NULL);
+    assert_int_equal(lines_seen, 1);
+}
+
+static void test_sweeping_fails(void **state)
+{
+    (void)state;
+    fixture_start(&f);
+    make_topic(&f, "t", 1);
+    produce_wait(&f, "t", 0);
+    fixture_crash(&f);
+    bool failed = false;
+    for (u32 after = 0; !failed; after++) {
+        fixture_create(&f);
+        fault_sync_dir_set(ERR_IO, after);
+        err_t e = cluster_start(f.cluster);
+        fault_sync_dir_set(OK, 0);
+        failed =
+            strstr(cluster_reason(f.cluster), "The folder of the WAL cannot be synced") != NULL;
+        assert_int_equal(e == OK, false);
+        fixture_crash(&f);
+    }
+    fixture_start(&f);
+    assert_int_equal(end_offset(&f, "t", 0), 1);
+}
+
 /* ---- starts that cannot be ------------------------------------------------------------------- */
 
 static void assert_refused(err_t expected, const char *words)
@@ -437,6 +514,19 @@ static void test_bytes_behind_the_last_command(void **state)
     const u8 more[] = {1, 0, 0, 0, 7, 1, 232, 3, 0, 0, 0};
     write_slot_by_hand(&f, slice_of(more, sizeof(more)));
     assert_refused(ERR_CORRUPT, "makes no sense");
+}
+
+/* Metadata from a backup, with today's data beside it: what it does not name is not swept. */
+static void test_older_metadata(void **state)
+{
+    (void)state;
+    fixture_start(&f);
+    fixture_crash(&f);
+    file_make("wal/0000000000000002-00000000");
+    file_make("packs/0000000000000007");
+    assert_refused(ERR_CORRUPT, "the metadata is older than the data");
+    assert_int_equal(count_files(&f, "wal", "0000000000000002-00000000"), 1);
+    assert_int_equal(count_files(&f, "packs", "0000000000000007"), 1);
 }
 
 static void test_in_use(void **state)
@@ -489,9 +579,12 @@ int main(void)
         TEST(test_crash_while_writing),
         TEST(test_crash_while_starting),
         TEST(test_crash_before_the_first_slot),
+        TEST(test_forgotten_files_are_swept),
+        TEST(test_sweeping_fails),
         TEST(test_newer_metadata),
         TEST(test_senseless_metadata),
         TEST(test_bytes_behind_the_last_command),
+        TEST(test_older_metadata),
         TEST(test_in_use),
         TEST(test_small_budget),
     };
