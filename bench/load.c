@@ -4,9 +4,10 @@
 
      odradek-load produce ADDRESS --topic T --partitions P --batch BYTES [--per-request N]
                           [--connections C] [--depth D] [--seconds S] [--warmup S] [--rate MB/s]
-                          [--acks -1] [--record BYTES] [--pid BROKER]
-     odradek-load fetch   ADDRESS --topic T --partitions P --bytes MAX [--connections C] [--seconds
-                          S] [--from start|end] [--pid BROKER]
+                          [--acks -1] [--record BYTES] [--stamped yes] [--pid BROKER]
+     odradek-load fetch   ADDRESS --topic T --partitions P --bytes MAX [--per-request N]
+                          [--connections C] [--seconds S] [--warmup S] [--from start|end]
+                          [--total BYTES] [--stamped yes] [--pid BROKER]
 
    produce, closed loop (no --rate): every connection keeps D requests in flight. Open loop:
    requests are due at fixed times and latency counts from the due time, so a stall is paid by
@@ -15,8 +16,16 @@
    of its core, says VOID. --pid: CPU of that process from /proc over the measured seconds, as cpu-s
    per GB. Prints one line of key=value pairs.
 
-   A request carries --per-request partitions, one batch each. Requests are Produce v7 and Fetch
-   v11. */
+   fetch: the connections share the partitions out and read theirs in turn, --per-request of them
+   with one request. --total: the run is over, complete=yes, when so many bytes of batches came; no
+   later than --seconds. gaps counts batches that did not follow the one before.
+
+   --stamped yes, for producer and consumer alike: the first record of a batch begins with the time
+   it was due, and the consumer tells how long after that it had the batch: end to end. They must
+   run on one machine; older batches may be in the topic only where the consumer does not begin.
+
+   A request carries --per-request partitions, one batch each. Requests are Produce v7, Fetch v4 and
+   ListOffsets v1. */
 #include "wire/wire.h"
 
 #include <arpa/inet.h>
@@ -45,7 +54,8 @@ static struct {
     f64 seconds, warmup, rate_mb;
     int acks;
     int pid;
-    bool from_end;
+    bool from_end, stamped;
+    u64 total;
 } o = {.topic = "load",
        .partitions = 1,
        .batch_bytes = 65536,
@@ -134,6 +144,34 @@ static u8 *request;
 static size_t request_bytes;
 static size_t partition_at[4096]; /* where the partition numbers stand */
 static size_t payload_bytes;      /* batches of one request */
+static size_t batch_bytes;
+
+static void read_skip(struct reader *r, size_t bytes)
+{
+    (void)read_bytes(r, bytes);
+}
+
+/* Where the value of the first record begins; 0: it is not a batch with room for a stamp. */
+static size_t stamp_at(const u8 *batch, size_t bytes)
+{
+    struct reader r = reader_of(
+        slice_of(batch + BATCH_HEADER_BYTES, bytes - MIN(bytes, (size_t)BATCH_HEADER_BYTES)));
+    read_varint(&r);           /* length */
+    read_u8(&r);               /* attributes */
+    read_varlong(&r);          /* timestamp */
+    read_varint(&r);           /* offset */
+    i32 key = read_varint(&r); /* absent */
+    i32 value = read_varint(&r);
+    bool fits = key < 0 && value >= 8 && reader_left(&r) >= 8;
+    return fits && !r.failed ? bytes - reader_left(&r) : 0;
+}
+
+static void stamp(u8 *batch, u64 due)
+{
+    store_be64(batch + stamp_at(batch, batch_bytes), due);
+    u32 crc = crc32c(batch + BATCH_AT_ATTRIBUTES, batch_bytes - BATCH_AT_ATTRIBUTES);
+    store_be32(batch + BATCH_AT_CRC, crc);
+}
 
 static void build_produce(void)
 {
@@ -181,6 +219,11 @@ static void build_produce(void)
     }
     request_bytes = w.len;
     payload_bytes = o.per_request * batch.len;
+    batch_bytes = batch.len;
+    if (o.stamped && stamp_at(batch.ptr, batch.len) == 0) {
+        errno = EINVAL;
+        die("records of less than 8 bytes cannot be stamped");
+    }
     store_be32(request, (u32)request_bytes - 4);
     batch_builder_fini(&b);
     mem_free(value);
@@ -199,15 +242,16 @@ struct connection {
     u32 head_have;
     u64 body_left;
     u32 body_seen;
-    u8 body_head[256]; /* enough of the answer to see its first error */
-    i64 *offsets;      /* fetch: next offset per partition of this connection */
+    u8 body_head[256];                    /* enough of the answer to see its first error */
+    u32 first_partition, partition_count; /* fetch: what this connection reads */
+    i64 *offsets;                         /* of each the next one */
     bool polling_out;
 };
 static struct connection *connections;
 static int epoll_fd;
-static struct histogram latency, lateness;
-static bool measuring;
-static u64 acked_requests, acked_bytes, errors_seen;
+static struct histogram latency, lateness, end_to_end;
+static bool measuring, complete;
+static u64 acked_requests, acked_bytes, errors_seen, gaps_seen;
 
 static int connect_to(void)
 {
@@ -259,6 +303,9 @@ static void start_produce(struct connection *c, u64 due)
     for (u32 i = 0; i < o.per_request; i++) {
         store_be32(c->out + partition_at[i], c->next_partition);
         c->next_partition = (c->next_partition + 1) % o.partitions;
+        if (o.stamped) {
+            stamp(c->out + partition_at[i] + 8, due);
+        }
     }
     c->due[(c->first + c->in_flight++) % DEPTH_MAX] = due;
     c->out_at = 0;
@@ -266,35 +313,101 @@ static void start_produce(struct connection *c, u64 due)
     push(c);
 }
 
-static void start_fetch(struct connection *c, u32 index)
+/* What a request says before its body; its length is set by request_send. */
+static struct writer request_head(struct connection *c, size_t cap, u16 api, u16 version)
 {
-    struct writer w = writer_of(c->out, 65536);
-    u32 own = (o.partitions + o.connections - 1) / o.connections;
-    u32 first = index * own;
-    u32 count = first >= o.partitions ? 0 : MIN(own, o.partitions - first);
+    struct writer w = writer_of(c->out, cap);
     write_be32(&w, 0);
-    write_be16(&w, API_fetch);
-    write_be16(&w, 4);
+    write_be16(&w, api);
+    write_be16(&w, version);
     write_be32(&w, 0);
     write_be16(&w, 4);
     write_bytes(&w, "load", 4);
+    return w;
+}
+
+static void topic_head(struct writer *w, u32 partition_count)
+{
+    write_be32(w, 1);
+    write_be16(w, (u16)strlen(o.topic));
+    write_bytes(w, o.topic, strlen(o.topic));
+    write_be32(w, partition_count);
+}
+
+static size_t fetch_request_cap(void)
+{
+    return 256 + strlen(o.topic) + (size_t)o.partitions * 16;
+}
+
+static u32 fetch_width(const struct connection *c)
+{
+    return MIN(o.per_request, c->partition_count);
+}
+
+static void start_fetch(struct connection *c)
+{
+    struct writer w = request_head(c, fetch_request_cap(), API_fetch, 4);
+    u32 width = fetch_width(c);
     write_be32(&w, UINT32_MAX);
     write_be32(&w, 500);
     write_be32(&w, 1);
-    write_be32(&w, o.fetch_bytes);
+    write_be32(&w, MAX(o.fetch_bytes, 1u << 20));
     write_u8(&w, 0);
-    write_be32(&w, 1);
-    write_be16(&w, (u16)strlen(o.topic));
-    write_bytes(&w, o.topic, strlen(o.topic));
-    write_be32(&w, MIN(count, 1u));
-    write_be32(&w, first + c->next_partition);
-    write_be64(&w, (u64)c->offsets[c->next_partition]);
-    write_be32(&w, o.fetch_bytes);
+    topic_head(&w, width);
+    for (u32 i = 0; i < width; i++) {
+        u32 own = (c->next_partition + i) % c->partition_count;
+        write_be32(&w, c->first_partition + own);
+        write_be64(&w, (u64)c->offsets[own]);
+        write_be32(&w, o.fetch_bytes);
+    }
+    c->next_partition = (c->next_partition + width) % c->partition_count;
     store_be32(c->out, (u32)w.len - 4);
     c->due[(c->first + c->in_flight++) % DEPTH_MAX] = now_ns();
     c->out_at = 0;
     c->out_len = w.len;
     push(c);
+}
+
+static void exactly(int fd, u8 *into, size_t bytes)
+{
+    if (recv(fd, into, bytes, MSG_WAITALL) != (ssize_t)bytes) {
+        die("ListOffsets");
+    }
+}
+
+/* Where the partitions of a connection end, so that it reads only what comes. */
+static void find_ends(struct connection *c)
+{
+    struct writer w = request_head(c, fetch_request_cap(), API_list_offsets, 1);
+    write_be32(&w, UINT32_MAX);
+    topic_head(&w, c->partition_count);
+    for (u32 i = 0; i < c->partition_count; i++) {
+        write_be32(&w, c->first_partition + i);
+        write_be64(&w, UINT64_MAX); /* latest */
+    }
+    store_be32(c->out, (u32)w.len - 4);
+    if (send(c->fd, c->out, w.len, MSG_NOSIGNAL) != (ssize_t)w.len) {
+        die("send");
+    }
+    u8 head[4];
+    exactly(c->fd, head, sizeof head);
+    size_t bytes = load_be32(head);
+    u8 *answer = mem_alloc(bytes);
+    exactly(c->fd, answer, bytes);
+    struct reader r = reader_of(slice_of(answer, bytes));
+    read_skip(&r, 4 + 4 + 2 + strlen(o.topic) + 4); /* correlation, topics, name, partitions */
+    for (u32 i = 0; i < c->partition_count; i++) {
+        u32 index = read_be32(&r) - c->first_partition;
+        u16 code = read_be16(&r);
+        read_be64(&r);
+        u64 offset = read_be64(&r);
+        if (r.failed || code != 0 || index >= c->partition_count) {
+            errno = EPROTO;
+            die("ListOffsets");
+        }
+        c->offsets[index] = (i64)offset;
+    }
+    mem_free(answer);
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */
@@ -333,33 +446,63 @@ static void answered(struct connection *c, u64 bytes)
 static u8 *fetch_buffer;
 static size_t fetch_cap;
 
-static void fetch_done(struct connection *c, u64 length)
+static void batch_came(struct connection *c, u32 own, const u8 *batch, u32 size, u64 now)
 {
-    size_t at =
-        4 + 4 + 4 + 2 + strlen(o.topic) + 4; /* correlation, throttle, topics, name, partitions */
-    i16 code = (i16)load_be16(fetch_buffer + at + 4);
-    at += 4 + 2 + 8 + 8;
-    i32 aborted = (i32)load_be32(fetch_buffer + at);
-    at += 4 + (aborted > 0 ? (size_t)aborted * 16 : 0);
-    u32 bytes = load_be32(fetch_buffer + at);
-    at += 4;
+    i64 base = (i64)load_be64(batch);
+    gaps_seen += base != c->offsets[own];
+    c->offsets[own] = base + load_be32(batch + BATCH_AT_LAST_OFFSET_DELTA) + 1;
+    size_t at = o.stamped ? stamp_at(batch, size) : 0;
+    if (measuring && at > 0) {
+        u64 due = load_be64(batch + at);
+        histogram_add(&end_to_end, now - MIN(due, now));
+    }
+}
+
+/* The bytes of its whole batches. */
+static u64 partition_came(struct connection *c, struct reader *r, u64 now)
+{
+    u32 own = read_be32(r) - c->first_partition;
+    i16 code = (i16)read_be16(r);
+    read_skip(r, 8 + 8); /* high watermark, last stable offset */
+    i32 aborted = (i32)read_be32(r);
+    read_skip(r, aborted > 0 ? (size_t)aborted * 16 : 0);
+    size_t bytes = read_be32(r);
+    if (r->failed || reader_left(r) < bytes || own >= c->partition_count) {
+        errno = EPROTO;
+        die("Fetch");
+    }
     if (code != 0 && errors_seen++ == 0) {
         fprintf(stderr, "odradek-load: fetch error %d\n", code);
     }
-    const u8 *end = fetch_buffer + MIN(length, at + bytes);
-    for (const u8 *p = fetch_buffer + at; p + BATCH_HEADER_BYTES <= end;) {
+    const u8 *begin = r->pos;
+    const u8 *p = begin;
+    while (p + BATCH_HEADER_BYTES <= begin + bytes) {
         u32 size = load_be32(p + BATCH_AT_LENGTH) + BATCH_PREFIX_BYTES;
-        if (p + size > end) {
+        if (size > (size_t)(begin + bytes - p)) {
             break;
         }
-        c->offsets[c->next_partition] =
-            (i64)(load_be64(p) + load_be32(p + BATCH_AT_LAST_OFFSET_DELTA) + 1);
+        batch_came(c, own, p, size, now);
         p += size;
     }
-    answered(c, bytes);
+    read_skip(r, bytes);
+    return (u64)(p - begin);
 }
 
-static void pull(struct connection *c, u32 index)
+static void fetch_done(struct connection *c, u64 length)
+{
+    u64 now = now_ns();
+    struct reader r = reader_of(slice_of(fetch_buffer, length));
+    read_skip(&r, 4 + 4 + 4 + 2 + strlen(o.topic)); /* correlation, throttle, topics, name */
+    u32 count = read_be32(&r);
+    u64 bytes = 0;
+    for (u32 i = 0; i < count; i++) {
+        bytes += partition_came(c, &r, now);
+    }
+    answered(c, bytes);
+    complete = o.total > 0 && acked_bytes >= o.total;
+}
+
+static void pull(struct connection *c)
 {
     for (;;) {
         if (c->head_have < 4) {
@@ -404,9 +547,10 @@ static void pull(struct connection *c, u32 index)
         c->head_have = 0;
         if (o.fetch) {
             fetch_done(c, length);
-            u32 own = (o.partitions + o.connections - 1) / o.connections;
-            c->next_partition = (c->next_partition + 1) % MAX(1u, MIN(own, o.partitions));
-            start_fetch(c, index);
+            if (complete) {
+                return;
+            }
+            start_fetch(c);
         } else {
             answered(c, payload_bytes);
             if (o.rate_mb <= 0) {
@@ -450,7 +594,7 @@ static void start_due(u64 now)
 static void run_until(u64 end)
 {
     struct epoll_event events[256];
-    for (u64 now = now_ns(); now < end; now = now_ns()) {
+    for (u64 now = now_ns(); now < end && !complete; now = now_ns()) {
         struct timespec wait = {.tv_nsec = 1000000};
         if (o.rate_mb > 0) {
             start_due(now);
@@ -464,7 +608,7 @@ static void run_until(u64 end)
                 push(c);
             }
             if (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) {
-                pull(c, (u32)(c - connections));
+                pull(c);
             }
             while (!o.fetch && o.rate_mb <= 0 && !is_sending(c) && c->in_flight < o.depth) {
                 start_produce(c, now_ns());
@@ -477,20 +621,30 @@ static void open_connections(void)
 {
     connections = mem_alloc(o.connections * sizeof *connections);
     epoll_fd = epoll_create1(0);
-    u32 own = (o.partitions + o.connections - 1) / o.connections;
     for (u32 i = 0; i < o.connections; i++) {
         struct connection *c = &connections[i];
         c->fd = connect_to();
-        c->out = mem_alloc(o.fetch ? 65536 : request_bytes);
-        c->next_partition = o.fetch ? 0 : (u32)((u64)i * o.partitions / o.connections);
-        c->offsets = o.fetch ? mem_alloc(own * sizeof *c->offsets) : NULL;
+        c->out = mem_alloc(o.fetch ? fetch_request_cap() : request_bytes);
+        u32 first = (u32)((u64)i * o.partitions / o.connections);
+        if (o.fetch) {
+            /* Where there are more connections than partitions several read the same. */
+            u32 end = (u32)((u64)(i + 1) * o.partitions / o.connections);
+            c->first_partition = first;
+            c->partition_count = MAX(end - first, 1u);
+            c->offsets = mem_alloc(c->partition_count * sizeof *c->offsets);
+            if (o.from_end) {
+                find_ends(c);
+            }
+        } else {
+            c->next_partition = first;
+        }
         struct epoll_event e = {.events = EPOLLIN, .data.ptr = c};
         epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &e);
     }
     for (u32 i = 0; i < o.connections; i++) {
         struct connection *c = &connections[i];
         if (o.fetch) {
-            start_fetch(c, i);
+            start_fetch(c);
         }
         while (!o.fetch && o.rate_mb <= 0 && !is_sending(c) && c->in_flight < o.depth) {
             start_produce(c, now_ns());
@@ -511,6 +665,18 @@ static void report(f64 seconds, f64 broker_cpu, f64 own_cpu)
     if (o.pid > 0) {
         printf(" broker_cpu_s/GB=%.3f broker_cores=%.2f requests/cpu_s=%.0f", broker_cpu / gb,
                broker_cpu / seconds, (f64)acked_requests / broker_cpu);
+    }
+    if (o.stamped && o.fetch) {
+        printf(" e2e_p50_us=%.0f e2e_p99_us=%.0f e2e_p999_us=%.0f e2e_max_us=%.0f",
+               histogram_us(&end_to_end, 0.5), histogram_us(&end_to_end, 0.99),
+               histogram_us(&end_to_end, 0.999), histogram_us(&end_to_end, 0.999999));
+    }
+    if (o.fetch) {
+        printf(" seconds=%.2f bytes=%llu gaps=%llu", seconds, (unsigned long long)acked_bytes,
+               (unsigned long long)gaps_seen);
+    }
+    if (o.total > 0) {
+        printf(" complete=%s", complete ? "yes" : "no");
     }
     printf(" own_cores=%.2f late_p99_us=%.0f errors=%llu%s\n", own_cpu / seconds, late,
            (unsigned long long)errors_seen, is_void ? " VOID" : "");
@@ -544,7 +710,7 @@ static void parse(int argc, char **argv)
         } else if (strcmp(k, "batch") == 0) {
             o.batch_bytes = whole;
         } else if (strcmp(k, "per-request") == 0) {
-            o.per_request = MIN(whole, (u32)ARRAY_LEN(partition_at));
+            o.per_request = MAX(whole, 1u);
         } else if (strcmp(k, "connections") == 0) {
             o.connections = MIN(whole, (u32)CONNECTIONS_MAX);
         } else if (strcmp(k, "depth") == 0) {
@@ -561,6 +727,12 @@ static void parse(int argc, char **argv)
             o.record_bytes = whole;
         } else if (strcmp(k, "bytes") == 0) {
             o.fetch_bytes = whole;
+        } else if (strcmp(k, "from") == 0) {
+            o.from_end = strcmp(v, "end") == 0;
+        } else if (strcmp(k, "stamped") == 0) {
+            o.stamped = strcmp(v, "yes") == 0;
+        } else if (strcmp(k, "total") == 0) {
+            o.total = (u64)number;
         } else if (strcmp(k, "pid") == 0) {
             o.pid = (int)number;
         } else {
@@ -574,6 +746,7 @@ int main(int argc, char **argv)
 {
     parse(argc, argv);
     if (!o.fetch) {
+        o.per_request = MIN(o.per_request, (u32)ARRAY_LEN(partition_at));
         build_produce();
     }
     open_connections();
