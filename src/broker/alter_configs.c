@@ -1,7 +1,7 @@
 /* AlterConfigs (API key 33, replaces the whole set) and IncrementalAlterConfigs (44) of topics, of
-   this broker and of the cluster's default [kafka-semantics.md 9; ConfigurationControlManager,
-   KIP-339]. Both become rows of alterations, each checked on its own; those that pass share one
-   metadata slot. */
+   groups, of this broker and of the cluster's default [kafka-semantics.md 9;
+   ConfigurationControlManager, KIP-339]. Both become rows of alterations, each checked on its own;
+   those that pass share one metadata slot. */
 #include "broker/change.h"
 #include "broker/config_rows.h"
 #include "broker/conn.h"
@@ -12,13 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-    RESOURCE_TOPIC = 2,
-    RESOURCE_BROKER = 4,
-    RESOURCE_CLIENT_METRICS = 16, /* these two have no configs here: there is */
-    RESOURCE_GROUP = 32,          /* nothing yet that they would configure */
-    REASON_BYTES = 512
-};
+enum { REASON_BYTES = 512 };
 enum alter_operation { ALTER_SET = 0, ALTER_DELETE = 1, ALTER_APPEND = 2, ALTER_SUBTRACT = 3 };
 
 struct alteration {
@@ -160,12 +154,17 @@ static struct slice list_combine(struct request *r, struct slice now, struct sli
 
 static bool is_topic(const struct alter_row *a)
 {
-    return a->resource_type == RESOURCE_TOPIC;
+    return a->resource_type == CONFIG_RESOURCE_TOPIC;
 }
 
 static bool is_broker(const struct alter_row *a)
 {
-    return a->resource_type == RESOURCE_BROKER;
+    return a->resource_type == CONFIG_RESOURCE_BROKER;
+}
+
+static bool is_group(const struct alter_row *a)
+{
+    return a->resource_type == CONFIG_RESOURCE_GROUP;
 }
 
 /* -1: nobody knows it. */
@@ -173,6 +172,7 @@ static i32 row_find(const struct alter_row *a, struct slice key)
 {
     return is_topic(a)    ? config_row_find(CONFIG_SCOPE_TOPIC, key)
            : is_broker(a) ? config_row_find(CONFIG_SCOPE_BROKER, key)
+           : is_group(a)  ? config_row_find(CONFIG_SCOPE_GROUP, key)
                           : -1;
 }
 
@@ -186,7 +186,9 @@ static u32 current_configs(struct request *r, const struct alter_row *a,
         *list = t != NULL ? t->configs : NULL;
         return t != NULL ? t->config_count : 0;
     }
-    return is_broker(a) ? meta_configs(meta, RESOURCE_BROKER, a->resource_name, list) : 0;
+    return is_broker(a) || is_group(a)
+               ? meta_configs(meta, a->resource_type, a->resource_name, list)
+               : 0;
 }
 
 static const struct meta_config *config_find(const struct meta_config *list, u32 count,
@@ -232,8 +234,8 @@ static void check_request(struct request *r, struct alter_row *a)
             return;
         }
     }
-    if (!is_topic(a) && !is_broker(a) && a->resource_type != RESOURCE_CLIENT_METRICS &&
-        a->resource_type != RESOURCE_GROUP) {
+    if (!is_topic(a) && !is_broker(a) && !is_group(a) &&
+        a->resource_type != CONFIG_RESOURCE_CLIENT_METRICS) {
         refuse(
             a, KERR_INVALID_REQUEST,
             arena_printf(&r->arena, "Resource type %d cannot be altered here.", a->resource_type));
@@ -303,12 +305,15 @@ static i16 value_problem(struct request *r, const struct alter_row *a, const str
     if (is_topic(a)) {
         return topic_config_check(r->broker->config, c->key, c->value, reason, REASON_BYTES);
     }
+    if (is_group(a)) {
+        return group_config_check(c->key, c->value, reason, REASON_BYTES);
+    }
     snprintf(reason, REASON_BYTES, "Unknown config name: %.*s", (int)MIN(c->key.len, (size_t)128),
              (const char *)c->key.ptr);
-    return a->resource_type == RESOURCE_GROUP ? KERR_INVALID_CONFIG : KERR_INVALID_REQUEST;
+    return KERR_INVALID_REQUEST;
 }
 
-/* Each value, then all that the topic would have together. */
+/* Each value, then all that the topic or group would have together. */
 static void check_values(struct request *r, struct alter_row *a, const struct meta_config *own,
                          u32 own_count)
 {
@@ -334,9 +339,10 @@ static void check_values(struct request *r, struct alter_row *a, const struct me
             all[count++] = own[i];
         }
     }
-    i16 kerr = is_topic(a)
-                   ? topic_configs_check(r->broker->config, all, count, reason, REASON_BYTES)
-                   : KERR_NONE;
+    i16 kerr =
+        is_topic(a)   ? topic_configs_check(r->broker->config, all, count, reason, REASON_BYTES)
+        : is_group(a) ? group_configs_check(r->broker->config, all, count, reason, REASON_BYTES)
+                      : KERR_NONE;
     if (kerr != KERR_NONE) {
         refuse(a, kerr, reason);
     }

@@ -398,6 +398,15 @@ bool config_is_set(const struct config *c, enum config_key key)
     return text_in_force(c, key) != config_rows[key].initial;
 }
 
+i64 config_number(enum config_key key, struct slice text)
+{
+    i64 number = 0;
+    char ignored[256];
+    err_t e = value_check(&config_rows[key], text, &number, ignored, sizeof ignored);
+    assert(e == OK);
+    return number;
+}
+
 i64 config_i64(const struct config *c, enum config_key key)
 {
     return c->values[key].number;
@@ -411,14 +420,13 @@ struct slice config_str(const struct config *c, enum config_key key)
 
 /* ---- topics ---------------------------------------------------------------------------------- */
 
-i16 topic_config_check(const struct config *c, struct slice key, struct slice value, char *reason,
-                       size_t reason_bytes)
+static MUST_USE i16 own_config_check(enum config_scope scope, const char *of, struct slice key,
+                                     struct slice value, char *reason, size_t reason_bytes)
 {
-    (void)c;
-    i32 row = config_row_find(CONFIG_SCOPE_TOPIC, key);
+    i32 row = config_row_find(scope, key);
     if (row < 0) {
-        const char *nearest = config_nearest(CONFIG_SCOPE_TOPIC, key);
-        snprintf(reason, reason_bytes, "Unknown topic config name: %.*s%s%s%s",
+        const char *nearest = config_nearest(scope, key);
+        snprintf(reason, reason_bytes, "Unknown %s config name: %.*s%s%s%s", of,
                  (int)MIN(key.len, (size_t)128), (const char *)key.ptr,
                  nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "",
                  nearest != NULL ? "?" : "");
@@ -428,6 +436,18 @@ i16 topic_config_check(const struct config *c, struct slice key, struct slice va
     return value_check(&config_rows[row], value, &number, reason, reason_bytes) == OK
                ? KERR_NONE
                : KERR_INVALID_CONFIG;
+}
+
+i16 topic_config_check(const struct config *c, struct slice key, struct slice value, char *reason,
+                       size_t reason_bytes)
+{
+    (void)c;
+    return own_config_check(CONFIG_SCOPE_TOPIC, "topic", key, value, reason, reason_bytes);
+}
+
+i16 group_config_check(struct slice key, struct slice value, char *reason, size_t reason_bytes)
+{
+    return own_config_check(CONFIG_SCOPE_GROUP, "group", key, value, reason, reason_bytes);
 }
 
 i16 broker_config_check(struct slice key, struct slice value, bool cluster_default, char *reason,

@@ -17,6 +17,7 @@ enum config_source { /* numbers as in DescribeConfigs */
                      CONFIG_SOURCE_DYNAMIC_DEFAULT = 3,
                      CONFIG_SOURCE_STATIC = 4,
                      CONFIG_SOURCE_DEFAULT = 5,
+                     CONFIG_SOURCE_GROUP = 8,
 };
 
 MUST_USE struct config *config_create(void); /* all defaults */
@@ -70,6 +71,12 @@ MUST_USE i16 topic_config_check(const struct config *c, struct slice key, struct
 MUST_USE i16 topic_configs_check(const struct config *c, const struct meta_config *configs,
                                  u32 count, char *reason, size_t reason_bytes);
 
+/* The same two questions about a group's configs (config_group.c). */
+MUST_USE i16 group_config_check(struct slice key, struct slice value, char *reason,
+                                size_t reason_bytes);
+MUST_USE i16 group_configs_check(const struct config *c, const struct meta_config *configs,
+                                 u32 count, char *reason, size_t reason_bytes);
+
 /* One config of a resource, resolved, for DescribeConfigs and CreateTopics (config_describe.c). */
 struct config_synonym {
     struct slice name;  /* the broker's name */
@@ -88,12 +95,15 @@ struct config_entry {
     const struct config_synonym *synonyms; /* best first */
     u32 synonym_count;
 };
-/* Every config of a topic with these own values, or of the broker, in order of name. *count 0 with
-   OK never; ERR_NO_MEMORY: the arena is full. meta: for dynamic broker configs. */
+/* Every config of a topic or group with these own values, or of the broker, in order of name.
+   *count 0 with OK never; ERR_NO_MEMORY: the arena is full. meta: for dynamic broker configs. */
 MUST_USE err_t config_describe_topic(const struct config *c, const struct meta *meta,
                                      const struct meta_config *own, u32 own_count,
                                      struct arena *arena, struct config_entry **entries,
                                      u32 *count);
+MUST_USE err_t config_describe_group(const struct config *c, const struct meta_config *own,
+                                     u32 own_count, struct arena *arena,
+                                     struct config_entry **entries, u32 *count);
 MUST_USE err_t config_describe_cluster(const struct config *c, struct arena *arena,
                                        struct config_entry **entries, u32 *count);
 MUST_USE err_t config_describe_broker(const struct config *c, const struct meta *meta,

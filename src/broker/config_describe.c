@@ -162,7 +162,9 @@ static void describe_row(struct describing *d, enum config_key key, const struct
     u32 n = 0;
     for (u32 i = 0; i < own_count; i++) {
         if (slice_eq_cstr(own[i].key, row->key)) {
-            synonym_add(list, &n, own[i].key, shown(d, row, own[i].value), CONFIG_SOURCE_TOPIC);
+            synonym_add(list, &n, own[i].key, shown(d, row, own[i].value),
+                        row->scope == CONFIG_SCOPE_GROUP ? CONFIG_SOURCE_GROUP
+                                                         : CONFIG_SOURCE_TOPIC);
         }
     }
     if (row->scope == CONFIG_SCOPE_BROKER) {
@@ -237,6 +239,12 @@ err_t config_describe_topic(const struct config *c, const struct meta *meta,
 {
     (void)meta;
     return describe_scope(c, CONFIG_SCOPE_TOPIC, own, own_count, arena, entries, count);
+}
+
+err_t config_describe_group(const struct config *c, const struct meta_config *own, u32 own_count,
+                            struct arena *arena, struct config_entry **entries, u32 *count)
+{
+    return describe_scope(c, CONFIG_SCOPE_GROUP, own, own_count, arena, entries, count);
 }
 
 /* Only what is set dynamically for the whole cluster, and there. */

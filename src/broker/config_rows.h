@@ -4,7 +4,7 @@
 
 #include "broker/config.h"
 
-enum config_scope { CONFIG_SCOPE_TOPIC, CONFIG_SCOPE_BROKER };
+enum config_scope { CONFIG_SCOPE_TOPIC, CONFIG_SCOPE_BROKER, CONFIG_SCOPE_GROUP };
 enum config_type { /* numbers of DescribeConfigs' ConfigType */
                    CONFIG_TYPE_BOOLEAN = 1,
                    CONFIG_TYPE_STRING = 2,
@@ -23,8 +23,14 @@ enum config_update {
 };
 /* Where a broker key may be set, best first. */
 enum config_layer { CONFIG_LAYER_BROKER, CONFIG_LAYER_CLUSTER, CONFIG_LAYER_STATIC, CONFIG_LAYERS };
-#define CONFIG_RESOURCE_BROKER 4
-#define CONFIG_BROKER_NAME     "1" /* resource name of this broker: its id */
+enum config_resource { /* numbers of ConfigResource.Type */
+                       CONFIG_RESOURCE_TOPIC = 2,
+                       CONFIG_RESOURCE_BROKER = 4,
+                       CONFIG_RESOURCE_LOGGER = 8,
+                       CONFIG_RESOURCE_CLIENT_METRICS = 16, /* no subscriptions here: nothing yet */
+                       CONFIG_RESOURCE_GROUP = 32
+};
+#define CONFIG_BROKER_NAME "1" /* resource name of this broker: its id */
 
 enum config_status { CONFIG_WORKS, CONFIG_SHOWN, CONFIG_IGNORED };
 
@@ -50,5 +56,7 @@ const char *config_nearest(enum config_scope scope, struct slice key); /* NULL: 
 /* ptr NULL: not set there. */
 struct slice config_layer_str(const struct config *c, enum config_key key, enum config_layer layer);
 bool config_is_set(const struct config *c, enum config_key key);
+/* Of a value that has passed its check; of a boolean 0 or 1. */
+i64 config_number(enum config_key key, struct slice text);
 /* Walks "a b*60000": *at starts at the row's synonyms; false at the end. */
 bool config_synonym_next(const char **at, struct slice *key, i64 *factor);

@@ -1,4 +1,4 @@
-/* DescribeConfigs (API key 32) of topics and this broker: every key, or those asked for
+/* DescribeConfigs (API key 32) of topics, groups and this broker: every key, or those asked for
    [kafka-semantics.md 9]. */
 #include "broker/config_rows.h"
 #include "broker/conn.h"
@@ -6,8 +6,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-
-enum { RESOURCE_TOPIC = 2, RESOURCE_BROKER = 4, RESOURCE_CLIENT_METRICS = 16, RESOURCE_GROUP = 32 };
 
 struct describe_configs {
     struct request *r;
@@ -158,6 +156,29 @@ static void describe_broker(struct describe_configs *d,
     fill_entries(d, q, entries, count, out);
 }
 
+/* A group need not be there: it may get its configs before its first member. */
+static void describe_group(struct describe_configs *d,
+                           const struct describe_configs_request_resource *q,
+                           struct describe_configs_response_result *out)
+{
+    struct request *r = d->r;
+    if (q->resource_name.len == 0) {
+        refuse(out, KERR_INVALID_REQUEST, "The name must not be empty.");
+        return;
+    }
+    const struct meta_config *own = NULL;
+    u32 own_count = meta_configs(cluster_meta(r->broker->cluster), CONFIG_RESOURCE_GROUP,
+                                 q->resource_name, &own);
+    struct config_entry *entries;
+    u32 count;
+    if (config_describe_group(r->broker->config, own, own_count, &r->arena, &entries, &count) !=
+        OK) {
+        d->failed = true;
+        return;
+    }
+    fill_entries(d, q, entries, count, out);
+}
+
 /* Topic 2, broker 4, logger 8, client metrics 16, group 32: another fails the whole request, as in
    Kafka. */
 static bool names_unknown_type(const struct describe_configs_request *q)
@@ -194,14 +215,16 @@ void handle_describe_configs(struct request *r)
             continue;
         }
         switch (q->resource_type) {
-        case RESOURCE_TOPIC:
+        case CONFIG_RESOURCE_TOPIC:
             describe_topic(&d, q, out);
             break;
-        case RESOURCE_BROKER:
+        case CONFIG_RESOURCE_BROKER:
             describe_broker(&d, q, out);
             break;
-        case RESOURCE_CLIENT_METRICS:
-        case RESOURCE_GROUP: /* any name may be asked for, none has any */
+        case CONFIG_RESOURCE_GROUP:
+            describe_group(&d, q, out);
+            break;
+        case CONFIG_RESOURCE_CLIENT_METRICS: /* any name may be asked for, none has any */
             if (q->resource_name.len == 0) {
                 refuse(out, KERR_INVALID_REQUEST, "The name must not be empty.");
             }

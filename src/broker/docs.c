@@ -55,6 +55,10 @@ static void print_config(void)
            "*ignored* (accepted so\n"
            "that existing configurations load).\n\n## Topic keys\n\n");
     print_config_table(CONFIG_SCOPE_TOPIC, false);
+    printf("\n## Group keys\n\nSet with AlterConfigs (`kafka-configs --entity-type groups`). They "
+           "are of group protocols that are not\n"
+           "served yet; the classic protocol has no configs of a group.\n\n");
+    print_config_table(CONFIG_SCOPE_GROUP, false);
     printf("\n## Broker keys\n\n");
     print_config_table(CONFIG_SCOPE_BROKER, false);
     printf("\n## Broker keys that are accepted and ignored\n\n");

@@ -1,20 +1,13 @@
 /* ListConfigResources (API key 74): what has, or could have, configs of its own. Version 0 lists
    client-metrics subscriptions only, of which there are none; from 1 on types may be named, and
    none means all (KIP-1142). */
+#include "broker/config_rows.h"
 #include "broker/conn.h"
-
-enum {
-    RESOURCE_TOPIC = 2,
-    RESOURCE_BROKER = 4,
-    RESOURCE_LOGGER = 8,
-    RESOURCE_CLIENT_METRICS = 16,
-    RESOURCE_GROUP = 32
-};
 
 static bool wants(const struct request *r, const struct list_config_resources_request *q, i8 type)
 {
     if (r->version == 0) {
-        return type == RESOURCE_CLIENT_METRICS;
+        return type == CONFIG_RESOURCE_CLIENT_METRICS;
     }
     for (u32 i = 0; i < q->resource_types.count; i++) {
         if (q->resource_types.items[i] == type) {
@@ -26,8 +19,9 @@ static bool wants(const struct request *r, const struct list_config_resources_re
 
 static bool type_known(i8 type)
 {
-    return type == RESOURCE_TOPIC || type == RESOURCE_BROKER || type == RESOURCE_LOGGER ||
-           type == RESOURCE_CLIENT_METRICS || type == RESOURCE_GROUP;
+    return type == CONFIG_RESOURCE_TOPIC || type == CONFIG_RESOURCE_BROKER ||
+           type == CONFIG_RESOURCE_LOGGER || type == CONFIG_RESOURCE_CLIENT_METRICS ||
+           type == CONFIG_RESOURCE_GROUP;
 }
 
 void handle_list_config_resources(struct request *r)
@@ -43,9 +37,10 @@ void handle_list_config_resources(struct request *r)
             return;
         }
     }
-    u32 topics = wants(r, q, RESOURCE_TOPIC) ? meta_topic_count(meta) : 0;
+    u32 topics = wants(r, q, CONFIG_RESOURCE_TOPIC) ? meta_topic_count(meta) : 0;
+    u32 groups = wants(r, q, CONFIG_RESOURCE_GROUP) ? meta_group_config_count(meta) : 0;
     response.config_resources.items =
-        wire_new(&list_config_resources_response_resource_struct, &r->arena, topics + 2);
+        wire_new(&list_config_resources_response_resource_struct, &r->arena, topics + groups + 2);
     char *id = (char *)(uintptr_t)arena_printf(&r->arena, "%d", BROKER_NODE_ID);
     if (response.config_resources.items == NULL || id == NULL) {
         request_fail(r);
@@ -54,15 +49,19 @@ void handle_list_config_resources(struct request *r)
     struct list_config_resources_response_resource *rows = response.config_resources.items;
     u32 count = 0;
     for (u32 i = 0; i < topics; i++) {
-        rows[count].resource_type = RESOURCE_TOPIC;
+        rows[count].resource_type = CONFIG_RESOURCE_TOPIC;
         rows[count++].resource_name = meta_topic_at(meta, i)->name;
     }
-    if (wants(r, q, RESOURCE_BROKER)) {
-        rows[count].resource_type = RESOURCE_BROKER;
+    for (u32 i = 0; i < groups; i++) {
+        rows[count].resource_type = CONFIG_RESOURCE_GROUP;
+        rows[count++].resource_name = meta_group_config_at(meta, i);
+    }
+    if (wants(r, q, CONFIG_RESOURCE_BROKER)) {
+        rows[count].resource_type = CONFIG_RESOURCE_BROKER;
         rows[count++].resource_name = slice_cstr(id);
     }
-    if (wants(r, q, RESOURCE_LOGGER)) {
-        rows[count].resource_type = RESOURCE_LOGGER;
+    if (wants(r, q, CONFIG_RESOURCE_LOGGER)) {
+        rows[count].resource_type = CONFIG_RESOURCE_LOGGER;
         rows[count++].resource_name = slice_cstr(id);
     }
     response.config_resources.count = count;

@@ -297,6 +297,29 @@ bool resource_is(const struct meta *m, u32 index, i8 type, struct slice name)
     return index < m->resource_count && resource_cmp(&m->resources[index], type, name) == 0;
 }
 
+bool resource_name_fits(i8 type, struct slice name)
+{
+    return name.len <= META_NAME_BYTES_MAX &&
+           (type == META_RESOURCE_BROKER || (type == META_RESOURCE_GROUP && name.len > 0));
+}
+
+/* Groups come last: no type has a larger number. */
+static u32 first_group(const struct meta *m)
+{
+    return resource_lower_bound(m, META_RESOURCE_GROUP, (struct slice){0});
+}
+
+u32 meta_group_config_count(const struct meta *m)
+{
+    return m->resource_count - first_group(m);
+}
+
+struct slice meta_group_config_at(const struct meta *m, u32 index)
+{
+    assert(index < meta_group_config_count(m));
+    return m->resources[first_group(m) + index].name;
+}
+
 u32 meta_configs(const struct meta *m, i8 resource_type, struct slice name,
                  const struct meta_config **configs)
 {

@@ -80,10 +80,13 @@ bool meta_log_start_next(const struct meta *m, struct meta_log_start *s);
 /* 0 for a topic made in this session; one more for every restart since. */
 i32 meta_leader_epoch(const struct meta *m, const struct meta_topic *t);
 
-/* Dynamic configs of a resource: type 4 = broker (name "" = cluster default, "1" = that broker);
- * topics keep their own. */
+/* Dynamic configs of a resource: type 4 = broker (name "" = cluster default, "1" = that broker),
+ * 32 = group; topics keep their own. */
 u32 meta_configs(const struct meta *m, i8 resource_type, struct slice name,
                  const struct meta_config **configs);
+/* The groups that have configs, in order of name. At most META_GROUP_CONFIGS_MAX. */
+u32 meta_group_config_count(const struct meta *m);
+struct slice meta_group_config_at(const struct meta *m, u32 index);
 
 u32 meta_session_count(const struct meta *m);
 const struct meta_session *meta_session_at(const struct meta *m, u32 index); /* by wal id */
@@ -137,7 +140,7 @@ struct meta_command {
             u32 partition_count; /* new total */
         } create_partitions;
         struct {
-            i8 resource_type; /* 2 topic, 4 broker */
+            i8 resource_type; /* 2 topic, 4 broker, 32 group */
             struct slice name;
             const struct meta_config *sets; /* value.ptr NULL = remove the key */
             u32 set_count;

@@ -70,13 +70,13 @@ static i16 check_alter_configs(const struct meta *m, const struct meta_command *
             return KERR_UNKNOWN_TOPIC_OR_PARTITION;
         }
         old = (struct configs){t->configs, t->config_count};
-    } else if (c->alter_configs.resource_type == META_RESOURCE_BROKER) {
-        if (name.len > META_NAME_BYTES_MAX) {
-            return KERR_INVALID_REQUEST;
-        }
-        u32 at = resource_lower_bound(m, META_RESOURCE_BROKER, name);
-        if (resource_is(m, at, META_RESOURCE_BROKER, name)) {
+    } else if (resource_name_fits(c->alter_configs.resource_type, name)) {
+        u32 at = resource_lower_bound(m, c->alter_configs.resource_type, name);
+        if (resource_is(m, at, c->alter_configs.resource_type, name)) {
             old = m->resources[at].configs;
+        } else if (c->alter_configs.resource_type == META_RESOURCE_GROUP &&
+                   meta_group_config_count(m) >= META_GROUP_CONFIGS_MAX) {
+            return KERR_POLICY_VIOLATION;
         }
     } else {
         return KERR_INVALID_REQUEST;

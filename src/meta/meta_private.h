@@ -13,11 +13,13 @@
 
 #include "meta/meta.h"
 
-enum { META_RESOURCE_TOPIC = 2, META_RESOURCE_BROKER = 4 };
+enum { META_RESOURCE_TOPIC = 2, META_RESOURCE_BROKER = 4, META_RESOURCE_GROUP = 32 };
 
 /* What one resource may have; a command above it is refused. */
 enum {
     META_NAME_BYTES_MAX = 249,
+    META_GROUP_CONFIGS_MAX =
+        10000, /* groups with configs: the state is in memory, and in every snapshot */
     META_CONFIGS_MAX = 512,
     META_CONFIG_KEY_BYTES_MAX = 255,
     META_CONFIG_VALUE_BYTES_MAX = 64 * 1024,
@@ -87,6 +89,8 @@ u32 run_find(const struct meta *m,
 u32 log_start_lower_bound(const struct meta *m, u64 partition_id);
 u32 session_find(const struct meta *m, u64 wal); /* index or session_count */
 /* Where (type, name) is or would be. */
+/* A broker (or, with the empty name, all of them) or a group. */
+bool resource_name_fits(i8 type, struct slice name);
 u32 resource_lower_bound(const struct meta *m, i8 type, struct slice name);
 bool resource_is(const struct meta *m, u32 index, i8 type, struct slice name);
 

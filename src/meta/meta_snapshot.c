@@ -257,7 +257,7 @@ static MUST_USE err_t resource_load(struct meta *m, struct reader *r, struct are
 {
     i8 type = (i8)read_u8(r);
     struct slice name = read_string(r);
-    if (r->failed || type != META_RESOURCE_BROKER || name.len > META_NAME_BYTES_MAX ||
+    if (r->failed || !resource_name_fits(type, name) ||
         resource_lower_bound(m, type, name) != m->resource_count ||
         resource_is(m, m->resource_count, type, name)) {
         return ERR_CORRUPT;

@@ -404,13 +404,14 @@ static bool anybody_waits(const struct crew *c)
     return false;
 }
 
-/* Nobody waits any more, everybody has left, the group is gone. */
+/* Nobody waits any more, everybody has left, the group is gone. Who has forgotten its id joins too:
+   it may be the leader for whose assignment another's SyncGroup waits. */
 static void finish(struct crew *c)
 {
     for (u32 round = 0; round < 4 && anybody_waits(c); round++) {
         for (u32 i = 0; i < MEMBERS; i++) {
             struct member *m = &c->members[i];
-            if (!m->waits && m->id != PAIR_NONE) {
+            if (!m->waits) {
                 join(c, m);
             }
         }

@@ -48,7 +48,7 @@ static const struct rule rules[] = {
     {"create_partitions_request_topic", "count", "2|3|4|5", "0|-1|1"},
     {"create_partitions_request_topic", "#assignments", "{null}", "0|1|2"},
     /* Configs. */
-    {"*configs_request_resource", "resource_type", "2|2|2|4", "0|8|16|32|1|99|-1"},
+    {"*configs_request_resource", "resource_type", "2|2|2|4|32", "0|8|16|1|99|-1"},
     {"*configs_request_resource", "resource_name", "{resource}", "nowhere|{empty}|7|x"},
     {"*alter_configs_request_resource", "#configs", "1|1|2", "0|1"},
     {"*", "config_operation", "0|1", "2|3|4|-1"},
@@ -88,9 +88,11 @@ static const struct rule rules[] = {
     {"init_producer_id_request", "producer_id", "-1", "{producer}|-2|5"},
     {"init_producer_id_request", "producer_epoch", "-1", "0|-2|3"},
     /* Groups. */
-    /* No member expires while a run lasts: the two brokers would not do it in the same moment. */
+    /* No member expires while a run lasts: the two brokers would not do it in the same moment. A
+       rebalance timeout of 0 or -1 is one too: it ends the time a member has to ask for its
+       assignment. */
     {"join_group_request", "session_timeout_ms", "1700000|1800000", "5|0|-1|2147483647"},
-    {"join_group_request", "rebalance_timeout_ms", "2000|3000", "-1|0"},
+    {"join_group_request", "rebalance_timeout_ms", "2000|3000", "2000|3000"},
     {"join_group_request", "protocol_type", "consumer", "connect|{empty}"},
     {"join_group_request_protocol", "name", "range|roundrobin|sticky", "{empty}|other"},
     {"join_group_request", "#protocols", "1|2|3", "0|1"},
@@ -198,6 +200,28 @@ static const struct config_values broker_configs[] = {
     {"min.insync.replicas", "1", "0|x"},
     {"broker.id", "1", "2"},
     {"log.retention.bytes", "-1", "x"},
+};
+static const struct config_values group_configs[] = {
+    {"consumer.session.timeout.ms", "45000|60000", "44999|60001|0|x"},
+    {"consumer.heartbeat.interval.ms", "5000|15000", "4999|15001|-1"},
+    {"consumer.assignment.interval.ms", "0|15000", "15001|-1"},
+    {"consumer.assignor.offload.enable", "true|false", "yes"},
+    {"share.session.timeout.ms", "45000|60000", "60001"},
+    {"share.heartbeat.interval.ms", "5000|15000", "4999"},
+    {"share.record.lock.duration.ms", "15000|60000", "14999|60001|999"},
+    {"share.delivery.count.limit", "2|10", "1|11"},
+    {"share.partition.max.record.locks", "100|4000", "99|4001"},
+    {"share.auto.offset.reset", "earliest|latest|by_duration:PT1H|by_duration:P1DT2H3M4.5S",
+     "other|by_duration:|by_duration:P1M|by_duration:PT"},
+    {"share.isolation.level", "read_committed|read_uncommitted", "other"},
+    {"streams.num.standby.replicas", "0|2", "3|-1"},
+    {"streams.task.offset.interval.ms", "15000|60000", "14999|0"},
+    {"streams.num.warmup.replicas", "0|20", "21"},
+    {"streams.acceptable.recovery.lag", "0|10000", "-1|x"},
+    {"streams.rack.aware.assignment.tags", "zone|zone,rack", "zone,zone"},
+    {"streams.assignor.name", "sticky", "other"},
+    {"errors.deadletterqueue.topic.name", "failed", "__failed"},
+    {"errors.deadletterqueue.copy.record.enable", "true", "x"},
 };
 
 #define GROUPS 3
@@ -413,9 +437,10 @@ static struct slice copy_text(struct generator *g, const char *text)
 
 static const char *pick_config(struct generator *g)
 {
-    last_config = last_resource_type == 4
-                      ? &broker_configs[rng_below(&g->rng, ARRAY_LEN(broker_configs))]
-                      : &configs[rng_below(&g->rng, ARRAY_LEN(configs))];
+    last_config =
+        last_resource_type == 4    ? &broker_configs[rng_below(&g->rng, ARRAY_LEN(broker_configs))]
+        : last_resource_type == 32 ? &group_configs[rng_below(&g->rng, ARRAY_LEN(group_configs))]
+                                   : &configs[rng_below(&g->rng, ARRAY_LEN(configs))];
     return last_config->name;
 }
 

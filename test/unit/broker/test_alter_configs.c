@@ -49,12 +49,12 @@ static i16 set_whole(struct client *c, i8 type, const char *name,
     return r->responses.items[0].error_code;
 }
 
-/* The value a topic has, or NULL if it is not the topic's own. */
-static const char *own_value(struct client *c, const char *name, const char *key)
+/* The value a resource has, or NULL if it is not its own. */
+static const char *value_of(struct client *c, i8 type, const char *name, const char *key)
 {
     struct slice wanted = text(key);
     struct describe_configs_request_resource resource = {
-        .resource_type = TOPIC,
+        .resource_type = type,
         .resource_name = text(name),
         .configuration_keys = {.items = &wanted, .count = 1}};
     struct describe_configs_request q = {.resources = {.items = &resource, .count = 1}};
@@ -64,7 +64,14 @@ static const char *own_value(struct client *c, const char *name, const char *key
         &r->results.items[0].configs.items[0];
     static char value[100];
     snprintf(value, sizeof value, "%.*s", (int)config->value.len, (const char *)config->value.ptr);
-    return config->config_source == CONFIG_SOURCE_TOPIC ? value : NULL;
+    return config->config_source == (type == GROUP ? CONFIG_SOURCE_GROUP : CONFIG_SOURCE_TOPIC)
+               ? value
+               : NULL;
+}
+
+static const char *own_value(struct client *c, const char *name, const char *key)
+{
+    return value_of(c, TOPIC, name, key);
 }
 
 static void one_refusal_of_several(void **state)
@@ -101,9 +108,10 @@ static void one_refusal_of_several(void **state)
         {BROKER, "", "nowhere", DELETE, NULL, KERR_NONE},
         {BROKER, "1", "retention.ms", SET, "1", KERR_INVALID_REQUEST},
         {BROKER, "", "nowhere", SUBTRACT, "x", KERR_INVALID_CONFIG},
-        /* Kinds of resources that have no configs here. */
+        /* A kind of resource that has no configs here. */
         {METRICS, "m", "nowhere", SET, "1", KERR_INVALID_REQUEST},
         {METRICS, "m", "nowhere", DELETE, NULL, KERR_NONE},
+        {GROUP, "g", "nowhere", DELETE, NULL, KERR_NONE},
         {GROUP, "g", "nowhere", SET, "1", KERR_INVALID_CONFIG},
         {GROUP, "g", "nowhere", APPEND, "1", KERR_INVALID_CONFIG},
         {GROUP, "", "nowhere", SET, "1", KERR_INVALID_REQUEST},
@@ -310,6 +318,86 @@ static void broker_configs_against_a_model(void **state)
     harness_fini(&h);
 }
 
+/* A group's configs: its own, between the broker's bounds, and each alone or with what is there. */
+static void groups(void **state)
+{
+    static const struct {
+        const char *key;
+        const char *value;
+        bool good;
+    } cases[] = {
+        {"consumer.heartbeat.interval.ms", "4999", false}, /* group.consumer.min.… is 5000 */
+        {"consumer.heartbeat.interval.ms", "15001", false},
+        {"consumer.heartbeat.interval.ms", "15000", true},
+        {"consumer.session.timeout.ms", "44999", false},
+        {"consumer.session.timeout.ms", "60000", true},
+        {"consumer.session.timeout.ms", "60001", false},
+        {"consumer.session.timeout.ms", "x", false},
+        {"streams.num.standby.replicas", "2", true},
+        {"streams.num.standby.replicas", "3", false},
+        {"streams.task.offset.interval.ms", "14999", false},
+        {"streams.task.offset.interval.ms", "900000", true},
+        {"streams.assignor.name", "sticky", true},
+        {"streams.assignor.name", "stick", false},
+        {"share.isolation.level", "read_committed", true},
+        {"share.isolation.level", "committed", false},
+        {"share.auto.offset.reset", "earliest", true},
+        {"share.auto.offset.reset", "by_duration:P1DT2H3M4.5S", true},
+        {"share.auto.offset.reset", "by_duration:PT5M", true},
+        {"share.auto.offset.reset", "by_duration:P2D", true},
+        {"share.auto.offset.reset", "by_duration:", false},
+        {"share.auto.offset.reset", "by_duration:P", false},
+        {"share.auto.offset.reset", "by_duration:P1DT", false},
+        {"share.auto.offset.reset", "by_duration:PT", false},
+        {"share.auto.offset.reset", "by_duration:P5M", false},
+        {"share.auto.offset.reset", "by_duration:PT5M3H", false},
+        {"share.auto.offset.reset", "by_duration:PT1.5H", false},
+        {"share.auto.offset.reset", "by_duration:PTM", false},
+        {"share.auto.offset.reset", "none", false},
+        {"errors.deadletterqueue.topic.name", "failed", true},
+        {"errors.deadletterqueue.topic.name", "__failed", false},
+        {"retention.ms", "1", false},
+    };
+    struct harness h;
+    harness_init(&h);
+    harness_set(&h, "group.share.min.session.timeout.ms", "10");
+    harness_start(&h);
+    struct client *c = client_open(&h);
+    for (u32 i = 0; i < ARRAY_LEN(cases); i++) {
+        assert_int_equal(change(c, GROUP, "g", cases[i].key, SET, cases[i].value),
+                         cases[i].good ? KERR_NONE : KERR_INVALID_CONFIG);
+        if (cases[i].good) {
+            assert_string_equal(value_of(c, GROUP, "g", cases[i].key), cases[i].value);
+            assert_null(value_of(c, GROUP, "other", cases[i].key));
+        }
+    }
+    /* A session no longer than the time between heartbeats, whichever is set last. */
+    assert_int_equal(change(c, GROUP, "h", "share.session.timeout.ms", SET, "5000"),
+                     KERR_INVALID_CONFIG);
+    assert_int_equal(change(c, GROUP, "h", "share.session.timeout.ms", SET, "5001"), KERR_NONE);
+    assert_int_equal(change(c, GROUP, "h", "share.heartbeat.interval.ms", SET, "5001"),
+                     KERR_INVALID_CONFIG);
+    assert_int_equal(change(c, GROUP, "h", "share.heartbeat.interval.ms", SET, "5000"), KERR_NONE);
+    assert_int_equal(change(c, GROUP, "h", "streams.rack.aware.assignment.tags", APPEND, "zone"),
+                     KERR_NONE);
+    assert_string_equal(value_of(c, GROUP, "h", "streams.rack.aware.assignment.tags"), "zone");
+
+    i8 type = GROUP;
+    struct list_config_resources_request all = {.resource_types = {.items = &type, .count = 1}};
+    struct list_config_resources_response *r = CALL(c, list_config_resources, 1, &all);
+    assert_int_equal(r->config_resources.count, 2);
+    assert_int_equal(r->config_resources.items[0].resource_type, GROUP);
+    assert_true(slice_eq_cstr(r->config_resources.items[0].resource_name, "g"));
+    assert_true(slice_eq_cstr(r->config_resources.items[1].resource_name, "h"));
+
+    /* The whole set: nothing left, and nothing to list. */
+    assert_int_equal(set_whole(c, GROUP, "h", NULL, 0), KERR_NONE);
+    assert_null(value_of(c, GROUP, "h", "share.session.timeout.ms"));
+    r = CALL(c, list_config_resources, 1, &all);
+    assert_int_equal(r->config_resources.count, 1);
+    harness_fini(&h);
+}
+
 static void validated_and_not_done(void **state)
 {
     struct harness h;
@@ -332,6 +420,7 @@ int main(void)
         cmocka_unit_test(lists),
         cmocka_unit_test(values_are_shown_as_understood),
         cmocka_unit_test(broker_configs_against_a_model),
+        cmocka_unit_test(groups),
         cmocka_unit_test(validated_and_not_done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -228,8 +228,7 @@ static void errors(void **state)
         {BROKER, "99999999999999999999", KERR_INVALID_REQUEST},
         {16, "", KERR_INVALID_REQUEST},
         {32, "", KERR_INVALID_REQUEST},
-        {16, "x", KERR_NONE}, /* of client metrics and groups there is nothing to configure yet */
-        {32, "x", KERR_NONE},
+        {16, "x", KERR_NONE}, /* of client metrics there is nothing to configure yet */
         {0, "x", KERR_INVALID_REQUEST},
         {-1, "x", KERR_INVALID_REQUEST},
         {3, "x", KERR_INVALID_REQUEST},

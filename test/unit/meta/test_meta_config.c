@@ -117,13 +117,60 @@ static void test_limits(void **state)
     meta_destroy(m);
 }
 
+/* Groups have configs before they have members; they are listed, come back from a snapshot, and
+   are no more than there is room for. */
+static void test_groups(void **state)
+{
+    (void)state;
+    struct meta *m = meta_create();
+    struct meta_config set = {SLICE_LIT("k"), SLICE_LIT("1")};
+    assert_int_equal(alter_one(m, "k", "broker"), KERR_NONE);
+    assert_int_equal(alter(m, 32, "", &set, 1), KERR_INVALID_REQUEST);
+    char long_name[META_NAME_BYTES_MAX + 2];
+    memset(long_name, 'g', sizeof long_name);
+    long_name[META_NAME_BYTES_MAX + 1] = 0;
+    assert_int_equal(alter(m, 32, long_name, &set, 1), KERR_INVALID_REQUEST);
+    assert_int_equal(meta_group_config_count(m), 0);
+    assert_int_equal(alter(m, 32, "b", &set, 1), KERR_NONE);
+    assert_int_equal(alter(m, 32, "a", &set, 1), KERR_NONE);
+    assert_int_equal(meta_group_config_count(m), 2);
+    assert_true(slice_eq_cstr(meta_group_config_at(m, 0), "a"));
+    assert_true(slice_eq_cstr(meta_group_config_at(m, 1), "b"));
+
+    size_t size = meta_snapshot_size(m);
+    u8 *bytes = mem_alloc(size);
+    struct writer w = writer_of(bytes, size);
+    meta_snapshot_write(m, &w);
+    struct meta *again = meta_create();
+    assert_int_equal(meta_snapshot_load(again, slice_of(bytes, size)), OK);
+    assert_int_equal(meta_group_config_count(again), 2);
+    const struct meta_config *configs;
+    assert_int_equal(meta_configs(again, 32, slice_cstr("b"), &configs), 1);
+    assert_true(slice_eq_cstr(configs[0].value, "1"));
+    meta_destroy(again);
+    mem_free(bytes);
+
+    for (u32 i = 2; i < META_GROUP_CONFIGS_MAX; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "g%05u", i);
+        assert_int_equal(alter(m, 32, name, &set, 1), KERR_NONE);
+    }
+    assert_int_equal(alter(m, 32, "z", &set, 1), KERR_POLICY_VIOLATION);
+    set.value = SLICE_LIT("2");
+    assert_int_equal(alter(m, 32, "a", &set, 1), KERR_NONE);
+    set.value = (struct slice){0};
+    assert_int_equal(alter(m, 32, "a", &set, 1), KERR_NONE);
+    set.value = SLICE_LIT("3");
+    assert_int_equal(alter(m, 32, "z", &set, 1), KERR_NONE);
+    meta_destroy(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_list),
-        cmocka_unit_test(test_copies),
-        cmocka_unit_test(test_refused),
-        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_list),    cmocka_unit_test(test_copies),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_groups),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
