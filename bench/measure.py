@@ -1,0 +1,319 @@
+"""What the rows of bench/run share: a broker on a folder of its own, the load generator, a client of a few requests, and
+what is said about the machine and about a handful of figures.
+
+Everything that is started is stopped, and every folder removed, when a row ends, however it ends (tidy).
+"""
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import threading
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BUILD = os.environ.get("ODRADEK_BUILD", os.path.join(ROOT, "build"))
+PROGRAM = os.environ.get("ODRADEK_PROGRAM", os.path.join(BUILD, "odradek"))
+LOAD = os.path.join(BUILD, "bench", "odradek-load")
+DATA = os.path.join(BUILD, "bench-data")
+MIB = 1 << 20
+GB = 1000 * 1000 * 1000
+
+# The suites' client: CreateTopics, ListOffsets, ledgers of what was acknowledged.
+for suite in ("compat", "space"):
+    sys.path.insert(0, os.path.join(ROOT, "test", suite))
+
+
+def number(name, initial):
+    """A size of a run, to be made longer or shorter by an environment variable."""
+    return type(initial)(os.environ.get(name, initial))
+
+
+# ---- a client of a few lines: enough to be acknowledged ------------------------------------------
+
+
+def crc32c(data):
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+def one_record_batch():
+    now = int(time.time() * 1000)
+    record = b"\x00\x00\x00\x01\x02x\x00"
+    record = bytes([len(record) * 2]) + record
+    body = struct.pack(">hiqqqhii", 0, 0, now, now, -1, -1, -1, 1) + record
+    batch = struct.pack(">ibI", -1, 2, crc32c(body)) + body
+    return struct.pack(">qi", 0, len(batch)) + batch
+
+
+class Client:
+    def __init__(self, port, until):
+        while True:
+            try:
+                self.socket = socket.create_connection(("127.0.0.1", port))
+                self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return
+            except OSError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.0002)
+
+    def call(self, key, version, body):
+        self.send(key, version, body)
+        return self.receive()
+
+    def send(self, key, version, body):
+        message = struct.pack(">hhih", key, version, 1, 5) + b"bench" + body
+        self.socket.sendall(struct.pack(">i", len(message)) + message)
+
+    def receive(self):
+        length = struct.unpack(">i", self.socket.recv(4, socket.MSG_WAITALL))[0]
+        return self.socket.recv(length, socket.MSG_WAITALL)
+
+    def create_topic(self, name):
+        """By asking for its metadata."""
+        self.call(3, 4, struct.pack(">ih", 1, len(name)) + name + b"\1")
+
+    def produce(self, name, partition, batch):
+        body = struct.pack(">hhii", -1, -1, 10000, 1) + struct.pack(">h", len(name)) + name
+        answer = self.call(0, 3, body + struct.pack(">iii", 1, partition, len(batch)) + batch)
+        at = 4 + 4 + 2 + len(name) + 4 + 4
+        return struct.unpack(">h", answer[at : at + 2])[0]
+
+
+# ---- processes ----------------------------------------------------------------------------------
+
+STARTED = []
+
+
+class tidy:
+    """Whatever happens inside: afterwards no process runs that was started there, and no folder is left."""
+
+    def __enter__(self):
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+    def __exit__(self, *_):
+        for process in STARTED:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        shutil.rmtree(DATA, ignore_errors=True)
+
+
+def spawn(command, **options):
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, **options)
+    STARTED.append(process)
+    return process
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def pinned(command, cores):
+    return ["taskset", "-c", cores, *command] if cores is not None else list(command)
+
+
+class Broker:
+    """Odradek on the folder DATA/name. Before it starts, `prepare` is called in its process."""
+
+    def __init__(self, fresh=True, cores=None, options=(), name="d", prepare=None):
+        if fresh:
+            shutil.rmtree(DATA, ignore_errors=True)
+            os.makedirs(DATA)
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self.data = os.path.join(DATA, name)
+        self.log = os.path.join(DATA, "log")
+        command = [PROGRAM, "serve", "--data", self.data, "--listen", self.address, *options]
+        self.started = time.monotonic()
+        with open(self.log, "w") as log:
+            self.process = spawn(pinned(command, cores), stdout=subprocess.PIPE, stderr=log, preexec_fn=prepare)
+        self.pid = self.process.pid
+
+    def ready(self):
+        for line in self.process.stdout:
+            if b"Ready in" in line:
+                return self
+        raise SystemExit("the broker did not start: " + self.said())
+
+    def said(self):
+        with open(self.log, errors="replace") as log:
+            return log.read()[-2000:]
+
+    def stop(self, how=signal.SIGTERM):
+        self.process.send_signal(how)
+        self.process.wait()
+
+    def resident_mib(self, which="VmRSS"):
+        with open(f"/proc/{self.pid}/status") as status:
+            return next(int(line.split()[1]) / 1024 for line in status if line.startswith(which))
+
+    def counters(self):
+        """What the broker counted so far: it says so on SIGUSR1."""
+        with open(self.log) as log:
+            log.seek(0, os.SEEK_END)
+            self.process.send_signal(signal.SIGUSR1)
+            until = time.monotonic() + 10
+            text = ""
+            while time.monotonic() < until:
+                text += log.read()
+                for line in text.splitlines(keepends=True):
+                    if line.endswith("\n") and '"event":"stats"' in line:
+                        return json.loads(line)
+                time.sleep(0.005)
+        raise SystemExit("the broker did not print its counters: " + self.said())
+
+
+class Load:
+    """bench/load.c in the background."""
+
+    def __init__(self, mode, broker, cores=None, **options):
+        command = [LOAD, mode, broker.address]
+        for name, value in options.items():
+            command += ["--" + name.replace("_", "-"), str(value)]
+        self.process = spawn(pinned(command, cores), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def running(self):
+        return self.process.poll() is None
+
+    def finish(self):
+        """Its figures by name; a number where it is one. Errors end the row."""
+        out, errors = self.process.communicate()
+        figures = {}
+        for word in out.split():
+            name, _, value = word.partition("=")
+            try:
+                figures[name] = float(value)
+            except ValueError:
+                figures[name] = value
+        if self.process.returncode != 0 or figures.get("errors") != 0:
+            raise SystemExit(f"error: the load failed: {out.strip()} {errors.strip()}")
+        return figures
+
+
+class Watch:
+    """The largest of what a function returns, called again and again in the background."""
+
+    def __init__(self, pause_s, look):
+        self.largest = 0
+        self.over = threading.Event()
+        self.thread = threading.Thread(target=self._run, args=(pause_s, look), daemon=True)
+        self.thread.start()
+
+    def _run(self, pause_s, look):
+        while not self.over.wait(pause_s):
+            self.largest = max(self.largest, look())
+
+    def stop(self):
+        self.over.set()
+        self.thread.join()
+        return self.largest
+
+
+def used_bytes(folder):
+    """What the files of a folder take on the disk."""
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.stat(os.path.join(parent, name)).st_blocks * 512
+            except OSError:
+                pass  # removed meanwhile
+    return total
+
+
+# ---- the machine --------------------------------------------------------------------------------
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+class Machine:
+    """What others used while something was measured: cores, and the share of time the host took. The kernel's own work
+    for our writes counts as others'."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.begin = self._look()
+
+    def _look(self):
+        with open("/proc/stat") as stat:
+            user, nice, system, _idle, _wait, irq, softirq, steal = map(int, stat.readline().split()[1:9])
+        own = sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+        busy = (user + nice + system + irq + softirq) / TICKS
+        return time.monotonic(), busy - own - cpu_seconds(self.pid), steal / TICKS
+
+    def foreign(self):
+        """While the broker still runs: cores that others used, share that was stolen."""
+        seconds, busy, stolen = (now - then for now, then in zip(self._look(), self.begin))
+        return max(busy / seconds, 0.0), stolen / seconds / os.cpu_count()
+
+
+def warm_memory(size=3 * GB):
+    """Pages the host has backed and nobody holds: a first touch of others costs up to twenty times as much, and would
+    be paid by whoever comes first."""
+    os.makedirs(DATA, exist_ok=True)
+    path = os.path.join(DATA, "warm")
+    block = bytes(8 * MIB)
+    with open(path, "wb", buffering=0) as file:
+        for _ in range(size // len(block)):
+            file.write(block)
+    os.remove(path)
+
+
+# ---- figures ------------------------------------------------------------------------------------
+
+
+def median_interval(values):
+    """The median and its 95 % interval, by drawing from the values again and again. Few values: their range."""
+    middle = statistics.median(values)
+    if len(values) < 5:
+        return middle, min(values), max(values)
+    chance = random.Random(1)
+    drawn = sorted(statistics.median(chance.choices(values, k=len(values))) for _ in range(2000))
+    return middle, drawn[49], drawn[1949]
+
+
+def said_ratio(values):
+    middle, low, high = median_interval(values)
+    return f"{middle:.2f} ({low:.2f} to {high:.2f})"
+
+
+def met(holds):
+    return "met" if holds else "NOT met"
+
+
+def first_ack_ms(broker, topic, batch):
+    client = Client(broker.port, time.monotonic() + 30)
+    while client.produce(topic, 0, batch) != 0:
+        client.create_topic(topic)
+    return (time.monotonic() - broker.started) * 1000
+
+
+def others():
+    return f"load average {os.getloadavg()[0]:.1f}"
+
+
+def topic_create(broker, name, partitions):
+    subprocess.run([PROGRAM, "topic", "create", "-b", f"127.0.0.1:{broker.port}", name, "-p", str(partitions)], check=True,
+                   stdout=subprocess.DEVNULL)
+
+
