@@ -75,3 +75,27 @@ MUST_USE err_t pack_write(struct pack_writer *w, const void *data, u32 bytes);
 MUST_USE err_t pack_finish(struct pack_writer *w, const struct pack_run *runs, u32 run_count,
                            const struct pack_producer *producers, u32 producer_count, u64 *bytes);
 void pack_abandon(struct pack_writer *w); /* closes and removes it */
+
+/* ---- comparing one with itself: blocking, on a worker -----------------------------------------
+ */
+
+/* A piece of a pack, read from the medium and compared with its checksums. Pieces are asked for one
+   after the other; the file is open only while one is read. */
+struct pack_scrub {
+    struct home_pack pack;
+    u8 *buffer; /* as that of a writer */
+    u32 buffer_bytes;
+    u32 bytes_max; /* of runs in this piece; one run at least */
+    /* A run that is not what was written (ERR_CORRUPT; its bytes if they fit the buffer, else NULL)
+       or cannot be read (ERR_IO). */
+    void (*bad)(void *user, const struct pack_run *run, err_t why, const u8 *bytes);
+    void *user;
+    u32 next_run;  /* where the piece begins, and then where the next one does. 0: the piece has all
+                      that is not a run, too */
+    u32 run_count; /* out: at next_run == run_count the pack is through */
+    u64 bytes;     /* out: that were compared; the pieces' sum is about the pack's size */
+    const char *what; /* out, on failure: what of the pack it is, and at which byte */
+    u64 at;
+};
+/* ERR_CORRUPT, ERR_VERSION, ERR_IO: of header, index or trailer. ERR_NOT_FOUND: no such file. */
+MUST_USE err_t pack_scrub(struct home *h, struct pack_scrub *s);

@@ -1,5 +1,6 @@
-/* Reading packs: front to back for rewriting (pack_open, on a worker), and header, trailer and
-   index at start (home_pack_load) or on a worker (pack_load). Blocking. A reader's buffer is the
+/* Reading packs: front to back for rewriting (pack_open, on a worker), header, trailer and index at
+   start (home_pack_load) or on a worker (pack_load), and all of it for scrubbing (pack_scrub, on a
+   worker, a piece at a time). Blocking. A reader's buffer is the
    caller's; nothing of the home is changed, but for the reason and the memory of home_pack_load.
 
    Loading, happy path
@@ -116,10 +117,14 @@ struct load {
     struct pack_reader reader;
     const struct home_pack_visitor *visitor;
     struct pack_layout layout;
+    const char *failed; /* what, and where */
+    u64 failed_at;
 };
 
-static err_t load_failed(const struct load *l, err_t e, const char *what, u64 position)
+static err_t load_failed(struct load *l, err_t e, const char *what, u64 position)
 {
+    l->failed = what;
+    l->failed_at = position;
     if (l->quiet) {
         return e;
     }
@@ -270,5 +275,142 @@ err_t home_pack_load(struct home *h, struct home_pack pack, const struct home_pa
     }
     err_t e = pack_load_into(&l, pack, blob->data, (u32)blob->cap);
     blob_unref(blob);
+    return e;
+}
+
+/* ---- scrubbing --------------------------------------------------------------------------------
+ */
+
+static err_t nothing_runs(void *user, const struct pack_run *runs, u32 count)
+{
+    (void)user, (void)runs, (void)count;
+    return OK;
+}
+
+static err_t nothing_producers(void *user, const struct pack_producer *producers, u32 count)
+{
+    (void)user, (void)producers, (void)count;
+    return OK;
+}
+
+/* The reader's buffer has [pos, pos + bytes), and if it must be read what follows up to `end`. What
+   cannot be read is asked for alone once more: it may be what follows. */
+static err_t reader_want(struct pack_reader *r, u32 pos, u32 bytes, u32 end)
+{
+    assert(pos % PACK_UNIT + bytes <= r->buffer_bytes);
+    if (pos >= r->start && (u64)pos + bytes <= r->start + r->have) {
+        return OK;
+    }
+    u32 ahead = end > pos ? end - pos : 0;
+    err_t e = reader_fill(r, pos, MAX(bytes, ahead));
+    return e == ERR_IO ? reader_fill(r, pos, bytes) : e;
+}
+
+static const u8 *reader_at(const struct pack_reader *r, u32 pos)
+{
+    return r->buffer + (pos - r->start);
+}
+
+static err_t entries_read(struct load *l, u32 first, u32 count, struct pack_run *out)
+{
+    u32 pos = l->layout.runs_pos + first * PACK_RUN_BYTES;
+    err_t e = reader_want(&l->reader, pos, count * PACK_RUN_BYTES, pos);
+    for (u32 i = 0; e == OK && i < count; i++) {
+        const u8 *entry = reader_at(&l->reader, pos + i * PACK_RUN_BYTES);
+        e = pack_run_decode(entry, &l->layout, i > 0 ? &out[i - 1] : NULL, &out[i]);
+    }
+    return e == OK ? OK : load_failed(l, e, "the index", pos);
+}
+
+/* *bytes: the run's, if it fits the buffer. end: of what may be read ahead. */
+static err_t run_compare(struct load *l, const struct pack_run *run, u32 end, const u8 **bytes)
+{
+    struct pack_reader *r = &l->reader;
+    *bytes = NULL;
+    u32 piece_max = r->buffer_bytes - PACK_UNIT;
+    u32 crc = 0;
+    for (u32 done = 0; done < run->bytes;) {
+        u32 count = MIN(run->bytes - done, piece_max);
+        TRY(reader_want(r, run->pos + done, count, end));
+        crc = crc32c_extend(crc, reader_at(r, run->pos + done), count);
+        done += count;
+    }
+    if (run->bytes <= piece_max) {
+        *bytes = reader_at(r, run->pos);
+    }
+    return crc == run->crc ? OK : ERR_CORRUPT;
+}
+
+/* The index was good when the pack's first piece was read. Is it still? */
+static err_t index_recheck(struct load *l)
+{
+    const struct pack_layout *at = &l->layout;
+    return section_check(l, at->runs_pos, (u64)at->run_count * PACK_RUN_BYTES, at->runs_crc,
+                         "the index");
+}
+
+static err_t run_scrub(struct load *l, struct pack_scrub *s, const struct pack_run *run, u32 end)
+{
+    const u8 *bytes;
+    err_t e = run_compare(l, run, end, &bytes);
+    if (e == ERR_CORRUPT) {
+        TRY(index_recheck(l));
+        e = run_compare(l, run, run->pos + run->bytes, &bytes);
+    }
+    if (e == ERR_CORRUPT || e == ERR_IO) {
+        s->bad(s->user, run, e, bytes);
+        return OK;
+    }
+    return e == OK ? OK : load_failed(l, e, "a run", run->pos);
+}
+
+static err_t piece_scrub(struct load *l, struct pack_scrub *s)
+{
+    struct pack_run runs[ENTRIES_AT_ONCE];
+    u64 bytes = 0;
+    while (s->next_run < s->run_count && bytes < s->bytes_max) {
+        u32 count = MIN(s->run_count - s->next_run, (u32)ENTRIES_AT_ONCE);
+        TRY(entries_read(l, s->next_run, count, runs));
+        for (u32 i = 0; i < count && bytes < s->bytes_max; i++) {
+            u64 end = MIN(runs[i].pos + (s->bytes_max - bytes), (u64)l->layout.runs_pos);
+            TRY(run_scrub(l, s, &runs[i], (u32)end));
+            bytes += runs[i].bytes;
+            s->next_run++;
+        }
+    }
+    s->bytes += bytes;
+    return OK;
+}
+
+/* The file is as long as it was. */
+static err_t frame_scrub(struct load *l, struct pack_scrub *s)
+{
+    bool first = s->next_run == 0;
+    TRY(first ? load_run(l) : layout_read(l));
+    s->run_count = l->layout.run_count;
+    if (first) {
+        s->bytes = l->reader.file->bytes - (l->layout.runs_pos - PACK_PAYLOAD_POS);
+    }
+    return piece_scrub(l, s);
+}
+
+err_t pack_scrub(struct home *h, struct pack_scrub *s)
+{
+    static const struct home_pack_visitor nobody = {.runs = nothing_runs,
+                                                    .producers = nothing_producers};
+    assert(h->opened);
+    assert((uintptr_t)s->buffer % BLOB_ALIGN == 0);
+    assert(s->buffer_bytes >= ENTRIES_AT_ONCE * PACK_RUN_BYTES + PACK_UNIT);
+    assert(s->bytes_max > 0);
+    struct load l = {.home = h, .visitor = &nobody, .quiet = true, .failed = "the file"};
+    l.reader.id = s->pack.id;
+    s->bytes = 0;
+    err_t e = reader_init(h, s->pack, s->buffer, s->buffer_bytes, &l.reader);
+    if (e == OK) {
+        e = frame_scrub(&l, s);
+        l.reader.file->ops->close(l.reader.file);
+    }
+    s->what = l.failed;
+    s->at = l.failed_at;
     return e;
 }

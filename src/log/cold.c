@@ -82,12 +82,10 @@ static bool batch_good(const u8 *data, u32 data_bytes, u32 at, u32 end, u64 *exp
     return e == OK && batch_crc_ok(&view);
 }
 
-/* The batches of one run that lie in the buffer from `at` on. Returns where the good ones end;
- *bad: one is not. */
-static u32 run_verify(const u8 *data, u32 data_bytes, u32 at, u32 end, u64 first, u64 next,
-                      bool *bad)
+/* first: UINT64_MAX: the range begins inside the run */
+u32 run_verify(const u8 *data, u32 data_bytes, u32 at, u32 end, u64 first, u64 next, bool *bad)
 {
-    u64 expected = first; /* UINT64_MAX: the range begins inside the run */
+    u64 expected = first;
     while (at < end) {
         u32 bytes = 0;
         if (!batch_good(data, data_bytes, at, end, &expected, &bytes)) {

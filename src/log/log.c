@@ -68,6 +68,7 @@ struct log *log_create(const struct log_params *params)
     map64_init(&l->objects_by_id);
     filing_init(l);
     rewrite_init(l);
+    scrub_init(l);
     l->wake.fired = woken;
     l->turn_hook.run = turn_end;
     l->late_hook.run = turn_late;
@@ -84,6 +85,7 @@ void log_destroy(struct log *l)
     io_hook_remove(&l->turn_hook);
     io_hook_remove(&l->late_hook);
     io_timer_stop(l->io, &l->wake);
+    scrub_fini(l);
     rewrite_fini(l);
     filing_fini(l);
     wal_fini(l);

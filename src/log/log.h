@@ -49,6 +49,19 @@ struct log_repacked {
     struct home_pack output; /* takes their place. bytes 0: none, nothing in them lived */
 };
 
+/* A pack is not what was written. Its batches [base_offset, next_offset) are refused to readers
+   from now on (quarantined), or, with ERR_IO, as long as they cannot be read. With what != NULL it
+   is not batches but what a start needs to find them. */
+struct log_damage {
+    u64 pack;
+    u64 at; /* byte of the file */
+    err_t why;
+    const char *what; /* "the header", "the index" ...; NULL: batches */
+    u32 partition;
+    u64 base_offset;
+    u64 next_offset;
+};
+
 struct log_params {
     struct io *io;
     struct home *home;
@@ -67,6 +80,8 @@ struct log_params {
     void (*file)(void *user, const struct log_filed *filed);
     /* Packs were rewritten: the same, then log_repack_committed. NULL: none ever is. */
     void (*repack)(void *user, const struct log_repacked *repacked);
+    /* The scrubber found what nobody had asked for yet. NULL: nobody is told. */
+    void (*damaged)(void *user, const struct log_damage *damage);
     u32 canaries;
     /* Storage failed for good: stop acknowledging, end the process. */
     void (*fenced)(void *user, err_t why);
@@ -289,6 +304,12 @@ struct log_retention {
 /* Is there something durable that the limits do not keep? *start: where the log begins without it.
  */
 bool partition_expired(const struct partition *p, const struct log_retention *limits, u64 *start);
+
+/* ---- scrubbing --------------------------------------------------------------------------------
+ */
+
+/* From now on all packs are read once within so many milliseconds, in the background; 0: never. */
+void log_scrub_every(struct log *l, i64 period_ms);
 
 /* ---- shutdown -------------------------------------------------------------------------------- */
 

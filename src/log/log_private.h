@@ -8,6 +8,7 @@
      index.c      the runs of a partition and its leader epochs
      object.c     what runs point into: WALs and packs
      rewrite.c    packs that are dead, sparse or small (rewrite_build.c: the worker's part)
+     scrub.c      reading all packs again and again, for what has rotted
      filing.c     moving stretches of the WAL into packs (filing_build.c: the worker's part)
      producer.c   idempotence: the last five batches of every producer
      cold.c       reads of what is not in the hot cache
@@ -241,6 +242,7 @@ struct log_object {
     u64 payload_bytes; /* that it was made with */
     u32 bytes;         /* of the file */
     bool busy;         /* being rewritten, or its end is on its way to the metadata */
+    u64 scrubbed_ns;   /* made, or wholly read by the scrubber; 0: neither since the start */
 };
 #define LOG_NO_ID     UINT64_MAX
 #define LOG_NO_OBJECT UINT32_MAX
@@ -324,6 +326,8 @@ struct log {
     struct io_timer rewrite_retry;
     struct io_timer rewrite_calm; /* runs while packs are filed in quick succession */
     struct blob_pool rewrite_pool;
+
+    struct scrub *scrub; /* scrub.c */
 
     /* wal.c */
     bool started;
@@ -481,6 +485,12 @@ bool rewrite_is_working(const struct log *l); /* a worker is at it */
 void rewrite_wanted(struct log *l);
 void pack_filed(struct log *l, u32 object); /* a pack more, behind all others */
 
+/* scrub.c */
+void scrub_init(struct log *l);
+void scrub_fini(struct log *l);
+bool scrub_is_working(const struct log *l); /* a worker is at it */
+void scrub_wanted(struct log *l);           /* there are other packs than before */
+
 /* layout.c */
 void layout_fini(struct log *l);
 struct open_entry *layout_entry_new(struct log *l, u32 index);
@@ -559,6 +569,9 @@ void cold_fini(struct log *l);
 void cold_pump(struct log *l);
 void cold_turn(struct log *l);
 void loads_finish(struct log *l, struct window *w);
+/* The batches of one run that lie in the buffer from `at` on. Returns where the good ones end;
+   *bad: one is not. Pure. */
+u32 run_verify(const u8 *data, u32 data_bytes, u32 at, u32 end, u64 first, u64 next, bool *bad);
 
 /* window.c */
 void windows_init(struct log *l);

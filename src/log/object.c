@@ -41,7 +41,8 @@ u32 object_add(struct log *l, u64 id)
         }
         l->object_count++;
     }
-    l->objects[index] = (struct log_object){.id = id};
+    u64 made_ns = l->started ? io_now_ns(l->io) : 0;
+    l->objects[index] = (struct log_object){.id = id, .scrubbed_ns = made_ns};
     map64_put(&l->objects_by_id, id, (void *)(uintptr_t)(index + 1));
     return index;
 }

@@ -95,6 +95,7 @@ void pack_filed(struct log *l, u32 object)
     l->pack_count++;
     io_timer_start(l->io, &l->rewrite_calm, io_now_ns(l->io) + CALM_NS);
     rewrite_wanted(l);
+    scrub_wanted(l);
 }
 
 void rewrite_wanted(struct log *l)
