@@ -244,14 +244,14 @@ static void run_step(struct member *m)
     }
     bool due = member_has_to_commit(m);
     if (m->woken && m->owned != 0) {
-        member_commit(m, m->owned, m->generation, true);
+        member_ask_commit(m, m->owned, m->generation, true);
     } else if (due && (m->rejoin || m->quiet || chance(m->world, 2, 3))) {
-        member_commit(m, m->owned, m->generation, false);
+        member_ask_commit(m, m->owned, m->generation, false);
     } else if (m->rejoin) {
         member_enter(m, MEMBER_JOIN);
     } else {
         m->woken = false;
-        member_heartbeat(m);
+        member_ask_heartbeat(m);
     }
 }
 
@@ -270,29 +270,29 @@ static void step_run(struct world_event *e)
     case MEMBER_AWAY:
         break;
     case MEMBER_FIND:
-        member_find(m);
+        member_ask_find(m);
         break;
     case MEMBER_JOIN:
-        member_join(m);
+        member_ask_join(m);
         break;
     case MEMBER_SYNC:
         if (!m->quiet && chance(m->world, 1, 24)) {
             member_crash(m, 2 * member_session_ns(m));
         } else if (m->late != 0) {
-            member_commit(m, m->late, m->late_generation, true);
+            member_ask_commit(m, m->late, m->late_generation, true);
             m->late = 0;
         } else {
-            member_sync(m);
+            member_ask_sync(m);
         }
         break;
     case MEMBER_OFFSETS:
-        member_offsets(m);
+        member_ask_offsets(m);
         break;
     case MEMBER_RUN:
         run_step(m);
         break;
     case MEMBER_LEAVE:
-        member_leave(m);
+        member_ask_leave(m);
         break;
     }
 }

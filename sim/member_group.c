@@ -24,7 +24,7 @@ static void find_done(struct call *call, err_t result, struct slice body)
     arena_reset(&m->arena);
 }
 
-void member_find(struct member *m)
+void member_ask_find(struct member *m)
 {
     struct find_coordinator_request r;
     struct slice key = slice_cstr(member_ledger(m)->name);
@@ -151,7 +151,7 @@ static void join_done(struct call *call, err_t result, struct slice body)
     arena_reset(&m->arena);
 }
 
-void member_join(struct member *m)
+void member_ask_join(struct member *m)
 {
     struct slice topics[TOPICS_MAX];
     struct consumer_protocol_subscription s;
@@ -239,7 +239,7 @@ static struct slice share_bytes(struct member *m, u32 set)
     return protocol_bytes(m, &consumer_protocol_assignment_def, 0, &a);
 }
 
-void member_sync(struct member *m)
+void member_ask_sync(struct member *m)
 {
     struct sync_group_request r;
     wire_init(sync_group_request_def.body, &r);
@@ -277,7 +277,7 @@ static void heartbeat_done(struct call *call, err_t result, struct slice body)
     arena_reset(&m->arena);
 }
 
-void member_heartbeat(struct member *m)
+void member_ask_heartbeat(struct member *m)
 {
     struct heartbeat_request r;
     wire_init(heartbeat_request_def.body, &r);
@@ -309,7 +309,7 @@ static void leave_done(struct call *call, err_t result, struct slice body)
     }
 }
 
-void member_leave(struct member *m)
+void member_ask_leave(struct member *m)
 {
     struct leave_group_request r;
     struct leave_group_request_member_identity me;

@@ -44,7 +44,7 @@ static void offsets_done(struct call *call, err_t result, struct slice body)
     arena_reset(&m->arena);
 }
 
-void member_offsets(struct member *m)
+void member_ask_offsets(struct member *m)
 {
     struct ledger_partition *asked[GROUP_PARTITIONS_MAX];
     u32 count = 0;
@@ -140,7 +140,7 @@ bool member_has_to_commit(const struct member *m)
 }
 
 /* again: also what was committed before. */
-void member_commit(struct member *m, u32 owned, i32 generation, bool again)
+void member_ask_commit(struct member *m, u32 owned, i32 generation, bool again)
 {
     u32 total = member_ledger(m)->partition_count;
     struct offset_commit_request r;

@@ -98,14 +98,14 @@ void member_refused(struct member *m, i16 kerr);
 void member_crash(struct member *m, u64 away_ns);
 
 /* member_group.c */
-void member_find(struct member *m);
-void member_join(struct member *m);
-void member_sync(struct member *m);
-void member_heartbeat(struct member *m);
-void member_leave(struct member *m);
+void member_ask_find(struct member *m);
+void member_ask_join(struct member *m);
+void member_ask_sync(struct member *m);
+void member_ask_heartbeat(struct member *m);
+void member_ask_leave(struct member *m);
 
 /* member_offsets.c */
-void member_offsets(struct member *m);
+void member_ask_offsets(struct member *m);
 bool member_has_to_commit(const struct member *m);
-void member_commit(struct member *m, u32 owned, i32 generation, bool again);
+void member_ask_commit(struct member *m, u32 owned, i32 generation, bool again);
 void member_fetch_run(struct world_event *e);
