@@ -3,6 +3,7 @@
 #include "broker/config.h"
 
 #include "broker/config_rows.h"
+#include "broker/conn.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -472,9 +473,18 @@ i16 broker_config_check(struct slice key, struct slice value, bool cluster_defau
         return KERR_INVALID_REQUEST;
     }
     i64 number;
-    return value_check(&config_rows[row], value, &number, reason, reason_bytes) == OK
-               ? KERR_NONE
-               : KERR_INVALID_REQUEST;
+    if (value_check(&config_rows[row], value, &number, reason, reason_bytes) != OK) {
+        return KERR_INVALID_REQUEST;
+    }
+    struct slice wrong;
+    if (row == CONFIG_max_connections_per_ip_overrides && !conn_overrides_valid(value, &wrong)) {
+        snprintf(reason, reason_bytes,
+                 "Invalid entry of max.connections.per.ip.overrides: %.*s; an entry is "
+                 "ADDRESS:COUNT, names are not looked up",
+                 (int)MIN(wrong.len, (size_t)128), (const char *)wrong.ptr);
+        return KERR_INVALID_REQUEST;
+    }
+    return KERR_NONE;
 }
 
 bool config_synonym_next(const char **at, struct slice *key, i64 *factor)

@@ -6,7 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-static void set_dynamic(struct client *c, const char *key, const char *value)
+static i16 try_dynamic(struct client *c, const char *key, const char *value)
 {
     struct incremental_alter_configs_request *q = NEW(c->h, incremental_alter_configs_request, 1);
     q->resources.count = 1;
@@ -20,7 +20,12 @@ static void set_dynamic(struct client *c, const char *key, const char *value)
     resource->configs.items[0].value = text(value);
     const struct incremental_alter_configs_response *response =
         CALL(c, incremental_alter_configs, 1, q);
-    assert_int_equal(response->responses.items[0].error_code, KERR_NONE);
+    return response->responses.items[0].error_code;
+}
+
+static void set_dynamic(struct client *c, const char *key, const char *value)
+{
+    assert_int_equal(try_dynamic(c, key, value), KERR_NONE);
 }
 
 static struct slice described(struct client *c, const char *key)
@@ -98,10 +103,14 @@ static void single_addresses_have_limits_of_their_own(void **state)
     client_expect_end(client_open_from(&h, "127.0.0.2"));
     client_expect_end(client_open_from(&h, "127.0.0.3"));
 
-    set_dynamic(plain, "max.connections.per.ip.overrides", "127.0.0.2:4,nonsense,127.0.0.3:x");
+    const char *key = "max.connections.per.ip.overrides";
+    assert_int_equal(try_dynamic(plain, key, "127.0.0.3:4,nonsense"), KERR_INVALID_REQUEST);
+    assert_int_equal(try_dynamic(plain, key, "127.0.0.3:x"), KERR_INVALID_REQUEST);
+    client_expect_end(client_open_from(&h, "127.0.0.3"));
+    set_dynamic(plain, key, "127.0.0.2:4");
     client_expect_alive(client_open_from(&h, "127.0.0.2"));
     client_expect_end(client_open_from(&h, "127.0.0.2"));
-    client_expect_alive(client_open_from(&h, "127.0.0.3")); /* its entry is passed over */
+    client_expect_alive(client_open_from(&h, "127.0.0.3")); /* it has none any more */
     set_dynamic(plain, "max.connections.per.ip", "2");
     client_expect_alive(client_open_from(&h, "127.0.0.3"));
     client_expect_end(client_open_from(&h, "127.0.0.3"));
