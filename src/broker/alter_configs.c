@@ -6,6 +6,7 @@
 #include "broker/config_rows.h"
 #include "broker/conn.h"
 #include "broker/repeats.h"
+#include "broker/scrub.h"
 #include "broker/topics.h"
 
 #include <stddef.h>
@@ -428,6 +429,7 @@ static void alter_outcome(struct change *change, u32 row, i16 kerr)
     struct alter *alter = CONTAINER_OF(change, struct alter, change);
     alter->rows[row].kerr = kerr;
     config_refresh(alter->r->broker->config, cluster_meta(alter->r->broker->cluster));
+    scrub_configure(alter->r->broker);
 }
 
 /* Both APIs answer with the same fields: one struct fills both. */

@@ -6,6 +6,7 @@
 #include "broker/conn.h"
 #include "broker/coordinator.h"
 #include "broker/retention.h"
+#include "broker/scrub.h"
 
 #include <stdio.h>
 
@@ -103,6 +104,7 @@ static err_t broker_start_storage(struct broker *b)
         .file_delay_ms = b->params.file_delay_ms,
         .file = stretch_filed,
         .repack = packs_rewritten,
+        .damaged = scrub_damaged,
         .canaries = b->params.log_canaries,
         .fenced = log_fenced,
         .user = b,
@@ -173,6 +175,7 @@ err_t broker_start(struct broker *b)
     io_listener_address(b->listener, &b->address);
     coordinator_start(b->coordinator);
     retention_start(b);
+    scrub_configure(b);
     return OK;
 }
 
