@@ -4,10 +4,11 @@
 
      odradek-load produce ADDRESS --topic T --partitions P --batch BYTES [--per-request N]
                           [--connections C] [--depth D] [--seconds S] [--warmup S] [--rate MB/s]
-                          [--acks -1] [--record BYTES] [--stamped yes] [--pid BROKER]
+                          [--acks -1] [--record BYTES] [--total BYTES] [--stamped yes]
+                          [--pid BROKER]
      odradek-load fetch   ADDRESS --topic T --partitions P --bytes MAX [--per-request N]
                           [--connections C] [--seconds S] [--warmup S] [--from start|end]
-                          [--total BYTES] [--stamped yes] [--pid BROKER]
+                          [--until-end yes] [--stamped yes] [--pid BROKER]
 
    produce, closed loop (no --rate): every connection keeps D requests in flight. Open loop:
    requests are due at fixed times and latency counts from the due time, so a stall is paid by
@@ -17,8 +18,9 @@
    per GB. Prints one line of key=value pairs.
 
    fetch: the connections share the partitions out and read theirs in turn, --per-request of them
-   with one request. --total: the run is over, complete=yes, when so many bytes of batches came; no
-   later than --seconds. gaps counts batches that did not follow the one before.
+   with one request. --until-end: the run is over, complete=yes, when everything that was there as
+   it began has been read, but no later than --seconds. gaps counts batches that did not follow the
+   one before. A producer is through when --total bytes were acknowledged.
 
    --stamped yes, for producer and consumer alike: the first record of a batch begins with the time
    it was due, and the consumer tells how long after that it had the batch: end to end. They must
@@ -54,7 +56,7 @@ static struct {
     f64 seconds, warmup, rate_mb;
     int acks;
     int pid;
-    bool from_end, stamped;
+    bool from_end, until_end, stamped;
     u64 total;
 } o = {.topic = "load",
        .partitions = 1,
@@ -245,6 +247,7 @@ struct connection {
     u8 body_head[256];                    /* enough of the answer to see its first error */
     u32 first_partition, partition_count; /* fetch: what this connection reads */
     i64 *offsets;                         /* of each the next one */
+    i64 *ends;                            /* and where it ended when the run began */
     bool polling_out;
 };
 static struct connection *connections;
@@ -252,6 +255,7 @@ static int epoll_fd;
 static struct histogram latency, lateness, end_to_end;
 static bool measuring, complete;
 static u64 acked_requests, acked_bytes, errors_seen, gaps_seen;
+static u32 behind_count; /* partitions that are not read to their ends yet */
 
 static int connect_to(void)
 {
@@ -375,7 +379,7 @@ static void exactly(int fd, u8 *into, size_t bytes)
     }
 }
 
-/* Where the partitions of a connection end, so that it reads only what comes. */
+/* Where the partitions of a connection end: there it begins, or is through. */
 static void find_ends(struct connection *c)
 {
     struct writer w = request_head(c, fetch_request_cap(), API_list_offsets, 1);
@@ -405,7 +409,11 @@ static void find_ends(struct connection *c)
             errno = EPROTO;
             die("ListOffsets");
         }
-        c->offsets[index] = (i64)offset;
+        c->ends[index] = (i64)offset;
+        if (o.from_end) {
+            c->offsets[index] = (i64)offset;
+        }
+        behind_count += c->ends[index] > c->offsets[index];
     }
     mem_free(answer);
 }
@@ -437,6 +445,7 @@ static void answered(struct connection *c, u64 bytes)
     if (measuring) {
         acked_requests++;
         acked_bytes += bytes;
+        complete = o.total > 0 && acked_bytes >= o.total;
         histogram_add(&latency, now - due);
     }
 }
@@ -450,7 +459,9 @@ static void batch_came(struct connection *c, u32 own, const u8 *batch, u32 size,
 {
     i64 base = (i64)load_be64(batch);
     gaps_seen += base != c->offsets[own];
+    bool was_behind = c->offsets[own] < c->ends[own];
     c->offsets[own] = base + load_be32(batch + BATCH_AT_LAST_OFFSET_DELTA) + 1;
+    behind_count -= was_behind && c->offsets[own] >= c->ends[own];
     size_t at = o.stamped ? stamp_at(batch, size) : 0;
     if (measuring && at > 0) {
         u64 due = load_be64(batch + at);
@@ -499,7 +510,7 @@ static void fetch_done(struct connection *c, u64 length)
         bytes += partition_came(c, &r, now);
     }
     answered(c, bytes);
-    complete = o.total > 0 && acked_bytes >= o.total;
+    complete = o.until_end && behind_count == 0;
 }
 
 static void pull(struct connection *c)
@@ -632,7 +643,8 @@ static void open_connections(void)
             c->first_partition = first;
             c->partition_count = MAX(end - first, 1u);
             c->offsets = mem_alloc(c->partition_count * sizeof *c->offsets);
-            if (o.from_end) {
+            c->ends = mem_alloc(c->partition_count * sizeof *c->ends);
+            if (o.from_end || o.until_end) {
                 find_ends(c);
             }
         } else {
@@ -671,11 +683,11 @@ static void report(f64 seconds, f64 broker_cpu, f64 own_cpu)
                histogram_us(&end_to_end, 0.5), histogram_us(&end_to_end, 0.99),
                histogram_us(&end_to_end, 0.999), histogram_us(&end_to_end, 0.999999));
     }
+    printf(" seconds=%.2f bytes=%llu", seconds, (unsigned long long)acked_bytes);
     if (o.fetch) {
-        printf(" seconds=%.2f bytes=%llu gaps=%llu", seconds, (unsigned long long)acked_bytes,
-               (unsigned long long)gaps_seen);
+        printf(" gaps=%llu", (unsigned long long)gaps_seen);
     }
-    if (o.total > 0) {
+    if (o.total > 0 || o.until_end) {
         printf(" complete=%s", complete ? "yes" : "no");
     }
     printf(" own_cores=%.2f late_p99_us=%.0f errors=%llu%s\n", own_cpu / seconds, late,
@@ -731,6 +743,8 @@ static void parse(int argc, char **argv)
             o.from_end = strcmp(v, "end") == 0;
         } else if (strcmp(k, "stamped") == 0) {
             o.stamped = strcmp(v, "yes") == 0;
+        } else if (strcmp(k, "until-end") == 0) {
+            o.until_end = strcmp(v, "yes") == 0;
         } else if (strcmp(k, "total") == 0) {
             o.total = (u64)number;
         } else if (strcmp(k, "pid") == 0) {

@@ -267,6 +267,69 @@ class Machine:
         return max(busy / seconds, 0.0), stolen / seconds / os.cpu_count()
 
 
+class MemoryGroup:
+    """A memory cgroup with a limit, below our own one; where none can be made only the process itself is looked at."""
+
+    def __init__(self, limit):
+        self.limit = limit
+        self.folder, self.why, self.peak_file = None, "no memory cgroup here", None
+
+    def __enter__(self):
+        with open("/proc/self/cgroup") as file:
+            own = dict(line.rstrip("\n").split(":", 2)[1:] for line in file)
+        ways = [("memory", "/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.max_usage_in_bytes"),
+                ("", "/sys/fs/cgroup", "memory.max", "memory.peak")]
+        for controller, mount, limit_file, peak_file in ways:
+            if controller not in own:
+                continue
+            folder = mount + own[controller].rstrip("/") + f"/odradek-bench-{os.getpid()}"
+            try:
+                os.mkdir(folder)
+            except OSError as error:
+                self.why = f"no memory cgroup: {error.strerror}"
+                continue
+            try:
+                with open(os.path.join(folder, limit_file), "w") as file:
+                    file.write(str(self.limit))
+                self.folder, self.peak_file = folder, os.path.join(folder, peak_file)
+                return self
+            except OSError as error:
+                self.why = f"a memory cgroup without a limit: {error.strerror}"
+                os.rmdir(folder)
+        return self
+
+    def join(self):
+        """In the process that is to be limited."""
+        if self.folder:
+            with open(os.path.join(self.folder, "cgroup.procs"), "w") as file:
+                file.write(str(os.getpid()))
+
+    def said(self):
+        return f"in a memory cgroup of {self.limit // MIB} MiB" if self.folder else self.why
+
+    def peak(self, broker):
+        """Bytes, and how they were found."""
+        if self.folder and os.path.exists(self.peak_file):
+            with open(self.peak_file) as file:
+                return int(file.read()), f"peak of its memory cgroup; resident at most {broker.resident_mib('VmHWM'):.0f} MiB"
+        return broker.resident_mib("VmHWM") * MIB, f"resident at most; {self.said()}"
+
+    def __exit__(self, *_):
+        if self.folder:
+            for process in STARTED:
+                if process.poll() is None:
+                    process.kill()
+                process.wait()
+            until = time.monotonic() + 5
+            while True:
+                try:
+                    return os.rmdir(self.folder)
+                except OSError:  # a process that is gone may be counted for a moment
+                    if time.monotonic() > until:
+                        raise
+                    time.sleep(0.01)
+
+
 def warm_memory(size=3 * GB):
     """Pages the host has backed and nobody holds: a first touch of others costs up to twenty times as much, and would
     be paid by whoever comes first."""
