@@ -354,7 +354,7 @@ static void visit_done(struct io_op *op, i64 result)
     visit_release(s);
     log_wake(l, 0); /* who drains the log waits for us */
     if (done) {
-        u64 late_max_ns = MIN(s->period_ns / 16, LATE_MAX_NS);
+        u64 late_max_ns = MIN(s->period_ns / 2, LATE_MAX_NS);
         s->last_ns = MAX(s->due_ns, now_ns - MIN(now_ns, late_max_ns));
         scrub_wanted(l);
     } else {
