@@ -394,12 +394,6 @@ static void targets_choose(struct producer *p)
     u32 start = (u32)chance_between(p->world, 0, partitions - 1);
     for (u32 i = 0; i < wanted; i++) {
         struct ledger_partition *at = workload_partition(p->wl, (start + i) % partitions);
-        /* What is known of producers goes with the pack of their deleted records: where records are
-           deleted a retry may be stored again after a restart. */
-        p->idempotent = p->idempotent && !at->topic->trimmed;
-    }
-    for (u32 i = 0; i < wanted; i++) {
-        struct ledger_partition *at = workload_partition(p->wl, (start + i) % partitions);
         struct target *t = &p->targets[p->target_count++];
         t->author = ledger_author_add(&p->wl->ledger, at, p->idempotent, p->in_flight_max == 1);
         list_init(&t->batches);

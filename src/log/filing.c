@@ -30,13 +30,10 @@
 
 #include <string.h>
 
-enum { APPLY_RUNS_PER_TURN = 4096, VISIT_BUFFERS_MAX = 4 };
+enum { APPLY_RUNS_PER_TURN = 4096 };
 static const u64 RETRY_SPACE_NS = 250000000;
 static const u64 RETRY_MEMORY_NS = 20000000;
 static const u64 DEAD_BYTES_MIN = 1 * MIB;
-static const u64 RATE_WINDOW_NS = 50000000;
-static const u64 PACE_BYTES_PER_S_MIN = 32 * MIB;
-
 static const u64 SPACE_LOOK_NS = 500000000;
 
 static void grown_old(struct io_timer *t);
@@ -52,7 +49,7 @@ void filing_init(struct log *l)
     if (l->params.reserve_bytes == 0) {
         l->params.reserve_bytes = 96 * MIB; /* an extent made ahead, and half of one to move in */
     }
-    l->filing_pause.fired = pause_over;
+    l->filing_pace.pause.fired = pause_over;
     if (l->params.wal_bytes_max == 0) {
         l->params.wal_bytes_max = 512 * MIB;
     }
@@ -208,13 +205,6 @@ static bool job_prepare(struct log *l, struct filing_job *job, const struct log_
 
 static void visit_done(struct io_op *op, i64 result);
 
-/* The WAL is on its way to its bound. */
-static bool filing_is_pressed(const struct log *l)
-{
-    u64 room = l->params.wal_bytes_max - MIN(l->filing_start_bytes, l->params.wal_bytes_max);
-    return l->unfiled_bytes > l->filing_start_bytes + room / 4;
-}
-
 static void visit_run(void *arg)
 {
     filing_visit(arg);
@@ -223,11 +213,7 @@ static void visit_run(void *arg)
 static void visit_start(struct log *l)
 {
     struct filing_job *job = l->filing_job;
-    l->filing_visit_ns = io_now_ns(l->io);
-    job->visit_bytes = l->filing_pool.usual_bytes;
-    if (filing_is_pressed(l)) {
-        job->visit_bytes *= VISIT_BUFFERS_MAX;
-    }
+    job->visit_bytes = pace_visit_begin(l, &l->filing_pace);
     job->op.done = visit_done;
     io_work(l->io, &job->op, visit_run, job);
 }
@@ -268,57 +254,25 @@ static void filing_begin(struct log *l)
 }
 
 /* ---- at a pace --------------------------------------------------------------------------------
-
-   Filing shares the medium with the durable writes of producers, who wait for each of them. So it
-   goes half again as fast as they write, and not in bursts; only when the WAL is filling up it goes
-   as fast as it can. */
-
-/* How long a visit may take, the pause after it included. */
-static u64 visit_pace_ns(struct log *l)
-{
-    if (filing_is_pressed(l)) {
-        return 0;
-    }
-    u64 bytes_per_s = l->filing_rate / 2 * 3 + PACE_BYTES_PER_S_MIN;
-    return l->filing_pool.usual_bytes * 1000000000ull / bytes_per_s;
-}
-
-/* Bytes that became durable per second, smoothed. */
-static void rate_learn(struct log *l, u64 now_ns)
-{
-    u64 past_ns = now_ns - l->filing_rate_ns;
-    if (past_ns < RATE_WINDOW_NS) {
-        return;
-    }
-    u64 rate = (u64)((double)l->filing_rate_bytes * 1e9 / (double)past_ns);
-    l->filing_rate = past_ns > 10 * RATE_WINDOW_NS ? rate : (3 * l->filing_rate + rate) / 4;
-    l->filing_rate_bytes = 0;
-    l->filing_rate_ns = now_ns;
-}
+ */
 
 static void pause_over(struct io_timer *t)
 {
-    visit_start(CONTAINER_OF(t, struct log, filing_pause));
+    visit_start(CONTAINER_OF(t, struct log, filing_pace.pause));
 }
 
 static void visit_next(struct log *l)
 {
-    u64 now_ns = io_now_ns(l->io);
-    rate_learn(l, now_ns);
-    u64 due_ns = l->filing_visit_ns + visit_pace_ns(l);
     l->filing_job->cancelled = l->draining;
-    if (due_ns <= now_ns || l->draining) {
+    if (l->draining || pace_goes_on(l, &l->filing_pace)) {
         visit_start(l);
-    } else {
-        io_timer_start(l->io, &l->filing_pause, due_ns);
     }
 }
 
 /* The log is to end: what is half made is undone. */
 static void filing_hurry(struct log *l)
 {
-    if (heap_linked(&l->filing_pause.node)) {
-        io_timer_stop(l->io, &l->filing_pause);
+    if (pace_hurry(l, &l->filing_pace)) {
         l->filing_job->cancelled = true;
         visit_start(l);
     }
@@ -403,6 +357,7 @@ void log_file_committed(struct log *l, err_t result)
         struct log_object *o = &l->objects[l->filing_object];
         o->bytes = (u32)job->pack_bytes;
         o->payload_bytes = job->payload_bytes;
+        o->statements = job->producer_count;
     }
     l->filing = FILING_APPLYING;
     l->filing_applied = 0;
@@ -598,7 +553,7 @@ void filing_turn(struct log *l)
 void filing_unfiled(struct log *l, u64 bytes)
 {
     l->unfiled_bytes += bytes;
-    l->filing_rate_bytes += bytes;
+    l->durable_rate_bytes += bytes;
     if (l->params.file != NULL && !l->filing_due && !heap_linked(&l->filing_timer.node)) {
         age_restart(l);
     }
@@ -607,6 +562,12 @@ void filing_unfiled(struct log *l, u64 bytes)
 bool filing_is_building(const struct log *l)
 {
     return l->filing == FILING_BUILDING;
+}
+
+bool filing_is_pressed(const struct log *l)
+{
+    u64 room = l->params.wal_bytes_max - MIN(l->filing_start_bytes, l->params.wal_bytes_max);
+    return l->unfiled_bytes > l->filing_start_bytes + room / 4;
 }
 
 bool filing_is_behind(const struct log *l)
@@ -628,7 +589,7 @@ void filing_fini(struct log *l)
     io_timer_stop(l->io, &l->filing_timer);
     io_timer_stop(l->io, &l->filing_retry);
     io_timer_stop(l->io, &l->space_look);
-    io_timer_stop(l->io, &l->filing_pause);
+    io_timer_stop(l->io, &l->filing_pace.pause);
     if (l->filing_job != NULL) { /* io is dead, or it is over but for the index */
         filing_build_free(l->filing_job);
         job_release(l, l->filing_job);

@@ -60,6 +60,7 @@ struct log *log_create(const struct log_params *params)
     pool_init(&l->producer_pool, "producers", params->quota, sizeof(struct producer), UINT32_MAX);
     quota_init(&l->index_quota, "log index", params->quota, UINT64_MAX);
     list_init(&l->producers_by_use);
+    l->removals = 1;
     list_init(&l->moved);
     list_init(&l->notify_left);
     chunks_init(l);

@@ -10,6 +10,7 @@
      rewrite.c    packs that are dead, sparse or small (rewrite_build.c: the worker's part)
      scrub.c      reading all packs again and again, for what has rotted
      filing.c     moving stretches of the WAL into packs (filing_build.c: the worker's part)
+     pace.c       how fast the two write
      producer.c   idempotence: the last five batches of every producer
      cold.c       reads of what is not in the hot cache
      window.c     the buffers of cold reads, a small cache of their own
@@ -193,9 +194,14 @@ enum rewrite_state {
     REWRITE_INDEXING,
     REWRITE_MARKING,
     REWRITE_COPYING,
-    REWRITE_COPIED,
+    REWRITE_COPIED, /* the other one's command is on its way: there is one at a time */
     REWRITE_COMMITTING,
     REWRITE_APPLYING,
+};
+/* Of work in visits of a worker (pace.c). */
+struct pace {
+    struct io_timer pause; /* between two visits */
+    u64 visit_ns;          /* when the last one began */
 };
 enum filing_state {
     FILING_IDLE,
@@ -241,7 +247,10 @@ struct log_object {
     /* a pack */
     u64 payload_bytes; /* that it was made with */
     u32 bytes;         /* of the file */
+    u32 statements;    /* of producers, in its index */
     bool busy;         /* being rewritten, or its end is on its way to the metadata */
+    u64 removals;      /* log.removals when its statements were looked at last; 0: never */
+    u64 outlived_ns;   /* when the last of its producers will be forgotten, if they are silent */
     u64 scrubbed_ns;   /* made, or wholly read by the scrubber; 0: neither since the start */
 };
 #define LOG_NO_ID     UINT64_MAX
@@ -268,6 +277,7 @@ struct log {
     struct pool partition_pool;
     struct pool producer_pool;
     struct list producers_by_use; /* of all partitions, the longest silent first */
+    u64 removals;                 /* of partitions with producers, and 1 */
     struct quota index_quota;
     u64 index_uncharged; /* bytes of index beyond the quota: of a start, or for a moment */
     u64 index_entries;
@@ -305,29 +315,31 @@ struct log {
     struct io_timer filing_retry;
     bool space_short; /* what is free may be needed to file what is unfiled: users wait */
     struct io_timer space_look;
-    struct io_timer filing_pause; /* between two visits of the worker */
-    u64 filing_visit_ns;          /* when the last one began */
-    u64 filing_rate;              /* bytes per second that became durable of late */
-    u64 filing_rate_bytes;        /* since filing_rate_ns */
-    u64 filing_rate_ns;
+    struct pace filing_pace;
     struct blob_pool filing_pool;
 
     /* rewrite.c */
     u32 *packs; /* objects, in the metadata state's order */
     u32 pack_count;
     u32 pack_cap;
-    enum rewrite_state rewrite;
+    enum rewrite_state rewrite; /* of sparse or small packs */
     struct rewrite_job *rewrite_job;
-    u32 rewrite_at;             /* runs that were marked, or applied */
-    u32 rewrite_object;         /* the new pack's, while it is applied */
-    bool rewrite_due;           /* something may be worth it */
-    bool burial_due;            /* something may be dead */
-    struct rewrite_job *burial; /* of dead packs, its command on its way */
+    bool rewrite_due;          /* something may be worth it */
+    enum rewrite_state burial; /* of dead packs: the same states */
+    struct rewrite_job *burial_job;
+    bool burial_due;              /* something may be dead */
+    struct io_timer burial_timer; /* producers of a pack without records will be forgotten */
     struct io_timer rewrite_retry;
     struct io_timer rewrite_calm; /* runs while packs are filed in quick succession */
+    struct pace rewrite_pace;
     struct blob_pool rewrite_pool;
 
     struct scrub *scrub; /* scrub.c */
+
+    /* pace.c */
+    u64 durable_rate;       /* bytes per second that became durable of late */
+    u64 durable_rate_bytes; /* since durable_rate_ns */
+    u64 durable_rate_ns;
 
     /* wal.c */
     bool started;
@@ -468,6 +480,7 @@ void filing_turn(struct log *l);
 void filing_unfiled(struct log *l, u64 bytes); /* that many durable bytes more */
 bool filing_is_behind(const struct log *l);    /* the WAL is at its bound, or at the disk's */
 bool filing_is_hopeless(const struct log *l);  /* and filing does not get on */
+bool filing_is_pressed(const struct log *l);   /* it is on its way to its bound */
 
 u64 filing_space_left(const struct log *l); /* when all that is unfiled is filed */
 
@@ -476,6 +489,12 @@ u32 pack_runs_of_partition(const struct pack_run *runs, u32 count);
 /* Of entries sorted by partition, in the order of the log: the last ones of each producer stay.
    Their number. */
 u32 producers_keep_last(struct pack_producer *producers, u32 count);
+
+/* pace.c */
+u64 pace_visit_begin(struct log *l, struct pace *p); /* how many bytes it shall write, about */
+/* Between two visits: true: now; false: when p->pause fires. */
+bool pace_goes_on(struct log *l, struct pace *p);
+bool pace_hurry(struct log *l, struct pace *p); /* ends the pause; false: there is none */
 
 /* rewrite.c */
 void rewrite_init(struct log *l);
@@ -555,6 +574,10 @@ MUST_USE bool producer_reserve(struct partition *p, i64 id, i64 now_ms); /* room
 void producer_add(struct partition *p, i64 id, i16 epoch, const struct producer_batch *batch,
                   i64 now_ms);
 void producers_fini(struct partition *p);
+/* Must what a pack says of a producer stay, since it is not superseded by something durable and its
+   producer is not forgotten? *until_ms: when that will be, if the producer stays silent. */
+bool producer_statement_lives(const struct partition *p, const struct pack_producer *from,
+                              i64 *until_ms);
 
 /* partition.c */
 struct partition *partition_get(struct log *l, u32 id);
@@ -569,8 +592,8 @@ void cold_fini(struct log *l);
 void cold_pump(struct log *l);
 void cold_turn(struct log *l);
 void loads_finish(struct log *l, struct window *w);
-/* The batches of one run that lie in the buffer from `at` on. Returns where the good ones end;
-   *bad: one is not. Pure. */
+/* The batches of one run that lie in the buffer from `at` on. Returns where the good ones end, and
+   whether one is not. Pure. */
 u32 run_verify(const u8 *data, u32 data_bytes, u32 at, u32 end, u64 first, u64 next, bool *bad);
 
 /* window.c */

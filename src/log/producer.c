@@ -26,6 +26,10 @@ static void producer_forget(struct log *l, struct producer *s)
 
 void producers_fini(struct partition *p)
 {
+    if (p->producers.count > 0) {
+        p->log->removals++;
+        rewrite_wanted(p->log);
+    }
     u32 cursor = 0;
     u64 id;
     void *value;
@@ -112,6 +116,26 @@ bool partition_producer_next(const struct partition *p, u32 *cursor, struct part
         }
     }
     return false;
+}
+
+bool producer_statement_lives(const struct partition *p, const struct pack_producer *from,
+                              i64 *until_ms)
+{
+    const struct log *l = p->log;
+    const struct producer *s = producer_find(p, from->id);
+    if (s == NULL || s->count == 0 || producer_expired(l, s, io_wall_ms(l->io))) {
+        return false;
+    }
+    *until_ms = s->last_write_ms + l->params.producer_expiry_ms;
+    bool durable = true;
+    for (u32 i = 0; i < s->count; i++) {
+        const struct producer_batch *b = batch_back(s, i);
+        if (b->base_offset == from->base_offset) {
+            return true;
+        }
+        durable = durable && b->position <= l->committed;
+    }
+    return !durable; /* what took its place may never become so */
 }
 
 static struct producer *least_used(struct log *l)

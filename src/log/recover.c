@@ -249,6 +249,7 @@ static err_t recover_runs(void *user, const struct pack_run *runs, u32 count)
 static err_t recover_producers(void *user, const struct pack_producer *producers, u32 count)
 {
     struct recovery *r = user;
+    r->log->objects[r->object].statements += count;
     if ((r->log->params.canaries & LOG_CANARY_FORGET_PACK_PRODUCERS) != 0) {
         return OK;
     }

@@ -1,5 +1,5 @@
 /* Rewriting packs, the worker's part: reading the inputs' indices, then copying what lives into one
-   new pack. Called by rewrite.c through io_work; touches nothing but its job.
+   new pack, a piece a visit. Called by rewrite.c through io_work; touches nothing but its job.
 
    Each input is read front to back, because within it runs are in the order in which they are
    wanted. Every run is compared with its checksum before it is copied; one that disagrees is copied
@@ -96,101 +96,128 @@ void rewrite_index(struct rewrite_job *job)
     }
 }
 
-/* ---- second visit ---------------------------------------------------------------------------- */
+/* ---- further visits -------------------------------------------------------------------------- */
 
-struct copying {
+struct rewrite_build {
     struct rewrite_job *job;
-    struct pack_reader *readers[REWRITE_INPUTS_MAX];
-    struct pack_writer *writer;
-    u8 *bytes; /* of one run */
+    struct pack_reader *readers[REWRITE_INPUTS_MAX]; /* NULL: nothing of it lives */
+    struct pack_writer *writer;                      /* NULL: none, or it has ended */
+    u32 next;                                        /* run to be looked at */
+    u8 *bytes;                                       /* of one run */
     u32 bytes_cap;
 };
 
-static err_t readers_open(struct copying *c)
+static err_t readers_open(struct rewrite_build *b)
 {
-    struct rewrite_job *job = c->job;
+    struct rewrite_job *job = b->job;
+    bool lives[REWRITE_INPUTS_MAX] = {false};
+    for (u32 i = 0; i < job->run_count; i++) {
+        lives[job->runs[i].input] |= !job->runs[i].dead;
+    }
     for (u32 i = 0; i < job->input_count; i++) {
-        TRY(pack_open(job->home, job->inputs[i], job->buffers[i]->data, (u32)job->buffers[i]->cap,
-                      &c->readers[i]));
+        if (lives[i]) {
+            TRY(pack_open(job->home, job->inputs[i], job->buffers[i]->data,
+                          (u32)job->buffers[i]->cap, &b->readers[i]));
+        }
     }
     return OK;
 }
 
-static void readers_close(struct copying *c)
+static err_t run_copy(struct rewrite_build *b, const struct rewrite_run *from)
 {
-    for (u32 i = 0; i < c->job->input_count; i++) {
-        if (c->readers[i] != NULL) {
-            pack_close(c->readers[i]);
-        }
-    }
-}
-
-static err_t run_copy(struct copying *c, const struct rewrite_run *from)
-{
-    struct rewrite_job *job = c->job;
+    struct rewrite_job *job = b->job;
     struct pack_run run = from->run;
-    if (run.bytes > c->bytes_cap) {
-        c->bytes_cap = run.bytes;
-        c->bytes = mem_resize(c->bytes, c->bytes_cap);
+    if (run.bytes > b->bytes_cap) {
+        b->bytes_cap = run.bytes;
+        b->bytes = mem_resize(b->bytes, b->bytes_cap);
     }
-    TRY(pack_bytes(c->readers[from->input], run.pos, run.bytes, c->bytes));
-    if (crc32c_extend(0, c->bytes, run.bytes) != run.crc) {
+    TRY(pack_bytes(b->readers[from->input], run.pos, run.bytes, b->bytes));
+    if (crc32c_extend(0, b->bytes, run.bytes) != run.crc) {
         run.flags |= PACK_RUN_QUARANTINED;
     }
-    run.pos = pack_position(c->writer);
-    TRY(pack_write(c->writer, c->bytes, run.bytes));
+    run.pos = pack_position(b->writer);
+    TRY(pack_write(b->writer, b->bytes, run.bytes));
     job->written[job->written_count] = run;
     job->written_count++;
     job->payload_bytes += run.bytes;
     return OK;
 }
 
-static err_t runs_copy(struct copying *c)
+/* Runs from the first that was not looked at. */
+static err_t runs_copy(struct rewrite_build *b)
 {
-    struct rewrite_job *job = c->job;
-    for (u32 i = 0; i < job->run_count; i++) {
-        if (!job->runs[i].dead) {
-            TRY(run_copy(c, &job->runs[i]));
+    struct rewrite_job *job = b->job;
+    u64 until = job->payload_bytes + job->visit_bytes;
+    for (; b->next < job->run_count; b->next++) {
+        if (job->runs[b->next].dead) {
+            continue;
         }
+        if (job->payload_bytes >= until) {
+            return OK;
+        }
+        TRY(run_copy(b, &job->runs[b->next]));
     }
     return OK;
 }
 
-static bool any_lives(const struct rewrite_job *job)
+static err_t visit_first(struct rewrite_job *job)
 {
-    for (u32 i = 0; i < job->run_count; i++) {
-        if (!job->runs[i].dead) {
-            return true;
-        }
-    }
-    return false;
+    struct rewrite_build *b = job->build = mem_alloc(sizeof(*b));
+    b->job = job;
+    job->written = mem_alloc(job->run_count * sizeof(job->written[0]));
+    TRY(readers_open(b));
+    const struct blob *buffer = job->buffers[job->input_count];
+    return pack_create(job->home, job->pack_id, buffer->data, (u32)buffer->cap, &b->writer);
 }
 
-static err_t pack_make(struct copying *c)
+static err_t visit_last(struct rewrite_job *job)
 {
-    struct rewrite_job *job = c->job;
-    const struct blob *buffer = job->buffers[job->input_count];
-    TRY(pack_create(job->home, job->pack_id, buffer->data, (u32)buffer->cap, &c->writer));
-    err_t e = runs_copy(c);
-    if (e != OK) {
-        pack_abandon(c->writer);
-        return e;
-    }
-    return pack_finish(c->writer, job->written, job->written_count, job->producers,
+    struct pack_writer *writer = job->build->writer;
+    job->build->writer = NULL;
+    return pack_finish(writer, job->written, job->written_count, job->producers,
                        job->producer_count, &job->pack_bytes);
+}
+
+static err_t visit(struct rewrite_job *job)
+{
+    if (job->cancelled) {
+        return ERR_CANCELLED;
+    }
+    if (job->build == NULL) {
+        TRY(visit_first(job));
+    }
+    TRY(runs_copy(job->build));
+    if (job->build->next < job->run_count) {
+        return OK;
+    }
+    job->done = true;
+    return visit_last(job);
+}
+
+void rewrite_build_free(struct rewrite_job *job)
+{
+    struct rewrite_build *b = job->build;
+    if (b == NULL) {
+        return;
+    }
+    for (u32 i = 0; i < job->input_count; i++) {
+        if (b->readers[i] != NULL) {
+            pack_close(b->readers[i]);
+        }
+    }
+    if (b->writer != NULL) {
+        pack_abandon(b->writer);
+    }
+    mem_free(b->bytes);
+    mem_free(b);
+    job->build = NULL;
 }
 
 void rewrite_copy(struct rewrite_job *job)
 {
-    if (!any_lives(job)) {
-        return;
+    job->result = visit(job);
+    job->done = job->done || job->result != OK;
+    if (job->done) {
+        rewrite_build_free(job);
     }
-    struct copying c = {.job = job};
-    job->written = mem_alloc(job->run_count * sizeof(job->written[0]));
-    job->result = readers_open(&c);
-    if (job->result == OK) {
-        job->result = pack_make(&c);
-    }
-    readers_close(&c);
-    mem_free(c.bytes);
 }

@@ -1,8 +1,9 @@
 /* filing.c and rewrite.c: stretches of the WAL become packs and are read from there, also by
    readers that asked before; a restart finds everything in packs and the rest of the WAL; producers
-   are still recognized; packs that are dead, sparse or small are rewritten; without space nothing
-   is lost and appends wait; and before the space ends users are refused, the broker itself is not.
-   The metadata's part is played by struct book. */
+   are still recognized, also when all they wrote is deleted; packs that are dead, sparse or small
+   are rewritten, at a pace; without space nothing is lost and appends wait; and before the space
+   ends users are refused, the broker itself is not. The metadata's part is played by struct book.
+ */
 #include "fake_io.h"
 #include "fixture.h"
 
@@ -25,6 +26,10 @@ struct book {
     bool hold_burials; /* commits of dead packs are not answered */
     bool repack_waits;
     struct log_repacked held_repack;
+    u64 log_start[PARTITIONS];
+    u32 packs_refused; /* no space for so many of the next ones */
+    struct home_ops ops;
+    const struct home_ops *usual_ops;
 };
 static struct book book;
 
@@ -79,10 +84,23 @@ static void book_repack(void *user, const struct log_repacked *r)
     log_repack_committed(f->log, OK);
 }
 
+static err_t scarce_pack(struct home *h, u64 id, struct pack_file **out)
+{
+    if (book.packs_refused > 0) {
+        book.packs_refused--;
+        return ERR_NO_SPACE;
+    }
+    return book.usual_ops->pack_make(h, id, out);
+}
+
 static void begin(struct fixture *f)
 {
     book = (struct book){.f = f};
     fixture_init(f);
+    book.usual_ops = f->home->ops;
+    book.ops = *f->home->ops;
+    book.ops.pack_make = scarce_pack;
+    f->home->ops = &book.ops;
     f->params.file = book_file;
     f->params.repack = book_repack;
     fixture_start(f);
@@ -94,7 +112,8 @@ static void rest(struct fixture *f)
     settle(f);
     u32 quiet = 0;
     for (u32 i = 0; i < 100000 && quiet < 3; i++) {
-        bool busy = f->log->filing != FILING_IDLE || f->log->rewrite != REWRITE_IDLE;
+        bool busy = f->log->filing != FILING_IDLE || f->log->rewrite != REWRITE_IDLE ||
+                    f->log->burial != REWRITE_IDLE;
         if (busy) {
             fake_io_advance(f->io, 5000000); /* it is done at a pace */
         }
@@ -102,6 +121,18 @@ static void rest(struct fixture *f)
         quiet = busy ? 0 : quiet + 1;
     }
     assert_int_equal(quiet, 3);
+}
+
+static bool wanted_exists(void *user, u32 partition)
+{
+    (void)user, (void)partition;
+    return true;
+}
+
+static u64 wanted_start(void *user, u32 partition)
+{
+    (void)user;
+    return partition < PARTITIONS ? book.log_start[partition] : 0;
 }
 
 static void restart(struct fixture *f)
@@ -114,7 +145,8 @@ static void restart(struct fixture *f)
     assert_int_equal(home_open(f->home, &f->cluster), OK);
     f->home->replayed = true;
     f->log = log_create(&f->params);
-    assert_int_equal(log_recover_packs(f->log, book.packs, book.pack_count, 1, NULL), OK);
+    const struct log_wanted wanted = {.exists = wanted_exists, .log_start = wanted_start};
+    assert_int_equal(log_recover_packs(f->log, book.packs, book.pack_count, 1, &wanted), OK);
     for (u64 wal = 1; wal <= f->wal; wal++) {
         if (f->lengths[wal] > 0 && book.trim[wal] == f->lengths[wal]) {
             continue; /* the metadata have forgotten it */
@@ -125,7 +157,12 @@ static void restart(struct fixture *f)
             .trim = book.trim[wal],
             .sealed_length = f->lengths[wal] == 0 ? UINT64_MAX : f->lengths[wal],
         };
-        assert_int_equal(log_recover_wal(f->log, &what, NULL, &f->lengths[wal]), OK);
+        assert_int_equal(log_recover_wal(f->log, &what, &wanted, &f->lengths[wal]), OK);
+    }
+    for (u32 id = 0; id < PARTITIONS; id++) {
+        if (book.log_start[id] > 0) {
+            partition_set_log_start(log_partition(f->log, id, 0), book.log_start[id]);
+        }
     }
     f->wal++;
     assert_int_equal(log_start_wal(f->log, f->cluster, f->wal, f->wal * 7), OK);
@@ -356,6 +393,269 @@ static void producers_are_recognized_after_filing_and_restart(void **state)
     fixture_stop(&f);
 }
 
+/* ---- producers whose records are gone -------------------------------------------------------- */
+
+static struct append_result append_of(struct fixture *f, u32 partition, i64 producer, i32 number)
+{
+    const struct produced what = {
+        .producer_id = producer, .base_sequence = number * 2, .records = 2, .value_bytes = 100};
+    return append(f, log_partition(f->log, partition, 0), &what);
+}
+
+/* Batches [from, to) of a producer, durable one by one. */
+static void write_of(struct fixture *f, u32 partition, i64 producer, i32 from, i32 to)
+{
+    for (i32 i = from; i < to; i++) {
+        struct append_result r = append_of(f, partition, producer, i);
+        assert_int_equal(r.kerr, KERR_NONE);
+        assert_false(r.duplicate);
+        settle(f);
+    }
+}
+
+static void file_all(struct fixture *f)
+{
+    advance_ms(f, 61 * 1000);
+    rest(f);
+    assert_int_equal(f->log->unfiled_bytes, 0);
+}
+
+static void delete_all(struct fixture *f, u32 partition)
+{
+    struct partition *p = log_partition(f->log, partition, 0);
+    book.log_start[partition] = high_watermark(p);
+    partition_set_log_start(p, high_watermark(p));
+}
+
+static void file_and_delete_all(struct fixture *f, u32 partition)
+{
+    file_all(f);
+    delete_all(f, partition);
+    rest(f);
+}
+
+/* Its last five batches are, what is before them is not, what comes next is taken. base: the offset
+   of its batch 0. */
+static void expect_known(struct fixture *f, u32 partition, i64 producer, i32 next, u64 base)
+{
+    for (i32 i = MAX(next - 5, 0); i < next; i++) {
+        struct append_result r = append_of(f, partition, producer, i);
+        assert_int_equal(r.kerr, KERR_NONE);
+        assert_true(r.duplicate);
+        assert_int_equal(r.base_offset, base + (u64)i * 2);
+    }
+    assert_int_equal(append_of(f, partition, producer, next + 1).kerr,
+                     KERR_OUT_OF_ORDER_SEQUENCE_NUMBER);
+    struct append_result r = append_of(f, partition, producer, next);
+    assert_int_equal(r.kerr, KERR_NONE);
+    assert_false(r.duplicate);
+    settle(f);
+}
+
+static u32 packs_of_producers(const struct fixture *f)
+{
+    u32 count = 0;
+    for (u32 i = 0; i < f->log->pack_count; i++) {
+        const struct log_object *o = &f->log->objects[f->log->packs[i]];
+        if (o->payload_bytes == 0) {
+            assert_true(o->statements > 0);
+            count++;
+        }
+    }
+    return count;
+}
+
+static void producers_outlive_their_records(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    write_of(&f, 3, 77, 0, 12);
+    file_and_delete_all(&f, 3);
+    assert_int_equal(book.pack_count, 1);
+    assert_int_equal(packs_of_producers(&f), 1);
+    assert_in_range(book.packs[0].bytes, 1, 8192);
+    restart(&f);
+    rest(&f);
+    assert_int_equal(book.pack_count, 1); /* looked at, and left */
+    struct partition *p = log_partition(f.log, 3, 0);
+    assert_int_equal(high_watermark(p), 24);
+    expect_known(&f, 3, 77, 12, 0);
+    /* What it writes now takes the place of what it wrote then. */
+    write_of(&f, 3, 77, 13, 30);
+    file_and_delete_all(&f, 3);
+    assert_int_equal(book.pack_count, 1);
+    assert_int_equal(f.log->objects[f.log->packs[0]].statements, 5);
+    restart(&f);
+    expect_known(&f, 3, 77, 30, 0);
+    fixture_stop(&f);
+}
+
+static void producers_outlive_records_that_died_in_the_wal(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    write_of(&f, 3, 77, 0, 3);
+    delete_all(&f, 3);
+    rest(&f);
+    restart(&f); /* from the WAL */
+    expect_known(&f, 3, 77, 3, 0);
+    delete_all(&f, 3);
+    file_all(&f);
+    rest(&f);
+    assert_int_equal(packs_of_producers(&f), book.pack_count);
+    restart(&f);
+    expect_known(&f, 3, 77, 4, 0);
+    fixture_stop(&f);
+}
+
+static void a_producers_pack_goes_when_they_are_forgotten(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    write_of(&f, 3, 77, 0, 3);
+    file_and_delete_all(&f, 3);
+    advance_ms(&f, 3600 * 1000);
+    write_of(&f, 3, 78, 0, 1);
+    file_and_delete_all(&f, 3);
+    assert_int_equal(book.pack_count, 1);
+    assert_int_equal(f.log->objects[f.log->packs[0]].statements, 4);
+    advance_ms(&f, 85000 * 1000); /* 77 is forgotten, 78 is not */
+    rest(&f);
+    assert_int_equal(book.pack_count, 1);
+    advance_ms(&f, 3600 * 1000);
+    rest(&f);
+    assert_int_equal(book.pack_count, 0);
+    restart(&f);
+    struct append_result r = append_of(&f, 3, 77, 2);
+    assert_int_equal(r.kerr, KERR_NONE);
+    assert_false(r.duplicate);
+    fixture_stop(&f);
+}
+
+static void a_producers_pack_goes_with_its_topic(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    write_of(&f, 3, 77, 0, 3);
+    write_of(&f, 4, 78, 0, 3);
+    file_all(&f);
+    delete_all(&f, 3);
+    delete_all(&f, 4);
+    rest(&f);
+    assert_int_equal(book.pack_count, 1);
+    assert_int_equal(f.log->objects[f.log->packs[0]].statements, 6);
+    log_partition_remove(f.log, 3);
+    rest(&f);
+    assert_int_equal(book.pack_count, 1);
+    assert_int_equal(f.log->objects[f.log->packs[0]].statements, 3);
+    log_partition_remove(f.log, 4);
+    rest(&f);
+    assert_int_equal(book.pack_count, 0);
+    /* A topic with records: all at once, too. */
+    write_of(&f, 5, 79, 0, 3);
+    file_all(&f);
+    log_partition_remove(f.log, 5);
+    rest(&f);
+    assert_int_equal(book.pack_count, 0);
+    fixture_stop(&f);
+}
+
+/* Each round leaves a producer; in every third something is written that stays. */
+static void producers_packs_do_not_gather(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    for (i64 round = 0; round < 24; round++) {
+        write_of(&f, 3, 100 + round, 0, 2);
+        file_and_delete_all(&f, 3);
+        if (round % 3 == 2) {
+            append_plain(&f, log_partition(f.log, 2, 0), 1000);
+            settle(&f);
+            file_all(&f);
+        }
+        assert_true(packs_of_producers(&f) <= (u32)round / 3 + 1);
+        advance_ms(&f, 1100); /* small ones are merged, producers with them */
+        rest(&f);
+    }
+    assert_true(book.pack_count < 8);
+    assert_int_equal(read_all(&f, 2), 8);
+    restart(&f);
+    rest(&f);
+    assert_int_equal(read_all(&f, 2), 8);
+    for (i64 round = 0; round < 24; round++) {
+        expect_known(&f, 3, 100 + round, 2, (u64)round * 4);
+    }
+    fixture_stop(&f);
+}
+
+/* Its later batches are not durable, and never become so. */
+static void what_is_not_durable_supersedes_nothing(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    write_of(&f, 3, 77, 0, 4);
+    file_all(&f);
+    delete_all(&f, 3);
+    f.hold = true;
+    for (i32 i = 4; i < 20; i++) {
+        assert_int_equal(append_of(&f, 3, 77, i).kerr, KERR_NONE);
+        turn(&f);
+    }
+    assert_true(f.held_count > 0);
+    for (u32 i = 0; i < 100; i++) {
+        turn(&f);
+    }
+    assert_int_equal(packs_of_producers(&f), 1);
+    f.hold = false;
+    /* The medium has what was held; the next session finds it: nothing is lost, and nothing was
+       dropped that it would not have found without. */
+    assert_int_equal(f.log->objects[f.log->packs[0]].statements, 4);
+    while (f.held_count > 0) {
+        fixture_complete(&f, 0, OK);
+    }
+    settle(&f);
+    log_partition_remove(f.log, 4); /* no producers: nobody looks */
+    assert_int_equal(packs_of_producers(&f), 1);
+    write_of(&f, 5, 78, 0, 1);
+    file_all(&f);
+    log_partition_remove(f.log, 5); /* somebody does */
+    rest(&f);
+    assert_int_equal(packs_of_producers(&f), 0);
+    restart(&f);
+    expect_known(&f, 3, 77, 20, 0);
+    fixture_stop(&f);
+}
+
+static void without_space_a_burial_waits(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    write_of(&f, 3, 77, 0, 4);
+    file_all(&f);
+    book.packs_refused = 2;
+    delete_all(&f, 3);
+    rest(&f);
+    assert_int_equal(book.packs_refused, 1);
+    assert_int_equal(packs_of_producers(&f), 0);
+    assert_int_equal(book.pack_count, 1);
+    advance_ms(&f, 1100);
+    rest(&f);
+    assert_int_equal(book.packs_refused, 0);
+    advance_ms(&f, 1100);
+    rest(&f);
+    assert_int_equal(packs_of_producers(&f), 1);
+    restart(&f);
+    expect_known(&f, 3, 77, 4, 0);
+    fixture_stop(&f);
+}
+
 static void an_earlier_wal_is_filed_and_forgotten(void **state)
 {
     (void)state;
@@ -468,6 +768,77 @@ static void a_sparse_pack_is_rewritten(void **state)
     assert_int_equal(read_all(&f, 0), end);
     restart(&f);
     assert_int_equal(read_all(&f, 0), end);
+    fixture_stop(&f);
+}
+
+static void note_drained(void *user, err_t result)
+{
+    (void)result;
+    *(bool *)user = true;
+}
+
+/* Partition 0's records are spread over all packs, as many as they are. */
+static void fill_for_a_copy(struct fixture *f)
+{
+    fill(f, 48 * MIB, 60000, PARTITIONS);
+    rest(f);
+    advance_ms(f, 1100);
+    rest(f);
+    for (u32 id = 0; id < 3; id++) {
+        log_partition_remove(f->log, id);
+    }
+}
+
+static void packs_are_copied_at_a_pace(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    fill_for_a_copy(&f);
+    u32 pauses = 0;
+    for (u32 i = 0; i < 1000; i++) {
+        if (heap_linked(&f.log->rewrite_pace.pause.node)) {
+            pauses++;
+            fake_io_advance(f.io, 5000000);
+        }
+        turn(&f);
+    }
+    assert_true(pauses >= 5);
+    rest(&f);
+    assert_true(book.repacked > 0);
+    assert_true(read_all(&f, 5) > 0);
+    fixture_stop(&f);
+}
+
+static void a_copy_is_undone_when_the_log_ends(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    u64 ends[PARTITIONS];
+    fill_for_a_copy(&f);
+    for (u32 id = 3; id < PARTITIONS; id++) {
+        ends[id] = high_watermark(log_partition(f.log, id, 0));
+    }
+    u64 stored = atomic_load(&f.home->pack_bytes);
+    u32 repacked = book.repacked;
+    for (u32 i = 0; i < 1000 && !heap_linked(&f.log->rewrite_pace.pause.node); i++) {
+        turn(&f);
+    }
+    assert_true(heap_linked(&f.log->rewrite_pace.pause.node));
+    bool drained = false;
+    log_drain(f.log, note_drained, &drained);
+    for (u32 i = 0; i < 100 && !drained; i++) {
+        turn(&f);
+    }
+    assert_true(drained);
+    assert_false(rewrite_is_working(f.log));
+    assert_int_equal(book.repacked, repacked);
+    assert_int_equal(atomic_load(&f.home->pack_bytes), stored);
+    restart(&f);
+    for (u32 id = 3; id < PARTITIONS; id++) {
+        assert_int_equal(read_all(&f, id), ends[id]);
+    }
     fixture_stop(&f);
 }
 
@@ -632,10 +1003,19 @@ int main(void)
         cmocka_unit_test(small_batches_become_long_runs),
         cmocka_unit_test(a_range_outlives_filing),
         cmocka_unit_test(producers_are_recognized_after_filing_and_restart),
+        cmocka_unit_test(producers_outlive_their_records),
+        cmocka_unit_test(producers_outlive_records_that_died_in_the_wal),
+        cmocka_unit_test(a_producers_pack_goes_when_they_are_forgotten),
+        cmocka_unit_test(a_producers_pack_goes_with_its_topic),
+        cmocka_unit_test(producers_packs_do_not_gather),
+        cmocka_unit_test(what_is_not_durable_supersedes_nothing),
+        cmocka_unit_test(without_space_a_burial_waits),
         cmocka_unit_test(an_earlier_wal_is_filed_and_forgotten),
         cmocka_unit_test(dead_packs_go),
         cmocka_unit_test(dead_packs_go_while_others_are_copied),
         cmocka_unit_test(a_sparse_pack_is_rewritten),
+        cmocka_unit_test(packs_are_copied_at_a_pace),
+        cmocka_unit_test(a_copy_is_undone_when_the_log_ends),
         cmocka_unit_test(small_packs_are_merged),
         cmocka_unit_test(without_space_appends_wait_and_nothing_is_lost),
         cmocka_unit_test(before_space_ends_users_are_refused_and_the_broker_goes_on),
