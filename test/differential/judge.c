@@ -32,7 +32,7 @@
 
 #define ANSWER_TIMEOUT_MS 6000
 #define PROBE_CORRELATION 77777
-#define RETRIES           4
+#define RETRIES           7
 #define GROUP_EPISODE     60
 #define ACKS_BYTES        12 /* of a Produce request, up to behind its acks */
 #define LATE_MAX          3  /* timeouts before the run is given up for an API */
