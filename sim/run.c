@@ -60,6 +60,7 @@ struct run {
     bool refuse_direct;
     u32 offsets_partitions; /* of __consumer_offsets */
     u32 initial_rebalance_delay_ms;
+    u32 scrub_period_ms; /* 0: off */
     u32 ends_planned;
     /* this life */
     struct io *io;
@@ -67,6 +68,7 @@ struct run {
     struct broker *broker;
     enum end_kind end_kind;
     enum moment moment;
+    bool reads_fail;
     bool armed;
     bool stopping;
     bool stopped;
@@ -140,6 +142,7 @@ static void knobs_choose(struct run *r, struct sim_net_knobs *net, struct worklo
     load->crew_count = chance(w, 1, 2) ? (u32)chance_between(w, 1, CREWS_MAX) : 0;
     r->offsets_partitions = (u32)pick(w, offsets_partitions, ARRAY_LEN(offsets_partitions));
     r->initial_rebalance_delay_ms = (u32)pick(w, rebalance_delays, ARRAY_LEN(rebalance_delays));
+    r->scrub_period_ms = chance(w, 1, 2) ? 0 : 100u << chance_between(w, 0, 8);
 }
 
 static struct sim_faults no_faults(const struct run *r)
@@ -287,6 +290,8 @@ static err_t life_begin(struct run *r)
     config_number(r->config, "group.min.session.timeout.ms", 1);
     config_number(r->config, "group.initial.rebalance.delay.ms", r->initial_rebalance_delay_ms);
     config_number(r->config, "offsets.topic.num.partitions", r->offsets_partitions);
+    config_number(r->config, "odradek.scrub.period.ms", r->scrub_period_ms);
+    r->reads_fail = io.faults.read_fails_in != SIM_NEVER;
     const struct broker_params params = {
         .io = r->io,
         .config = r->config,
@@ -642,6 +647,12 @@ static void diag_line(void *user, const char *line, size_t len)
 {
     struct run *r = user;
     world_say(&r->world, "diag   %.*s", (int)len, line);
+    bool damage =
+        memmem(line, len, "ODK-3010", 8) != NULL || memmem(line, len, "ODK-3011", 8) != NULL;
+    if (damage && !r->reads_fail && r->phase != PHASE_ROT) {
+        world_fail(&r->world, "the scrubber finds no damage where there is none", "%.*s", (int)len,
+                   line);
+    }
 }
 
 static void result_fill(struct run *r)
