@@ -346,12 +346,12 @@ static const struct field_def *tagged_field_find(const struct decoder *d,
     return NULL;
 }
 
-/* KIP-482: tags ascend, none comes twice, unknown ones are skipped, and a known one must fill the
-   size it was announced with. */
+/* KIP-482: unknown tags are skipped, and a known one must fill the size it was announced with. Tags
+   should ascend and come once; Kafka's readers do not look, and of one that comes twice the last
+   counts. */
 static err_t decode_tagged_section(struct decoder *d, const struct struct_def *def, u8 *out)
 {
     u32 count = read_uvarint(&d->reader);
-    i64 previous = -1;
     for (u32 i = 0; i < count; i++) {
         u32 tag = read_uvarint(&d->reader);
         u32 size = read_uvarint(&d->reader);
@@ -359,16 +359,13 @@ static err_t decode_tagged_section(struct decoder *d, const struct struct_def *d
         if (d->reader.failed) {
             return ERR_TRUNCATED;
         }
-        if (tag <= previous) {
-            return ERR_INVALID;
-        }
-        previous = tag;
         const struct field_def *field = tagged_field_find(d, def, tag);
         if (field == NULL) {
             continue;
         }
         struct decoder inner = *d;
         inner.reader = reader_of(payload);
+        field_init(field, out + field->offset);
         TRY(decode_field(&inner, field, out + field->offset));
         if (inner.reader.failed || reader_left(&inner.reader) > 0) {
             return ERR_INVALID;
