@@ -133,6 +133,19 @@ static struct run *run_holding(const struct partition *p, const struct log_range
     return there ? &p->runs[index_find(p, range->offset)] : NULL;
 }
 
+/* What no checksum covers and the index knows: the leader epoch. Where the first batch of [from,
+   to) begins that has another one; `to`: none has. */
+static u32 epochs_verify(const u8 *data, u32 from, u32 to, i32 leader_epoch)
+{
+    for (u32 at = from; at < to;
+         at += BATCH_PREFIX_BYTES + load_be32(data + at + BATCH_AT_LENGTH)) {
+        if (load_be32(data + at + BATCH_AT_LEADER_EPOCH) != (u32)leader_epoch) {
+            return at;
+        }
+    }
+    return to;
+}
+
 /* The runs from `index` on, of bytes from `at` on. Returns where the good ones end. */
 static u32 runs_verify(struct partition *p, u32 index, const struct log_range *range,
                        const u8 *data, u32 data_bytes, u32 at, bool *bad)
@@ -147,7 +160,14 @@ static u32 runs_verify(struct partition *p, u32 index, const struct log_range *r
             continue;
         }
         u64 first = from_start ? r->base_offset : UINT64_MAX;
+        u32 begin = at;
         at = run_verify(data, data_bytes, at, end, first, index_next_offset(p, index), bad);
+        if (*bad && !from_start) {
+            at = begin; /* nothing says that the first batch is at the offset it has */
+        }
+        u32 same = epochs_verify(data, begin, at, r->leader_epoch);
+        *bad = *bad || same < at;
+        at = same;
         if (*bad) {
             seen("log: quarantined on read");
             r->flags |= RUN_QUARANTINED;
