@@ -86,8 +86,8 @@ struct pack_scrub {
     u8 *buffer; /* as that of a writer */
     u32 buffer_bytes;
     u32 bytes_max; /* of runs in this piece; one run at least */
-    /* A run that is not what was written (ERR_CORRUPT; its bytes if they fit the buffer, else NULL)
-       or cannot be read (ERR_IO). */
+    /* A run that is not what was written, or was quarantined when it was (ERR_CORRUPT; its bytes if
+       they fit the buffer, else NULL), or cannot be read (ERR_IO). */
     void (*bad)(void *user, const struct pack_run *run, err_t why, const u8 *bytes);
     void *user;
     u32 next_run;  /* where the piece begins, and then where the next one does. 0: the piece has all

@@ -135,7 +135,8 @@ static err_t load_failed(struct load *l, err_t e, const char *what, u64 position
                      err_name(e));
 }
 
-static err_t layout_read(struct load *l)
+/* tail_max: bytes of the end that are read at once. */
+static err_t layout_read(struct load *l, u32 tail_max)
 {
     u32 crc;
     err_t e = reader_fill(&l->reader, 0, PACK_UNIT);
@@ -148,7 +149,7 @@ static err_t layout_read(struct load *l)
     u64 end = l->reader.file->bytes;
     u64 trailer_pos = end - PACK_TRAILER_BYTES;
     u8 trailer[PACK_TRAILER_BYTES];
-    u64 tail = MIN(end, MIN((u64)LOAD_TAIL_BYTES, l->reader.buffer_bytes));
+    u64 tail = MIN(end, MIN(tail_max, l->reader.buffer_bytes));
     e = reader_fill(&l->reader, end - tail, tail);
     if (e == OK) {
         e = pack_bytes(&l->reader, (u32)trailer_pos, sizeof(trailer), trailer);
@@ -228,7 +229,7 @@ static err_t producers_deliver(struct load *l)
 
 static err_t load_run(struct load *l)
 {
-    TRY(layout_read(l));
+    TRY(layout_read(l, LOAD_TAIL_BYTES));
     const struct pack_layout *at = &l->layout;
     TRY(section_check(l, at->runs_pos, (u64)at->run_count * PACK_RUN_BYTES, at->runs_crc,
                       "the index"));
@@ -352,11 +353,13 @@ static err_t index_recheck(struct load *l)
 static err_t run_scrub(struct load *l, struct pack_scrub *s, const struct pack_run *run, u32 end)
 {
     const u8 *bytes;
+    bool known = (run->flags & PACK_RUN_QUARANTINED) != 0;
     err_t e = run_compare(l, run, end, &bytes);
-    if (e == ERR_CORRUPT) {
+    if (e == ERR_CORRUPT && !known) {
         TRY(index_recheck(l));
         e = run_compare(l, run, run->pos + run->bytes, &bytes);
     }
+    e = e == OK && known ? ERR_CORRUPT : e;
     if (e == ERR_CORRUPT || e == ERR_IO) {
         s->bad(s->user, run, e, bytes);
         return OK;
@@ -386,7 +389,7 @@ static err_t piece_scrub(struct load *l, struct pack_scrub *s)
 static err_t frame_scrub(struct load *l, struct pack_scrub *s)
 {
     bool first = s->next_run == 0;
-    TRY(first ? load_run(l) : layout_read(l));
+    TRY(first ? load_run(l) : layout_read(l, PACK_UNIT));
     s->run_count = l->layout.run_count;
     if (first) {
         s->bytes = l->reader.file->bytes - (l->layout.runs_pos - PACK_PAYLOAD_POS);

@@ -50,6 +50,7 @@ enum {
 enum run_flag {
     RUN_STAGED = 1,      /* in the open slot, place in it not known yet */
     RUN_QUARANTINED = 2, /* its bytes disagree with their checksum */
+    RUN_TOLD = 4,        /* and the scrubber has said so */
 };
 
 /* Whole batches of one partition, contiguous in one slot. Offsets abut: a run ends where the next

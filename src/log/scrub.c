@@ -5,7 +5,8 @@
      1. a timer: the next piece is due. If a durable write or a cold read is under way it waits a
         little, for what people wait for goes first
      2. a worker reads the piece and compares it with its checksums (pack_scrub in src/home/)
-     3. runs that disagree are quarantined, as a read would have done; who owns the log is told
+     3. runs that disagree are quarantined, as a read would have done; who owns the log is told,
+   once in a session, also of those that were quarantined before
      4. the timer again: so long after the last piece that all packs are read once in a period
 
    The pack that comes next is the one that was longest not read; writing one counts, and rewriting
@@ -274,7 +275,8 @@ static void damage_tell(struct log *l, const struct log_damage *damage)
     }
 }
 
-/* A run that nobody can ask for is no damage, and one that is quarantined has been told. */
+/* A run that nobody can ask for is no damage. What readers, filing or rewriting have quarantined
+   without a word is told here. */
 static void run_damaged(struct log *l, u64 pack, const struct scrub_bad *bad)
 {
     const struct pack_run *run = &bad->run;
@@ -282,12 +284,12 @@ static void run_damaged(struct log *l, u64 pack, const struct scrub_bad *bad)
     const struct log_range range = {
         .object = pack, .offset = run->base_offset, .pos = run->pos, .bytes = run->bytes};
     u32 i = p != NULL ? index_find_range(p, &range) : 0;
-    if (p == NULL || i == p->run_count || (p->runs[i].flags & RUN_QUARANTINED) != 0) {
+    if (p == NULL || i == p->run_count || (p->runs[i].flags & RUN_TOLD) != 0) {
         return;
     }
     if (bad->why == ERR_CORRUPT) {
         seen("log: quarantined by the scrubber");
-        p->runs[i].flags |= RUN_QUARANTINED;
+        p->runs[i].flags |= RUN_QUARANTINED | RUN_TOLD;
     }
     const struct log_damage damage = {
         .pack = pack & ~LOG_PACK_BIT,

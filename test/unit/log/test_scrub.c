@@ -236,10 +236,12 @@ static void a_pass_takes_its_period_and_reads_all(void **state)
     fill_and_file(&f, 40 * MIB);
     u64 passes = counter(METRIC_log_scrub_passes_total);
     u64 bytes = counter(METRIC_log_scrub_bytes_total);
+    rot.read_bytes = 0;
     log_scrub_every(f.log, PERIOD_MS);
     pass_ms(&f, PERIOD_MS / 2);
     assert_int_equal(counter(METRIC_log_scrub_passes_total), passes);
     u64 half = counter(METRIC_log_scrub_bytes_total) - bytes;
+    assert_true(rot.read_bytes <= half / 5 * 6); /* what is read twice is little */
     assert_in_range(half, stored() / 10 * 4, stored() / 10 * 6);
     assert_int_equal(f.log->scrub != NULL && scrub_is_working(f.log), false);
     pass_ms(&f, PERIOD_MS / 2);
@@ -433,6 +435,37 @@ static void a_pack_that_goes_is_no_damage(void **state)
     u64 timers = fixture_timers(&f);
     log_scrub_every(f.log, 0);
     assert_int_equal(fixture_timers(&f), timers); /* with nothing stored none of ours ran */
+    fixture_stop(&f);
+}
+
+/* Readers and rewriting quarantine without a word: the scrubber says it. */
+static void what_was_quarantined_before_is_told(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f);
+    fill_and_file(&f, 40 * MIB);
+    u64 pack;
+    struct run *r = run_middle(&f, 4, &pack);
+    r->flags |= RUN_QUARANTINED; /* as cold.c does */
+    rot.pack = pack;
+    rot.pos = r->pos + 100;
+    rot.mask = 1;
+    u64 base = r->base_offset;
+    log_scrub_every(f.log, PERIOD_MS);
+    pass_ms(&f, 2 * PERIOD_MS);
+    assert_int_equal(book.told_count, 1);
+    assert_int_equal(book.told[0].base_offset, base);
+    /* Copied with its damage, it is so in the new pack too, and told again. */
+    for (u32 id = 0; id < 3; id++) {
+        log_partition_remove(f.log, id);
+    }
+    rest(&f);
+    assert_int_equal(object_find(f.log, pack | LOG_PACK_BIT), LOG_NO_OBJECT);
+    assert_int_equal(read_at(&f, 4, base), ERR_CORRUPT);
+    pass_ms(&f, 3 * PERIOD_MS);
+    assert_int_equal(book.told_count, 2);
+    assert_int_equal(book.told[1].base_offset, base);
     fixture_stop(&f);
 }
 
@@ -688,6 +721,7 @@ int main(void)
         cmocka_unit_test(the_index_may_rot_between_two_pieces),
         cmocka_unit_test(what_cannot_be_read_is_told_and_read_around),
         cmocka_unit_test(a_pack_that_goes_is_no_damage),
+        cmocka_unit_test(what_was_quarantined_before_is_told),
         cmocka_unit_test(what_is_deleted_may_rot),
         cmocka_unit_test(it_is_off_and_changes_at_once),
         cmocka_unit_test(with_nothing_stored_nothing_runs),
