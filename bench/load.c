@@ -8,7 +8,7 @@
                           [--pid BROKER]
      odradek-load fetch   ADDRESS --topic T --partitions P --bytes MAX [--per-request N]
                           [--connections C] [--seconds S] [--warmup S] [--from start|end]
-                          [--until-end yes] [--stamped yes] [--pid BROKER]
+                          [--until-end yes] [--total BYTES] [--stamped yes] [--pid BROKER]
 
    produce, closed loop (no --rate): every connection keeps D requests in flight. Open loop:
    requests are due at fixed times and latency counts from the due time, so a stall is paid by
@@ -20,7 +20,7 @@
    fetch: the connections share the partitions out and read theirs in turn, --per-request of them
    with one request. --until-end: the run is over, complete=yes, when everything that was there as
    it began has been read, but no later than --seconds. gaps counts batches that did not follow the
-   one before. A producer is through when --total bytes were acknowledged.
+   one before. With --total the run is over, complete=yes, after so many bytes of batches.
 
    --stamped yes, for producer and consumer alike: the first record of a batch begins with the time
    it was due, and the consumer tells how long after that it had the batch: end to end. They must
@@ -510,7 +510,7 @@ static void fetch_done(struct connection *c, u64 length)
         bytes += partition_came(c, &r, now);
     }
     answered(c, bytes);
-    complete = o.until_end && behind_count == 0;
+    complete = complete || (o.until_end && behind_count == 0);
 }
 
 static void pull(struct connection *c)
