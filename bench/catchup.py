@@ -10,7 +10,6 @@ cgroup that allows it 32 MiB beside its budget, where the machine lets us make o
     BENCH_CATCHUP_SECONDS=10   of each run of a pair, at least one whole reading
     BENCH_CATCHUP_RATE=50      MB/s of the producer
 """
-import os
 import random
 import statistics
 import time
