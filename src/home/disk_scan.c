@@ -512,6 +512,9 @@ static err_t trimmed_begin(struct scan *s)
         struct frame_header h;
         TRY(scan_bytes(s, i, 0, FRAME_HEADER_BYTES, 0, &data));
         bool ours = frame_header_decode(data, &h) == OK && identity_matches(s, &h);
+        if (ours) {
+            durable_learn(s, &h); /* also of one that is not where it belongs */
+        }
         if (ours && h.slot <= s->trim && (!found || h.slot > s->slot)) {
             found = true;
             s->slot = h.slot;

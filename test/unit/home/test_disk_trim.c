@@ -285,6 +285,19 @@ static void test_scan_after_many_lives(void **state)
     }
 }
 
+static void extents_swap(struct fixture *f, u32 one, u32 other)
+{
+    char path[2][200];
+    char aside[200];
+    assert_int_not_equal(one, other);
+    extent_name(f, one, path[0]);
+    extent_name(f, other, path[1]);
+    file_path(f, "aside", aside);
+    assert_int_equal(rename(path[0], aside), 0);
+    assert_int_equal(rename(path[1], path[0]), 0);
+    assert_int_equal(rename(aside, path[1]), 0);
+}
+
 static void test_scan_needs_what_was_not_filed(void **state)
 {
     struct fixture *f = *state;
@@ -294,6 +307,13 @@ static void test_scan_needs_what_was_not_filed(void **state)
     u32 first = number_of(f, 150, NULL);
     extents_wait(f, 3 + number_of(f, 199, NULL) - first + 2);
     fixture_close(f);
+    rescan_expect(f, 150, UINT64_MAX, 200);
+    /* Extents in the wrong order: what is missing behind the first is known from where it is now.
+     */
+    u32 last = number_of(f, 199, NULL);
+    extents_swap(f, first, last);
+    rescan_refused(f, 150, UINT64_MAX, "is missing or damaged");
+    extents_swap(f, first, last);
     rescan_expect(f, 150, UINT64_MAX, 200);
     /* Metadata that is older than the data: what was filed since is not there. The spares are. */
     u64 gone = 0;
