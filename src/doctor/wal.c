@@ -288,7 +288,9 @@ static bool wal_step(struct wal_check *w)
     return true;
 }
 
-/* The extent with the highest first slot that is not above the trim. */
+/* As a start does: nothing filed, the first extent; otherwise the one with the highest first slot
+   that is not above the trim. What the others' first frames say of durable slots counts wherever
+   they are, so that extents in the wrong order are noticed. */
 static bool wal_begin(struct wal_check *w)
 {
     bool found = false;
@@ -296,8 +298,11 @@ static bool wal_begin(struct wal_check *w)
     u64 best_slot = 0;
     for (u32 i = 0; i < w->count; i++) {
         struct frame_header h;
-        if (extent_load(w, i) && header_ours(w, 0, &h) && h.slot <= w->s->trim &&
-            (!found || h.slot >= best_slot)) {
+        if (!extent_load(w, i) || !header_ours(w, 0, &h)) {
+            continue;
+        }
+        durable_learn(w, &h);
+        if (w->s->trim > 0 && h.slot <= w->s->trim && (!found || h.slot >= best_slot)) {
             found = true;
             best = i;
             best_slot = h.slot;
@@ -305,8 +310,8 @@ static bool wal_begin(struct wal_check *w)
     }
     w->slot = found ? best_slot : w->s->trim;
     w->position = 0;
-    w->chained = found && best_slot == 0;
-    return w->count > 0 && extent_load(w, found ? best : 0);
+    w->chained = w->slot == 0;
+    return w->count > 0 && extent_load(w, best);
 }
 
 static void wal_check(struct doctor *d, const struct meta_session *s, u32 *numbers, u32 count)

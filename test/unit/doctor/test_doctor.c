@@ -346,6 +346,24 @@ static void test_wal_last_extent_missing(void **state)
            "nothing tells whether they were acknowledged", "damaged: 1 in all");
 }
 
+/* Every frame is good, in the wrong file: brokers refuse that, too. */
+static void test_wal_extents_swapped(void **state)
+{
+    struct fixture *f = *state;
+    char path[2][200];
+    u8 *bytes[2];
+    size_t size[2];
+    for (u32 i = 0; i < 2; i++) {
+        extent_name(f, i, path[i]);
+        size[i] = file_get(path[i], &bytes[i]);
+    }
+    file_put(path[0], bytes[1], size[1]);
+    file_put(path[1], bytes[0], size[0]);
+    expect(f, DOCTOR_DAMAGED, "was acknowledged and cannot be read", NULL, NULL);
+    mem_free(bytes[0]);
+    mem_free(bytes[1]);
+}
+
 static void test_wal_missing(void **state)
 {
     struct fixture *f = *state;
@@ -576,6 +594,7 @@ int main(void)
         CASE(test_wal_torn_tail),
         CASE(test_wal_extent_missing),
         CASE(test_wal_last_extent_missing),
+        CASE(test_wal_extents_swapped),
         CASE(test_wal_missing),
         CASE(test_pack_payload),
         CASE(test_pack_index),
