@@ -260,8 +260,9 @@ static bool wal_step(struct wal_check *w)
     if (!header_expected(w, w->position, &h)) {
         u32 at = w->at;
         u64 position = w->position;
-        bool next =
-            at + 1 < w->count && w->numbers[at + 1] == w->numbers[at] + 1 && extent_load(w, at + 1);
+        bool next = /* an extent has a frame at its beginning, or nothing follows it */
+            position > 0 && at + 1 < w->count && w->numbers[at + 1] == w->numbers[at] + 1 &&
+            extent_load(w, at + 1);
         w->position = next ? 0 : position;
         if (!next || !header_expected(w, 0, &h)) {
             if (next) {
