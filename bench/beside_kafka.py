@@ -151,7 +151,7 @@ def one_run(broker, topic, options, consumer, seconds):
     load.process.wait()
     foreign, stolen = machine.foreign()
     produced = load.finish()
-    found = {"MB/s": produced["MB/s"], "cpu-s/GB": produced["broker_cpu_s/GB"]}
+    found = {"VOID": False, "MB/s": produced["MB/s"], "cpu-s/GB": produced["broker_cpu_s/GB"]}
     for name, key in (("ack p50 ms", "p50_us"), ("ack p99 ms", "p99_us"), ("ack p99.9 ms", "p999_us")):
         found[name] = produced[key] / 1000
     if tail:
@@ -160,7 +160,8 @@ def one_run(broker, topic, options, consumer, seconds):
         found["end to end p99 ms"] = consumed["e2e_p99_us"] / 1000
     # A broker that cannot keep the pace makes the generator late: that is its latency, and no fault of the generator.
     kept = options.get("rate", 0) == 0 or produced["MB/s"] >= 0.95 * options["rate"]
-    void = " VOID: the generator was late" if "VOID" in produced and kept else ""
+    found["VOID"] = "VOID" in produced and kept
+    void = " VOID: the generator was late" if found["VOID"] else ""
     note = f"{'' if kept else ' (collapsed)'}{void}; others {foreign:.2f} cores, stolen {stolen:.1%}"
     return found, note
 
@@ -241,8 +242,10 @@ def run():
                     turn += 1
     finally:
         kafka.destroy()
+    voids = sum(found["VOID"] for of_row in results.values() for runs in of_row.values() for found in runs)
     head = ["row", "figure", OURS, UNSAFE, DURABLE, f"{OURS} / {UNSAFE}", f"{OURS} / {DURABLE}", "goal"]
     table([head] + [line for row in rows for line in judged(row, results[row[0]])])
+    print(f"{voids} of {turn} runs VOID")
     if control:
         for name, found in results.items():
             spread = {figure: ratios(found, figure, CONTROL) for figure in ("MB/s", "cpu-s/GB", "ack p99 ms")}

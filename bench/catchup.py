@@ -91,6 +91,7 @@ def run():
         measured = {False: [], True: []}
         acks = {False: [], True: []}
         all_readings = []
+        voids = 0
         for _ in range(pairs):
             for beside in random.sample([False, True], 2):
                 tail, producer, readings, others = live(broker, seconds, rate, beside)
@@ -99,6 +100,7 @@ def run():
                 all_readings += readings
                 read = "".join(f", {r['bytes'] / GB:.1f} GB read in {r['seconds']:.1f} s" for r in readings[:1])
                 void = " VOID" if "VOID" in producer else ""
+                voids += bool(void)
                 print(f"catchup, {'beside' if beside else 'alone'}: tail at {rate:g} MB/s end to end p50 {tail['e2e_p50_us']:.0f} us, "
                       f"p99 {tail['e2e_p99_us']:.0f}, p99.9 {tail['e2e_p999_us']:.0f}; ack p99 {producer['p99_us']:.0f}{void}{read}; "
                       f"{others}", flush=True)
@@ -106,7 +108,7 @@ def run():
         middle = statistics.median(ratios)
         reading = statistics.median(r["MB/s"] for r in all_readings)
         print(f"catchup: {len(all_readings)} readings of {size / GB:g} GB finished, {reading:.0f} MB/s; tail p99 beside / alone, median of "
-              f"{pairs} pairs {said_ratio(ratios)} (goal {GOAL}: {met(middle <= GOAL)}); ack p99 beside "
+              f"{pairs} pairs {said_ratio(ratios)} (goal {GOAL}: {met(middle <= GOAL)}), {voids} of {2 * pairs} runs VOID; ack p99 beside "
               f"{statistics.median(acks[True]) / 1000:.2f} ms (goal 2: {met(statistics.median(acks[True]) <= 2000)}), alone "
               f"{statistics.median(acks[False]) / 1000:.2f}")
         peak, how = group.peak(broker)
