@@ -225,6 +225,7 @@ static void records_append(struct owned_group *o, const struct group_out *out, i
 {
     struct coordinator *c = o->coordinator;
     struct partition *p = partition_of(c, o->id);
+    partition_compact(p); /* not before it is replayed: what replay holds stays as it is */
     batch_builder_reset(&c->builder);
     err_t e = OK;
     for (u32 i = 0; i < out->record_count && e == OK; i++) {

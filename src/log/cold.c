@@ -440,6 +440,9 @@ static bool load_aim(struct log *l, struct log_load *load, struct log_range *aim
         /* Deleted meanwhile, but promised: as long as the bytes are there they are given. */
         return range_is_there(l, &load->range);
     }
+    if (p->compacted) {
+        return false; /* not the same bytes any more */
+    }
     struct log_range run = run_range(p, r);
     load->locating = r->base_offset != load->range.offset;
     if (!load->locating) {

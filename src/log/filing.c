@@ -70,6 +70,7 @@ void filing_init(struct log *l)
 static void job_free(struct filing_job *job)
 {
     mem_free(job->frames);
+    mem_free(job->compacted);
     mem_free(job->runs);
     mem_free(job->producers);
     mem_free(job);
@@ -240,6 +241,11 @@ static void filing_begin(struct log *l)
     stretch_find(l, wal, &job->slot_count);
     assert(job->slot_count > 0);
     job->frames = mem_alloc(job->slot_count * sizeof(job->frames[0]));
+    job->compacted_count = l->compacted_count;
+    job->compacted = mem_alloc(l->compacted_count * sizeof(job->compacted[0]));
+    for (u32 i = 0; i < l->compacted_count; i++) {
+        job->compacted[i] = l->compacted[i];
+    }
     if (!job_prepare(l, job, wal)) {
         seen("log: no memory for filing");
         job_release(l, job);
@@ -564,6 +570,16 @@ bool filing_is_building(const struct log *l)
     return l->filing == FILING_BUILDING;
 }
 
+void filing_compacts(struct log *l, u32 partition)
+{
+    if (l->compacted_count == l->compacted_cap) {
+        l->compacted_cap = MAX(2 * l->compacted_cap, 64u);
+        l->compacted = mem_resize(l->compacted, l->compacted_cap * sizeof(l->compacted[0]));
+    }
+    l->compacted[l->compacted_count] = partition;
+    l->compacted_count++;
+}
+
 bool filing_is_pressed(const struct log *l)
 {
     u64 room = l->params.wal_bytes_max - MIN(l->filing_start_bytes, l->params.wal_bytes_max);
@@ -598,4 +614,5 @@ void filing_fini(struct log *l)
     }
     blob_pool_fini(&l->filing_pool);
     mem_free(l->unfiled);
+    mem_free(l->compacted);
 }

@@ -24,6 +24,8 @@ struct filing_job {
     u64 pack_id;
     struct blob *read_buffer; /* room for all frames that are to be read; NULL: none */
     struct blob *write_buffer;
+    u32 *compacted; /* partitions */
+    u32 compacted_count;
     u64 visit_bytes; /* to be written in one visit, about */
     bool cancelled;  /* the next visit undoes it all */
 

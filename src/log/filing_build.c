@@ -4,13 +4,15 @@
 
      1. the frames: those in memory as they are, the others read front to back
      2. an item per batch, sorted by partition and offset: only pointers move
-     3. batch by batch into the pack, each compared with its index entry; neighbours become one run
+     3. batch by batch into the pack, each compared with its index entry; neighbours become one run;
+        of the broker's own partitions only the last record of each key (compact.h)
      4. of every producer the last batches: what a restart needs to recognize a repetition
      5. index, sync: the pack is durable, but nobody refers to it yet
 
    How it fails: whatever the home says; then there is no file, and the slots are still in the WAL.
    A batch that disagrees with its entry is copied as it is and its run marked as quarantined: to
    leave it out would make a hole of something that perhaps can be read one day. */
+#include "log/compact.h"
 #include "log/filing.h"
 
 #include <stdlib.h>
@@ -30,9 +32,14 @@ struct filing_build {
     u32 item_count;
     u32 item_cap;
     size_t read_used;
-    u32 item_next;              /* to be written */
-    struct pack_writer *writer; /* NULL: none, or it has ended */
-    struct pack_run run;        /* being written; bytes 0: none */
+    u32 item_next;                /* to be written */
+    struct pack_writer *writer;   /* NULL: none, or it has ended */
+    struct pack_run run;          /* being written; bytes 0: none */
+    bool compacts;                /* the partition that is being written is compacted ... */
+    struct compaction compaction; /* ... by this */
+    struct frame_entry hole;      /* of batches without records, not written yet; bytes 0: none */
+    u8 *filtered;                 /* one batch */
+    u32 filtered_cap;
 };
 
 /* ---- collecting ------------------------------------------------------------------------------ */
@@ -196,38 +203,141 @@ static bool run_takes(const struct pack_run *run, const struct frame_entry *e, u
            run->flags == 0 && flags == 0 && (u64)run->bytes + e->bytes <= LOG_RUN_BYTES;
 }
 
-static err_t item_write(struct filing_build *b, const struct item *item)
+static err_t batch_write(struct filing_build *b, const struct frame_entry *e, const u8 *batch,
+                         u32 flags)
 {
-    struct frame_entry e;
-    frame_entry_decode(item->entry, &e);
-    const u8 *batch = item->frame + e.pos;
-    u32 flags = frame_batch_check(&e, batch) == OK ? 0 : PACK_RUN_QUARANTINED;
     struct pack_run *run = &b->run;
-    if (run->bytes > 0 && run->partition == e.partition && e.base_offset < run->next_offset) {
+    if (run->bytes > 0 && run->partition == e->partition && e->base_offset < run->next_offset) {
         return ERR_CORRUPT;
     }
-    if (!run_takes(run, &e, flags)) {
+    if (!run_takes(run, e, flags)) {
         run_end(b);
         *run = (struct pack_run){
-            .partition = e.partition,
-            .leader_epoch = (i32)e.leader_epoch,
-            .base_offset = e.base_offset,
-            .max_timestamp = e.max_timestamp,
+            .partition = e->partition,
+            .leader_epoch = (i32)e->leader_epoch,
+            .base_offset = e->base_offset,
+            .max_timestamp = e->max_timestamp,
             .pos = pack_position(b->writer),
             .flags = flags,
         };
     }
-    TRY(pack_write(b->writer, batch, e.bytes));
-    run->next_offset = e.base_offset + e.last_offset_delta + 1;
-    run->max_timestamp = MAX(run->max_timestamp, e.max_timestamp);
-    run->crc = crc32c_extend(run->crc, batch, e.bytes);
-    run->bytes += e.bytes;
+    TRY(pack_write(b->writer, batch, e->bytes));
+    run->next_offset = e->base_offset + e->last_offset_delta + 1;
+    run->max_timestamp = MAX(run->max_timestamp, e->max_timestamp);
+    run->crc = crc32c_extend(run->crc, batch, e->bytes);
+    run->bytes += e->bytes;
     run->batches++;
-    b->job->payload_bytes += e.bytes;
-    if (e.producer_id >= 0 && e.base_sequence >= 0) {
-        producer_push(b->job, &e);
+    b->job->payload_bytes += e->bytes;
+    if (e->producer_id >= 0 && e->base_sequence >= 0) {
+        producer_push(b->job, e);
     }
     return OK;
+}
+
+/* ---- compaction ------------------------------------------------------------------------------ */
+
+/* false: it stays as it is. */
+static bool item_is_compacted(const struct item *item, struct frame_entry *e,
+                              struct batch_view *view)
+{
+    frame_entry_decode(item->entry, e);
+    const u8 *batch = item->frame + e->pos;
+    return frame_batch_check(e, batch) == OK &&
+           batch_view_parse(slice_of(batch, e->bytes), view) == OK && compaction_takes(view);
+}
+
+/* Of a partition's first item: which record of each key is the last one of the stretch. */
+static void partition_learn(struct filing_build *b, u32 first)
+{
+    if (b->compacts) {
+        compaction_fini(&b->compaction);
+    }
+    u32 partition = b->items[first].partition;
+    b->compacts = false;
+    for (u32 i = 0; i < b->job->compacted_count; i++) {
+        b->compacts = b->compacts || b->job->compacted[i] == partition;
+    }
+    if (!b->compacts) {
+        return;
+    }
+    compaction_init(&b->compaction);
+    for (u32 i = first; i < b->item_count && b->items[i].partition == partition; i++) {
+        struct frame_entry e;
+        struct batch_view view;
+        if (item_is_compacted(&b->items[i], &e, &view)) {
+            compaction_learn(&b->compaction, &view);
+        }
+    }
+}
+
+static err_t hole_end(struct filing_build *b)
+{
+    struct frame_entry *hole = &b->hole;
+    if (hole->bytes == 0) {
+        return OK;
+    }
+    u8 empty[COMPACTION_EMPTY_BYTES];
+    compaction_empty(hole->base_offset, (i32)hole->last_offset_delta, (i32)hole->leader_epoch,
+                     hole->max_timestamp, empty);
+    const struct frame_entry e = *hole;
+    hole->bytes = 0;
+    return batch_write(b, &e, empty, 0);
+}
+
+/* A batch of which nothing stays; neighbours become one. */
+static err_t hole_add(struct filing_build *b, const struct frame_entry *e)
+{
+    struct frame_entry *hole = &b->hole;
+    u64 delta = e->base_offset - hole->base_offset + e->last_offset_delta;
+    bool follows = hole->bytes > 0 && hole->partition == e->partition &&
+                   hole->leader_epoch == e->leader_epoch && delta <= INT32_MAX &&
+                   e->base_offset == hole->base_offset + hole->last_offset_delta + 1;
+    if (follows) {
+        hole->last_offset_delta = (u32)delta;
+        hole->max_timestamp = MAX(hole->max_timestamp, e->max_timestamp);
+        return OK;
+    }
+    TRY(hole_end(b));
+    *hole = *e;
+    hole->bytes = COMPACTION_EMPTY_BYTES;
+    return OK;
+}
+
+static err_t batch_compact(struct filing_build *b, struct frame_entry *e,
+                           const struct batch_view *view)
+{
+    u32 stay = compaction_count(&b->compaction, view);
+    if (stay == 0) {
+        return hole_add(b, e);
+    }
+    TRY(hole_end(b));
+    if (stay == (u32)view->record_count) {
+        return batch_write(b, e, view->whole.ptr, 0);
+    }
+    if (b->filtered_cap < e->bytes) {
+        b->filtered_cap = e->bytes;
+        b->filtered = mem_resize(b->filtered, b->filtered_cap);
+    }
+    e->bytes = compaction_filter(&b->compaction, view, b->filtered);
+    return batch_write(b, e, b->filtered, 0);
+}
+
+static err_t item_write(struct filing_build *b, u32 i)
+{
+    const struct item *item = &b->items[i];
+    if (i == 0 || b->items[i - 1].partition != item->partition) {
+        TRY(hole_end(b));
+        partition_learn(b, i);
+    }
+    struct frame_entry e;
+    struct batch_view view;
+    if (b->compacts && item_is_compacted(item, &e, &view)) {
+        return batch_compact(b, &e, &view);
+    }
+    TRY(hole_end(b));
+    frame_entry_decode(item->entry, &e);
+    const u8 *batch = item->frame + e.pos;
+    return batch_write(b, &e, batch, frame_batch_check(&e, batch) == OK ? 0 : PACK_RUN_QUARANTINED);
 }
 
 /* ---- the pack -------------------------------------------------------------------------------- */
@@ -237,7 +347,7 @@ static err_t items_write(struct filing_build *b)
 {
     u64 until = b->job->payload_bytes + b->job->visit_bytes;
     while (b->item_next < b->item_count && b->job->payload_bytes < until) {
-        TRY(item_write(b, &b->items[b->item_next]));
+        TRY(item_write(b, b->item_next));
         b->item_next++;
     }
     return OK;
@@ -262,6 +372,7 @@ static err_t visit_first(struct filing_job *job)
 static err_t visit_last(struct filing_job *job)
 {
     struct filing_build *b = job->build;
+    TRY(hole_end(b));
     run_end(b);
     job->producer_count = producers_keep_last(job->producers, job->producer_count);
     struct pack_writer *writer = b->writer;
@@ -296,6 +407,10 @@ void filing_build_free(struct filing_job *job)
     if (b->writer != NULL) {
         pack_abandon(b->writer);
     }
+    if (b->compacts) {
+        compaction_fini(&b->compaction);
+    }
+    mem_free(b->filtered);
     mem_free(b->items);
     mem_free(b);
     job->build = NULL;

@@ -164,6 +164,9 @@ bool log_refuses(const struct log *l);
  */
 MUST_USE bool log_room_reserved(struct log *l, u64 bytes);
 void partition_reserve(struct partition *p);
+/* From now on what is filed of the partition is compacted by key (compact.h). A range of it that is
+   filed while somebody holds it is not found any more. */
+void partition_compact(struct partition *p);
 struct log_room_waiter {
     struct list_node node;
     void (*granted)(struct log_room_waiter

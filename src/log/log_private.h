@@ -9,6 +9,7 @@
      object.c     what runs point into: WALs and packs
      rewrite.c    packs that are dead, sparse or small (rewrite_build.c: the worker's part)
      scrub.c      reading all packs again and again, for what has rotted
+     compact.c    key compaction of what is filed, for the broker's own partitions
      filing.c     moving stretches of the WAL into packs (filing_build.c: the worker's part)
      pace.c       how fast the two write
      producer.c   idempotence: the last five batches of every producer
@@ -116,6 +117,7 @@ struct partition {
     struct list watches;
     struct list_node moved; /* in log.moved */
     bool reserved;          /* the broker's own: the bound of the WAL is not for it */
+    bool compacted;         /* its id is in log.compacted */
 };
 static_assert(sizeof(struct partition) <= 256, "10,000s of these");
 
@@ -318,6 +320,9 @@ struct log {
     struct io_timer space_look;
     struct pace filing_pace;
     struct blob_pool filing_pool;
+    u32 *compacted; /* partitions that are filed compacted; perhaps some that are gone */
+    u32 compacted_count;
+    u32 compacted_cap;
 
     /* rewrite.c */
     u32 *packs; /* objects, in the metadata state's order */
@@ -481,7 +486,8 @@ void filing_turn(struct log *l);
 void filing_unfiled(struct log *l, u64 bytes); /* that many durable bytes more */
 bool filing_is_behind(const struct log *l);    /* the WAL is at its bound, or at the disk's */
 bool filing_is_hopeless(const struct log *l);  /* and filing does not get on */
-bool filing_is_pressed(const struct log *l);   /* it is on its way to its bound */
+void filing_compacts(struct log *l, u32 partition);
+bool filing_is_pressed(const struct log *l); /* it is on its way to its bound */
 
 u64 filing_space_left(const struct log *l); /* when all that is unfiled is filed */
 

@@ -152,6 +152,14 @@ void partition_reserve(struct partition *p)
     p->reserved = true;
 }
 
+void partition_compact(struct partition *p)
+{
+    if (!p->compacted) {
+        p->compacted = true;
+        filing_compacts(p->log, p->id);
+    }
+}
+
 static i16 refusal(const struct partition *p)
 {
     const struct log *l = p->log;
