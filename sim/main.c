@@ -4,11 +4,14 @@
 
      odradek-sim SEED [--verbose] [--canary NAME] [--seen]
      odradek-sim --seeds FROM-TO [--jobs N] [--canary NAME] [--stop]
+     odradek-sim --crash-states SEED [--share N] [--jobs N] [--canary NAME] [--stop]
+     odradek-sim --crash-states SEED --state NUMBER [--verbose]
 
    Last line of a seed: "seed N ok|FAIL hash H ..."; exit status 0, or 1 when a seed failed, 2 when
    the command makes no sense. */
 #include "broker/broker.h"
 #include "coord/group/group.h"
+#include "sim/crash_states.h"
 #include "sim/run.h"
 
 #include <inttypes.h>
@@ -36,6 +39,8 @@ static const struct canary {
     {"forget-producers", 0, LOG_CANARY_FORGET_PRODUCERS, 0, "forget producer state at recovery"},
     {"believe-stale", HOME_CANARY_BELIEVE_STALE, 0, 0, "believe a stale frame"},
     {"unsynced-pack", HOME_CANARY_UNSYNCED_PACK, 0, 0, "commit a pack that is not synced"},
+    {"leave-forgotten", HOME_CANARY_LEAVE_FORGOTTEN, 0, 0,
+     "leave the files of WALs that the metadata forgot"},
     {"trim-early", 0, LOG_CANARY_TRIM_EARLY, 0, "trim the WAL before the metadata know the pack"},
     {"forget-pack-producers", 0, LOG_CANARY_FORGET_PACK_PRODUCERS, 0,
      "leave producers out of packs"},
@@ -52,6 +57,9 @@ struct command {
     bool verbose;
     bool seen;
     bool stop; /* at the first seed that fails */
+    bool crash_states;
+    u32 share; /* of them one in so many */
+    u64 state; /* only this one; 0: all */
     const struct canary *canary;
 };
 
@@ -59,6 +67,9 @@ static int usage(void)
 {
     fprintf(stderr, "usage: odradek-sim SEED [--verbose] [--canary NAME] [--seen]\n"
                     "       odradek-sim --seeds FROM-TO [--jobs N] [--canary NAME] [--stop]\n"
+                    "       odradek-sim --crash-states SEED [--share N] [--jobs N] [--canary NAME] "
+                    "[--stop]\n"
+                    "       odradek-sim --crash-states SEED --state NUMBER [--verbose]\n"
                     "canaries (faults built in on purpose, to be caught):\n");
     for (u32 i = 0; i < ARRAY_LEN(canaries); i++) {
         fprintf(stderr, "  %-22s %s\n", canaries[i].name, canaries[i].doc);
@@ -75,7 +86,7 @@ static bool number_parse(const char *text, u64 *out, char end)
 
 static bool command_parse(int argc, char **argv, struct command *c)
 {
-    *c = (struct command){.jobs = 1, .from = 1, .to = 0};
+    *c = (struct command){.jobs = 1, .from = 1, .to = 0, .share = 1};
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
         u64 number;
@@ -105,6 +116,24 @@ static bool command_parse(int argc, char **argv, struct command *c)
                 return false;
             }
             c->jobs = (u32)number;
+            i++;
+        } else if (strcmp(argv[i], "--crash-states") == 0) {
+            if (!number_parse(value, &c->from, '\0')) {
+                return false;
+            }
+            c->crash_states = true;
+            c->to = c->from;
+            i++;
+        } else if (strcmp(argv[i], "--share") == 0) {
+            if (!number_parse(value, &number, '\0') || number < 1 || number > UINT32_MAX / 8) {
+                return false;
+            }
+            c->share = (u32)number;
+            i++;
+        } else if (strcmp(argv[i], "--state") == 0) {
+            if (!number_parse(value, &c->state, '\0')) {
+                return false;
+            }
             i++;
         } else if (number_parse(argv[i], &number, '\0')) {
             c->from = number;
@@ -224,11 +253,33 @@ static int seeds_run(const struct command *c)
     return failed == 0 ? 0 : 1;
 }
 
+static int crash_states(const struct command *c)
+{
+    const struct crash_options options = {
+        .seed = c->from,
+        .jobs = c->jobs,
+        .share = c->share,
+        .only = c->state,
+        .verbose = c->verbose,
+        .stop = c->stop,
+        .home_canaries = c->canary != NULL ? c->canary->home : 0,
+        .log_canaries = c->canary != NULL ? c->canary->log : 0,
+    };
+    int status = crash_states_run(&options);
+    if (c->seen) {
+        seen_print();
+    }
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     struct command c;
     if (!command_parse(argc, argv, &c)) {
         return usage();
+    }
+    if (c.crash_states) {
+        return crash_states(&c);
     }
     return c.from == c.to ? seed_run(&c, c.from) : seeds_run(&c);
 }

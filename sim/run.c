@@ -26,6 +26,9 @@
 
 enum {
     ACKED_PRODUCES_MIN = 1000,
+    SCRIPT_ACKED = 240,
+    SCRIPT_LIVES = 3,
+    SCRIPT_IDLE_LIVES = 4,
     ROT_UNREADABLE_MAX = 2500, /* records in a run of 64 KiB, or in one batch */
     LIVES_MAX = 60,            /* with ends during start: more means that it never gets up */
 };
@@ -62,6 +65,12 @@ struct run {
     u32 initial_rebalance_delay_ms;
     u32 scrub_period_ms; /* 0: off */
     u32 ends_planned;
+    /* a script's end */
+    bool cut_came;
+    bool cut_due; /* the disk has not lost anything yet */
+    struct run_cut cut;
+    u64 version_seen; /* at the last moment */
+    u64 told_seen;
     /* this life */
     struct io *io;
     struct config *config;
@@ -145,6 +154,33 @@ static void knobs_choose(struct run *r, struct sim_net_knobs *net, struct worklo
     r->scrub_period_ms = chance(w, 1, 2) ? 0 : 100u << chance_between(w, 0, 8);
 }
 
+/* Small enough to be played often, and busy with everything that changes files: stretches and
+   extents are short for what is written, and whatever is filed soon dies. */
+static void knobs_script(struct run *r, struct sim_net_knobs *net, struct workload_knobs *load)
+{
+    r->disk_usual_ns = 2 * SIM_MS; /* workers overtake durable writes */
+    r->disk_rare_ns = 20 * SIM_MS;
+    r->memory_bytes = MEMORY_MAX;
+    r->extent_bytes = 64 * KIB; /* no slot is larger: values are small */
+    r->snapshot_every = 8;
+    r->wal_bytes_max = 128 * KIB;
+    r->stretch_bytes = 16 * KIB;
+    r->file_delay_ms = 20;
+    r->refuse_direct = false;
+    *net = (struct sim_net_knobs){
+        .pipe_bytes = 64 * KIB, .delay_ns = 50 * SIM_US, .delay_rare_ns = 2 * SIM_MS};
+    *load = (struct workload_knobs){
+        .producer_count = 3,
+        .consumer_count = 1,
+        .topic_count = 4,
+        .partitions_max = 2,
+        .think_ns = 2 * SIM_MS,
+        .timeout_ns = 5 * SIM_S,
+        .batch_records_max = 4,
+        .trims = true,
+    };
+}
+
 static struct sim_faults no_faults(const struct run *r)
 {
     return (struct sim_faults){
@@ -159,7 +195,7 @@ static struct sim_faults faults_choose(struct run *r)
 {
     struct world *w = &r->world;
     struct sim_faults f = no_faults(r);
-    if (r->phase != PHASE_CHAOS) {
+    if (r->phase != PHASE_CHAOS || r->options->script != NULL) {
         return f;
     }
     switch (chance_between(w, 0, 11)) {
@@ -182,8 +218,25 @@ static struct sim_faults faults_choose(struct run *r)
 
 /* ---- the end of a life ----------------------------------------------------------------------- */
 
+/* A third of the produces for each life; the last one with any ends when they are read. */
+static void end_plan_script(struct run *r)
+{
+    static const enum end_kind kinds[SCRIPT_LIVES + 1] = {END_STOP, END_KILL, END_POWER_CUT,
+                                                          END_KILL};
+    u32 life = MIN(r->result->lives, (u32)SCRIPT_LIVES + 1);
+    r->end_kind = kinds[life - 1];
+    r->moment = MOMENT_ANY_CALL;
+    r->arm_at_acked =
+        life < SCRIPT_LIVES ? (u64)life * SCRIPT_ACKED / SCRIPT_LIVES : (u64)UINT64_MAX;
+    r->armed = false;
+}
+
 static void end_plan(struct run *r)
 {
+    if (r->options->script != NULL) {
+        end_plan_script(r);
+        return;
+    }
     struct world *w = &r->world;
     u64 already = r->workload.acked_produces;
     u32 left = r->ends_planned > r->result->crashes ? r->ends_planned - r->result->crashes : 1;
@@ -213,7 +266,9 @@ static struct sim_end_plan never(void)
 static struct sim_end_plan start_plan(struct run *r)
 {
     struct sim_end_plan plan = never();
-    if (r->phase == PHASE_CHAOS && r->moment == MOMENT_START) {
+    bool again = r->cut_came && r->cut.again;
+    r->cut.again = false;
+    if (again || (r->phase == PHASE_CHAOS && r->moment == MOMENT_START)) {
         plan.at_call = chance_between(&r->world, 1, 150);
     }
     return plan;
@@ -247,6 +302,61 @@ static void end_arm(struct run *r)
         break;
     }
     sim_io_end_plan(r->io, &plan);
+}
+
+/* Another sum whenever clients know more. */
+static u64 told(const struct run *r)
+{
+    const struct ledger *l = &r->workload.ledger;
+    u64 sum = l->acked_batches + l->read_records;
+    for (const struct list_node *n = l->topics.head.next; n != &l->topics.head; n = n->next) {
+        const struct ledger_topic *t = CONTAINER_OF(n, const struct ledger_topic, node);
+        sum += (u64)t->life;
+        for (u32 i = 0; i < t->partition_count; i++) {
+            sum += t->partitions[i].floor + t->partitions[i].start;
+        }
+    }
+    return sum;
+}
+
+/* Before a call all is as it was after the one before it, unless somebody was told something in
+   between; and a sync may find nothing to do. */
+static bool moment_is_new(struct run *r)
+{
+    u64 version = sim_disk_version(r->disk);
+    u64 sum = told(r);
+    bool is_new = version != r->version_seen || sum != r->told_seen;
+    r->version_seen = version;
+    r->told_seen = sum;
+    return is_new;
+}
+
+static bool script_moment(void *user, const struct sim_moment *m)
+{
+    struct run *r = user;
+    const struct run_script *script = r->options->script;
+    if (r->cut_came || !moment_is_new(r) ||
+        !script->moment(script->user, m, sim_disk_unsynced(r->disk), &r->cut)) {
+        return false;
+    }
+    world_say(&r->world, "CUT    %s %s %s", m->after ? "after" : "before", m->call, m->path);
+    r->cut_came = true;
+    r->cut_due = true;
+    rng_seed(&r->disk_rng, r->cut.draw);
+    return true;
+}
+
+/* From here on nothing new is done. */
+static void script_cut(struct run *r)
+{
+    r->cut_due = false;
+    sim_disk_power_cut_as(r->disk, r->cut.how);
+    sim_net_heal(r->net);
+    workload_quiet(&r->workload);
+    if (r->workload.verifier != NULL) {
+        workload_verify_again(&r->workload);
+    }
+    r->phase = PHASE_SETTLE;
 }
 
 static void broker_stopped(void *user, err_t result)
@@ -284,6 +394,7 @@ static err_t life_begin(struct run *r)
         .disk_rare_ns = r->disk_rare_ns,
         .faults = faults_choose(r),
         .end = start_plan(r),
+        .watch = {.moment = r->options->script != NULL ? script_moment : NULL, .user = r},
     };
     r->io = sim_io_create(&io);
     r->config = config_create();
@@ -327,6 +438,9 @@ static bool phase_over(struct run *r)
     struct run_result *result = r->result;
     switch (r->phase) {
     case PHASE_CHAOS:
+        if (r->options->script != NULL) {
+            return r->workload.acked_produces >= SCRIPT_ACKED && result->lives >= SCRIPT_LIVES;
+        }
         return r->workload.acked_produces >= ACKED_PRODUCES_MIN &&
                result->crashes >= r->ends_planned && result->write_crashes > 0;
     case PHASE_SETTLE:
@@ -467,7 +581,7 @@ static void life_check_files(struct run *r)
 {
     u64 until_ns = r->world.now_ns + FILES_NS;
     struct files_check c;
-    while (!files_fit(r, &c)) {
+    while (!files_fit(r, &c) && !sim_io_dead(r->io)) {
         if (r->world.now_ns > until_ns) {
             world_fail(&r->world, "no file is left behind",
                        "%u packs that the metadata name are there, and %s", c.packs, c.other);
@@ -496,7 +610,8 @@ static void life_end(struct run *r)
     r->broker = NULL;
     if (orderly) {
         /* What was still on its way finishes, as it would before the process ends. */
-        for (u32 turns = 0; sim_io_work_count(r->io) > 0 && turns < 10000; turns++) {
+        for (u32 turns = 0; sim_io_work_count(r->io) > 0 && !sim_io_dead(r->io) && turns < 10000;
+             turns++) {
             io_turn(r->io, true);
         }
     }
@@ -507,7 +622,9 @@ static void life_end(struct run *r)
     r->config = NULL;
     world_stop(w, &r->late);
     sim_disk_late_arrive(r->disk); /* at the latest now */
-    if (r->end_kind == END_POWER_CUT || chance(w, 1, 4)) {
+    if (r->cut_due) {
+        script_cut(r);
+    } else if (r->end_kind == END_POWER_CUT || (r->options->script == NULL && chance(w, 1, 4))) {
         sim_disk_power_cut(r->disk);
         world_say(w, "CUT    the power is gone");
     } else if (sim_disk_process_end(r->disk)) {
@@ -572,7 +689,8 @@ static void lives_run(struct run *r)
                 phase_next(r);
                 life_run(r);
             }
-            if (r->phase == PHASE_VERIFY && phase_over(r) && !r->world.failed) {
+            if (r->phase == PHASE_VERIFY && phase_over(r) && !sim_io_dead(r->io) &&
+                !r->world.failed) {
                 life_check_files(r);
             }
             if (r->phase == PHASE_SETTLE && phase_over(r) && !r->world.failed) {
@@ -580,6 +698,16 @@ static void lives_run(struct run *r)
             }
         }
         life_end(r);
+    }
+}
+
+/* Nothing is written any more: sessions retire, their files go, they are forgotten, and as nobody
+   makes an extent nobody else makes the removals durable. */
+static void script_idle(struct run *r)
+{
+    for (u32 i = 0; i < SCRIPT_IDLE_LIVES && !r->cut_came && !r->world.failed; i++) {
+        workload_verify_again(&r->workload);
+        lives_run(r);
     }
 }
 
@@ -655,6 +783,17 @@ static void diag_line(void *user, const char *line, size_t len)
     }
 }
 
+static void deletions_count(struct run *r)
+{
+    LIST_EACH (&r->workload.ledger.topics, n) {
+        const struct ledger_topic *t = CONTAINER_OF(n, struct ledger_topic, node);
+        r->result->topics_deleted += t->life == TOPIC_GONE;
+        for (u32 i = 0; i < t->partition_count; i++) {
+            r->result->records_deleted += t->partitions[i].start;
+        }
+    }
+}
+
 static void result_fill(struct run *r)
 {
     struct run_result *result = r->result;
@@ -678,6 +817,7 @@ static void result_fill(struct run *r)
     result->group_evictions = groups.evictions;
     result->group_generations = groups.generations;
     result->planted_frames = disk.frames_planted;
+    deletions_count(r);
     (void)snprintf(result->failure, sizeof result->failure, "%s", r->world.failure);
 }
 
@@ -694,14 +834,19 @@ void run_seed(const struct run_options *options, struct run_result *out)
     struct sim_net_knobs net;
     struct workload_knobs load;
     knobs_choose(r, &net, &load);
+    if (options->script != NULL) {
+        knobs_script(r, &net, &load);
+    }
     rng_seed(&r->disk_rng, rng_next(&r->world.rng));
     r->disk = sim_disk_create(&r->disk_rng);
-    sim_disk_plant(r->disk, chance(&r->world, 1, 2));
+    sim_disk_plant(r->disk, options->script != NULL || chance(&r->world, 1, 2));
     r->net = sim_net_create(&r->world, &net);
     workload_init(&r->workload, &r->world, r->net, &load);
 
     lives_run(r);
-    if (!r->world.failed && chance(&r->world, 1, 6)) {
+    if (options->script != NULL) {
+        script_idle(r);
+    } else if (!r->world.failed && chance(&r->world, 1, 6)) {
         rot_run(r);
     }
 

@@ -3,12 +3,29 @@
 #pragma once
 
 #include "base/base.h"
+#include "sim/sim_disk.h"
+#include "sim/sim_io.h"
+
+/* A scripted run (crash_states.c): a small broker that files, rewrites and deletes a lot, in three
+   lives without a fault; the first is stopped, the second killed. When `moment` answers true the
+   power goes there and then, the disk keeps what *cut says, and what is left to do is as ever: what
+   is in flight is finished, and everything is read once more. */
+struct run_cut {
+    enum sim_cut how;
+    u64 draw;   /* of what is left to chance from here on */
+    bool again; /* and once more during the start after it */
+};
+struct run_script {
+    bool (*moment)(void *user, const struct sim_moment *m, bool unsynced, struct run_cut *cut);
+    void *user;
+};
 
 struct run_options {
     u64 seed;
     bool verbose;
-    u32 home_canaries; /* broken on purpose: enum home_canary, enum log_canary */
-    u32 log_canaries;  /* ... */
+    const struct run_script *script; /* NULL: a random run */
+    u32 home_canaries;               /* broken on purpose: enum home_canary, enum log_canary */
+    u32 log_canaries;                /* ... */
     u32 group_canaries;
 };
 
@@ -38,7 +55,9 @@ struct run_result {
     u64 group_evictions;
     u64 group_generations;
     u64 planted_frames;
-    char failure[768]; /* what promise was broken, and where */
+    u32 topics_deleted;
+    u64 records_deleted; /* offsets below the starts that somebody was told */
+    char failure[768];   /* what promise was broken, and where */
 };
 
 void run_seed(const struct run_options *options, struct run_result *out);

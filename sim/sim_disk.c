@@ -55,7 +55,9 @@ struct sim_disk {
     struct sim_inode *root;
     u32 next_inode;
     u64 next_write;
+    u64 version;
     bool plant;
+    enum sim_cut cut; /* of the file or directory at hand */
     struct sim_disk_stats stats;
 };
 
@@ -169,10 +171,12 @@ static void names_apply(struct names *names, const struct name_change *c)
     }
 }
 
-static void names_change(struct sim_inode *directory, enum name_change_kind kind, const char *name,
-                         const char *new_name, struct sim_inode *inode)
+static void names_change(struct sim_disk *d, struct sim_inode *directory,
+                         enum name_change_kind kind, const char *name, const char *new_name,
+                         struct sim_inode *inode)
 {
     struct name_change *c = mem_alloc(sizeof *c);
+    d->version++;
     c->kind = kind;
     c->inode = inode;
     (void)snprintf(c->name, sizeof c->name, "%s", name);
@@ -244,7 +248,7 @@ err_t sim_disk_open(struct sim_disk *d, const char *path, bool create, bool excl
         return ERR_NOT_FOUND;
     }
     *out = inode_create(d, false);
-    names_change(directory, NAME_ADD, last, "", *out);
+    names_change(d, directory, NAME_ADD, last, "", *out);
     return OK;
 }
 
@@ -256,7 +260,7 @@ err_t sim_disk_mkdir(struct sim_disk *d, const char *path)
     if (last[0] == '\0' || names_find(&directory->live_names, last) != NULL) {
         return ERR_EXISTS;
     }
-    names_change(directory, NAME_ADD, last, "", inode_create(d, true));
+    names_change(d, directory, NAME_ADD, last, "", inode_create(d, true));
     return OK;
 }
 
@@ -273,7 +277,7 @@ err_t sim_disk_rename(struct sim_disk *d, const char *from, const char *to)
     if (found == NULL) {
         return ERR_NOT_FOUND;
     }
-    names_change(from_directory, NAME_RENAME, from_name, to_name, found->inode);
+    names_change(d, from_directory, NAME_RENAME, from_name, to_name, found->inode);
     return OK;
 }
 
@@ -286,7 +290,7 @@ err_t sim_disk_unlink(struct sim_disk *d, const char *path)
     if (found == NULL) {
         return ERR_NOT_FOUND;
     }
-    names_change(directory, NAME_REMOVE, last, "", found->inode);
+    names_change(d, directory, NAME_REMOVE, last, "", found->inode);
     return OK;
 }
 
@@ -300,6 +304,7 @@ err_t sim_disk_sync_dir(struct sim_disk *d, const char *path)
     LIST_EACH (&directory->changes, n) {
         struct name_change *c = CONTAINER_OF(n, struct name_change, node);
         names_apply(&directory->durable_names, c);
+        d->version++;
         list_remove(n);
         mem_free(c);
     }
@@ -414,6 +419,7 @@ static struct sim_write *write_create(struct sim_disk *d, struct sim_inode *n, c
 {
     assert(!n->directory);
     struct sim_write *w = mem_alloc(sizeof *w);
+    d->version++;
     w->inode = n;
     w->number = d->next_write++;
     w->offset = offset;
@@ -483,8 +489,8 @@ static void resizes_persist(struct sim_inode *n)
 
 void sim_disk_write_end(struct sim_disk *d, struct sim_write *w, bool durable)
 {
-    (void)d;
     assert(w->under_way);
+    d->version++;
     see(w);
     if (durable) {
         if (w->offset + w->bytes > w->inode->durable_size) {
@@ -510,12 +516,12 @@ u64 sim_disk_mark(const struct sim_disk *d)
 
 void sim_disk_sync_up_to(struct sim_disk *d, struct sim_inode *n, u64 mark)
 {
-    (void)d;
     LIST_EACH (&n->pending, p) {
         struct sim_write *w = CONTAINER_OF(p, struct sim_write, node);
         if (w->under_way || w->number >= mark) {
             continue;
         }
+        d->version++;
         if (w->resize) {
             durable_resize(n, w->bytes);
         } else {
@@ -564,6 +570,9 @@ enum fate {
  * not. */
 static enum fate fate_choose(struct sim_disk *d)
 {
+    if (d->cut != SIM_CUT_RANDOM) {
+        return d->cut == SIM_CUT_ALL ? FATE_KEPT : FATE_DROPPED;
+    }
     return below(d, 3) == 0 ? FATE_KEPT : (enum fate)below(d, FATE_COUNT);
 }
 
@@ -726,10 +735,21 @@ static u32 resize_count(const struct sim_inode *n)
 }
 
 /* Sizes are the file system's own: they happen in order or not at all. */
+static u64 resizes_kept_choose(struct sim_disk *d, const struct sim_inode *n)
+{
+    if (d->cut != SIM_CUT_RANDOM) {
+        return d->cut == SIM_CUT_ALL ? resize_count(n) : 0;
+    }
+    return below(d, resize_count(n) + 1);
+}
+
 static void file_power_cut(struct sim_disk *d, struct sim_inode *n)
 {
-    u64 resizes_kept = below(d, resize_count(n) + 1);
-    pending_shuffle(d, n);
+    u64 resizes_kept = resizes_kept_choose(d, n);
+    bool plants = d->plant && d->cut == SIM_CUT_RANDOM;
+    if (d->cut == SIM_CUT_RANDOM) {
+        pending_shuffle(d, n);
+    }
     LIST_EACH (&n->pending, p) {
         struct sim_write *w = CONTAINER_OF(p, struct sim_write, node);
         if (w->resize) {
@@ -741,14 +761,14 @@ static void file_power_cut(struct sim_disk *d, struct sim_inode *n)
         } else {
             bool under_way = w->under_way;
             u64 lost = fate_befall(d, w);
-            if (d->plant && under_way && lost > 0 && w->offset < n->durable_size &&
+            if (plants && under_way && lost > 0 && w->offset < n->durable_size &&
                 below(d, 3) == 0) {
                 plant_at(d, n, w->offset, MIN(lost, n->durable_size - w->offset));
             }
         }
         write_free(w);
     }
-    if (d->plant) {
+    if (plants) {
         plant_behind(d, n);
     }
     if (n->cap > 0) {
@@ -761,12 +781,13 @@ static void file_power_cut(struct sim_disk *d, struct sim_inode *n)
 static void directory_power_cut(struct sim_disk *d, struct sim_inode *n)
 {
     /* As a journal does it, or each on its own. */
-    bool in_order = below(d, 2) == 0;
+    bool chance = d->cut == SIM_CUT_RANDOM;
+    bool in_order = chance && below(d, 2) == 0;
     bool stopped = false;
     LIST_EACH (&n->changes, node) {
         struct name_change *c = CONTAINER_OF(node, struct name_change, node);
         stopped = stopped || (in_order && below(d, 3) == 0);
-        bool kept = in_order ? !stopped : below(d, 2) == 0;
+        bool kept = in_order ? !stopped : chance ? below(d, 2) == 0 : d->cut == SIM_CUT_ALL;
         if (kept) {
             names_apply(&n->durable_names, c);
         } else {
@@ -877,18 +898,44 @@ void sim_disk_late_arrive(struct sim_disk *d)
     }
 }
 
-void sim_disk_power_cut(struct sim_disk *d)
+bool sim_disk_unsynced(const struct sim_disk *d)
+{
+    for (const struct list_node *p = d->inodes.head.next; p != &d->inodes.head; p = p->next) {
+        const struct sim_inode *n = CONTAINER_OF(p, const struct sim_inode, node);
+        if (!list_empty(&n->pending) || !list_empty(&n->changes)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+u64 sim_disk_version(const struct sim_disk *d)
+{
+    return d->version;
+}
+
+void sim_disk_power_cut_as(struct sim_disk *d, enum sim_cut cut)
 {
     LIST_EACH (&d->inodes, node) {
         struct sim_inode *n = CONTAINER_OF(node, struct sim_inode, node);
         n->locked_by = NULL;
+        d->cut = cut;
+        if (cut == SIM_CUT_FILES) {
+            d->cut = below(d, 2) == 0 ? SIM_CUT_ALL : SIM_CUT_NONE;
+        }
         if (n->directory) {
             directory_power_cut(d, n);
         } else {
             file_power_cut(d, n);
         }
     }
+    d->cut = SIM_CUT_RANDOM;
     sweep(d);
+}
+
+void sim_disk_power_cut(struct sim_disk *d)
+{
+    sim_disk_power_cut_as(d, SIM_CUT_RANDOM);
 }
 
 /* ---- bit rot --------------------------------------------------------------------------------- */

@@ -91,6 +91,16 @@ bool sim_disk_process_end(struct sim_disk *d);
 void sim_disk_late_arrive(struct sim_disk *d);
 /* The machine lost power. */
 void sim_disk_power_cut(struct sim_disk *d);
+/* What becomes of what is not on the medium. */
+enum sim_cut {
+    SIM_CUT_RANDOM, /* sim_disk_power_cut: every write and name has a fate of its own */
+    SIM_CUT_NONE,   /* nothing arrives */
+    SIM_CUT_ALL,    /* everything does */
+    SIM_CUT_FILES,  /* of a file or directory all or nothing: later ones outlive earlier ones */
+};
+void sim_disk_power_cut_as(struct sim_disk *d, enum sim_cut cut);
+bool sim_disk_unsynced(const struct sim_disk *d); /* could a power cut lose something? */
+u64 sim_disk_version(const struct sim_disk *d);   /* another one after every change */
 /* Let the next end leave copies of older frames where writes did not arrive, and behind the last
  * write of a file. */
 void sim_disk_plant(struct sim_disk *d, bool on);

@@ -90,6 +90,8 @@ struct sim_io {
     u64 disk_rare_ns;
     struct sim_faults faults;
     struct sim_end_plan end;
+    struct sim_watch watch;
+    struct sim_moment touching; /* the call under way that changes the disk; .call NULL: none */
     struct world_event end_event;
     bool dead;
     bool died_in_wal_write;
@@ -181,9 +183,38 @@ static bool enter(struct sim_io *s, enum call call, u64 a, u64 b)
     return true;
 }
 
+static void moment_pass(struct sim_io *s)
+{
+    if (s->watch.moment != NULL && s->watch.moment(s->watch.user, &s->touching)) {
+        sim_io_die(&s->base);
+    }
+}
+
+/* The disk is about to be changed; false: it is not, the end has come. */
+static bool touch(struct sim_io *s, enum call call, const char *path)
+{
+    s->touching = (struct sim_moment){.call = call_names[call], .path = path};
+    moment_pass(s);
+    return !s->dead;
+}
+
+/* ... and it was. */
+static bool touched(struct sim_io *s)
+{
+    if (s->touching.call != NULL) {
+        s->touching.after = true;
+        moment_pass(s);
+        s->touching.call = NULL;
+    }
+    return !s->dead;
+}
+
 static i64 leave(struct sim_io *s, i64 result)
 {
     trace_number(s->world, (u64)result);
+    if (!touched(s)) {
+        return -(i64)ERR_CANCELLED;
+    }
     if (s->end.at_call != 0 && s->calls >= s->end.at_call) {
         /* The call has happened; the caller never learns. */
         sim_io_die(&s->base);
@@ -358,6 +389,30 @@ static i64 write_end(struct sim_op *o)
     return (i64)o->bytes;
 }
 
+static void write_ends(struct sim_op *o)
+{
+    if (touch(o->io, CALL_WRITEV, o->op->file->path)) {
+        i64 result = write_end(o);
+        if (touched(o->io)) {
+            op_end(o, result);
+        }
+    }
+}
+
+static void sync_ends(struct sim_op *o)
+{
+    struct sim_io *s = o->io;
+    if (!touch(s, CALL_SYNC, o->op->file->path)) {
+        return;
+    }
+    if (!o->fails) {
+        sim_disk_sync_up_to(s->disk, o->inode, o->mark);
+    }
+    if (touched(s)) {
+        op_end(o, o->fails ? -(i64)ERR_IO : 0);
+    }
+}
+
 static void op_run(struct world_event *e)
 {
     struct sim_op *o = CONTAINER_OF(e, struct sim_op, event);
@@ -368,13 +423,10 @@ static void op_run(struct world_event *e)
         op_end(o, read_end(o));
         return;
     case OP_WRITE:
-        op_end(o, write_end(o));
+        write_ends(o);
         return;
     case OP_SYNC:
-        if (!o->fails) {
-            sim_disk_sync_up_to(s->disk, o->inode, o->mark);
-        }
-        op_end(o, o->fails ? -(i64)ERR_IO : 0);
+        sync_ends(o);
         return;
     case OP_WORK:
         o->op->work(o->op->arg);
@@ -521,6 +573,9 @@ static void sim_writev(struct io *io, struct io_op *op)
     if (!enter(s, CALL_WRITEV, sim_inode_number(f->inode), op->offset)) {
         return;
     }
+    if (!touch(s, CALL_WRITEV, f->path)) {
+        return;
+    }
     assert(f->writable);
     assert(!f->direct || buffers_aligned(op));
     u64 bytes = 0;
@@ -581,6 +636,9 @@ static err_t sim_open(struct io *io, const char *path, u32 flags, struct io_file
         e = ERR_UNSUPPORTED;
     }
     bool creates = (flags & IO_OPEN_CREATE) != 0;
+    if (creates && !touch(s, CALL_OPEN, path)) {
+        return ERR_CANCELLED;
+    }
     if (e == OK && creates && disk_full(s)) {
         e = ERR_NO_SPACE;
     }
@@ -639,7 +697,8 @@ static u32 sim_block_bytes(struct io *io, struct io_file *f)
 static err_t sim_allocate(struct io *io, struct io_file *f, u64 bytes)
 {
     struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_ALLOCATE, sim_inode_number(f->inode), bytes)) {
+    if (!enter(s, CALL_ALLOCATE, sim_inode_number(f->inode), bytes) ||
+        !touch(s, CALL_ALLOCATE, f->path)) {
         return ERR_CANCELLED;
     }
     blocking_takes(s, 100 * SIM_US);
@@ -654,7 +713,8 @@ static err_t sim_allocate(struct io *io, struct io_file *f, u64 bytes)
 static err_t sim_truncate(struct io *io, struct io_file *f, u64 bytes)
 {
     struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_TRUNCATE, sim_inode_number(f->inode), bytes)) {
+    if (!enter(s, CALL_TRUNCATE, sim_inode_number(f->inode), bytes) ||
+        !touch(s, CALL_TRUNCATE, f->path)) {
         return ERR_CANCELLED;
     }
     blocking_takes(s, 50 * SIM_US);
@@ -692,7 +752,8 @@ static err_t sim_write_now(struct io *io, struct io_file *f, const void *buf, si
                            u64 offset)
 {
     struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_WRITE_NOW, sim_inode_number(f->inode), offset)) {
+    if (!enter(s, CALL_WRITE_NOW, sim_inode_number(f->inode), offset) ||
+        !touch(s, CALL_WRITE_NOW, f->path)) {
         return ERR_CANCELLED;
     }
     trace_bytes(s->world, buf, len);
@@ -714,7 +775,8 @@ static err_t sim_write_now(struct io *io, struct io_file *f, const void *buf, si
 static err_t sim_sync_now(struct io *io, struct io_file *f)
 {
     struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_SYNC_NOW, sim_inode_number(f->inode), 0)) {
+    if (!enter(s, CALL_SYNC_NOW, sim_inode_number(f->inode), 0) ||
+        !touch(s, CALL_SYNC_NOW, f->path)) {
         return ERR_CANCELLED;
     }
     blocking_takes(s, 500 * SIM_US);
@@ -728,7 +790,7 @@ static err_t sim_sync_now(struct io *io, struct io_file *f)
 static err_t sim_mkdir(struct io *io, const char *path)
 {
     struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_MKDIR, path_hash(path), 0)) {
+    if (!enter(s, CALL_MKDIR, path_hash(path), 0) || !touch(s, CALL_MKDIR, path)) {
         return ERR_CANCELLED;
     }
     return leave_err(s, CALL_MKDIR, path, sim_disk_mkdir(s->disk, path));
@@ -737,7 +799,7 @@ static err_t sim_mkdir(struct io *io, const char *path)
 static err_t sim_rename(struct io *io, const char *from, const char *to)
 {
     struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_RENAME, path_hash(from), path_hash(to))) {
+    if (!enter(s, CALL_RENAME, path_hash(from), path_hash(to)) || !touch(s, CALL_RENAME, to)) {
         return ERR_CANCELLED;
     }
     return leave_err(s, CALL_RENAME, to, sim_disk_rename(s->disk, from, to));
@@ -746,7 +808,7 @@ static err_t sim_rename(struct io *io, const char *from, const char *to)
 static err_t sim_unlink(struct io *io, const char *path)
 {
     struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_UNLINK, path_hash(path), 0)) {
+    if (!enter(s, CALL_UNLINK, path_hash(path), 0) || !touch(s, CALL_UNLINK, path)) {
         return ERR_CANCELLED;
     }
     return leave_err(s, CALL_UNLINK, path, sim_disk_unlink(s->disk, path));
@@ -755,7 +817,7 @@ static err_t sim_unlink(struct io *io, const char *path)
 static err_t sim_sync_dir(struct io *io, const char *path)
 {
     struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_SYNC_DIR, path_hash(path), 0)) {
+    if (!enter(s, CALL_SYNC_DIR, path_hash(path), 0) || !touch(s, CALL_SYNC_DIR, path)) {
         return ERR_CANCELLED;
     }
     blocking_takes(s, 500 * SIM_US);
@@ -988,6 +1050,7 @@ struct io *sim_io_create(const struct sim_io_params *params)
     s->disk_rare_ns = params->disk_rare_ns;
     s->faults = params->faults;
     s->end = params->end;
+    s->watch = params->watch;
     s->end_event.run = end_event_run;
     list_init(&s->files);
     list_init(&s->ops);

@@ -34,6 +34,18 @@ struct sim_end_plan {
     i32 in_meta_write; /* in the middle of one to meta/ */
 };
 
+/* Around every call that changes the disk: an open that creates, a write (its beginning and its
+   end), a sync, a change of size or of names. */
+struct sim_moment {
+    const char *call;
+    const char *path;
+    bool after; /* it has happened, and the caller does not know yet */
+};
+struct sim_watch {
+    bool (*moment)(void *user, const struct sim_moment *m); /* true: the io dies now. Or NULL */
+    void *user;
+};
+
 struct sim_io_params {
     struct world *world;
     struct sim_disk *disk;
@@ -42,6 +54,7 @@ struct sim_io_params {
     u64 disk_rare_ns;
     struct sim_faults faults;
     struct sim_end_plan end;
+    struct sim_watch watch;
 };
 
 struct io *sim_io_create(const struct sim_io_params *params);

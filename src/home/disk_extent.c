@@ -269,6 +269,9 @@ void disk_wals_each(struct home *h, void (*each)(void *user, u64 wal), void *use
     u32 cursor = 0;
     u64 wal;
     void *value;
+    if ((disk_of(h)->canaries & HOME_CANARY_LEAVE_FORGOTTEN) != 0) {
+        return;
+    }
     while (map64_next(&disk_of(h)->wals, &cursor, &wal, &value)) {
         each(user, wal);
     }
@@ -278,5 +281,6 @@ err_t disk_wals_sync(struct home *h)
 {
     char path[DISK_PATH_MAX];
     disk_path(disk_of(h), path, "wal");
-    return io_sync_dir(h->io, path);
+    bool leaves = (disk_of(h)->canaries & HOME_CANARY_LEAVE_FORGOTTEN) != 0;
+    return leaves ? OK : io_sync_dir(h->io, path);
 }

@@ -20,6 +20,7 @@ enum home_canary { /* simulator only */
                    HOME_CANARY_SKIP_CRC = 1,
                    HOME_CANARY_BELIEVE_STALE = 2,
                    HOME_CANARY_UNSYNCED_PACK = 4,
+                   HOME_CANARY_LEAVE_FORGOTTEN = 8,
 };
 
 struct home_disk_params {

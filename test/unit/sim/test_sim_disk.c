@@ -482,6 +482,102 @@ static void test_rot_and_back(void **state)
     }
 }
 
+struct loss {
+    bool first;   /* an unsynced write to one file */
+    bool second;  /* ... and a later one to another, under way */
+    bool grown;   /* a new size */
+    bool renamed; /* a name */
+};
+
+static struct loss lose(u64 seed, enum sim_cut cut)
+{
+    struct fixture f;
+    fixture_init(&f, seed);
+    assert_false(sim_disk_unsynced(f.disk));
+    struct sim_inode *a = file_make(&f, "a", BLOCK);
+    struct sim_inode *b = file_make(&f, "b", BLOCK);
+    (void)file_make(&f, "c", BLOCK);
+    assert_false(sim_disk_unsynced(f.disk));
+    u8 block[BLOCK];
+    fill(block, 7);
+    sim_disk_write(f.disk, a, block, BLOCK, 0);
+    assert_true(sim_disk_unsynced(f.disk));
+    sim_disk_resize(f.disk, a, 2 * BLOCK);
+    (void)!sim_disk_write_begin(f.disk, b, block, BLOCK, 0);
+    assert_int_equal(sim_disk_rename(f.disk, "c", "d"), OK);
+    sim_disk_power_cut_as(f.disk, cut);
+    assert_false(sim_disk_unsynced(f.disk));
+    a = file_find(&f, "a");
+    u32 first = sectors_with(a, 0, 7, 0);
+    u32 second = sectors_with(file_find(&f, "b"), 0, 7, 0);
+    if (cut != SIM_CUT_RANDOM) {
+        assert_true(first % 8 == 0 && second % 8 == 0); /* nothing is torn */
+    }
+    const struct loss out = {first == 8, second == 8, sim_inode_size(a) == 2 * BLOCK,
+                             file_find(&f, "d") != NULL};
+    assert_int_equal(file_find(&f, "c") == NULL, out.renamed);
+    fixture_fini(&f);
+    return out;
+}
+
+/* Nothing of it, all of it, or of each file all or nothing, whichever was written first. */
+static void test_ways_to_lose(void **state)
+{
+    (void)state;
+    u32 later_only = 0;
+    u32 names_only = 0;
+    for (u64 seed = 0; seed < SEEDS; seed++) {
+        struct loss l = lose(seed, SIM_CUT_NONE);
+        assert_false(l.first || l.second || l.grown || l.renamed);
+        l = lose(seed, SIM_CUT_ALL);
+        assert_true(l.first && l.second && l.grown && l.renamed);
+        l = lose(seed, SIM_CUT_FILES);
+        assert_int_equal(l.first, l.grown);
+        later_only += l.second && !l.first;
+        names_only += l.renamed && !l.first && !l.second;
+        (void)lose(seed, SIM_CUT_RANDOM);
+    }
+    assert_true(later_only > SEEDS / 10);
+    assert_true(names_only > SEEDS / 20);
+}
+
+/* It tells every change apart, and what changes nothing. */
+static void test_version(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, 1);
+    struct sim_inode *n = file_make(&f, "f", BLOCK);
+    u64 version = sim_disk_version(f.disk);
+    sim_disk_sync(f.disk, n);
+    assert_int_equal(sim_disk_sync_dir(f.disk, "."), OK);
+    assert_int_equal(sim_disk_unlink(f.disk, "none"), ERR_NOT_FOUND);
+    assert_int_equal(sim_disk_version(f.disk), version);
+    u8 block[BLOCK];
+    fill(block, 7);
+    sim_disk_write(f.disk, n, block, BLOCK, 0);
+    assert_true(sim_disk_version(f.disk) > version);
+    version = sim_disk_version(f.disk);
+    sim_disk_sync(f.disk, n);
+    assert_true(sim_disk_version(f.disk) > version);
+    version = sim_disk_version(f.disk);
+    struct sim_write *w = sim_disk_write_begin(f.disk, n, block, BLOCK, 0);
+    assert_true(sim_disk_version(f.disk) > version);
+    version = sim_disk_version(f.disk);
+    sim_disk_write_end(f.disk, w, true);
+    assert_true(sim_disk_version(f.disk) > version);
+    version = sim_disk_version(f.disk);
+    sim_disk_resize(f.disk, n, 2 * BLOCK);
+    assert_true(sim_disk_version(f.disk) > version);
+    version = sim_disk_version(f.disk);
+    assert_int_equal(sim_disk_unlink(f.disk, "f"), OK);
+    assert_true(sim_disk_version(f.disk) > version);
+    version = sim_disk_version(f.disk);
+    assert_int_equal(sim_disk_sync_dir(f.disk, "."), OK);
+    assert_true(sim_disk_version(f.disk) > version);
+    fixture_fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -501,6 +597,8 @@ int main(void)
         cmocka_unit_test(test_failed_write_leaves_a_part),
         cmocka_unit_test(test_rot_and_back),
         cmocka_unit_test(test_locks),
+        cmocka_unit_test(test_ways_to_lose),
+        cmocka_unit_test(test_version),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,6 +22,8 @@ struct fixture {
     u8 *block;
 };
 
+static struct sim_watch watch; /* of the fixtures made from now on */
+
 static struct fixture *fixture_create(u64 seed, const struct sim_faults *faults,
                                       const struct sim_end_plan *end)
 {
@@ -33,6 +35,7 @@ static struct fixture *fixture_create(u64 seed, const struct sim_faults *faults,
         .pipe_bytes = 4096, .delay_ns = SIM_MS, .delay_rare_ns = SIM_MS};
     f->net = sim_net_create(&f->world, &net);
     const struct sim_io_params params = {
+        .watch = watch,
         .world = &f->world,
         .disk = f->disk,
         .net = f->net,
@@ -283,6 +286,68 @@ static void test_same_seed_same_hash(void **state)
     assert_int_not_equal(hash_of_a_run(5), hash_of_a_run(6));
 }
 
+struct watched {
+    u32 moments;
+    u32 die_at;
+    char calls[1024];
+};
+
+static bool on_moment(void *user, const struct sim_moment *m)
+{
+    struct watched *w = user;
+    size_t len = strlen(w->calls);
+    (void)snprintf(w->calls + len, sizeof w->calls - len, "%s%s %s,", m->after ? "" : "> ", m->call,
+                   m->path);
+    return ++w->moments == w->die_at;
+}
+
+static void watched_run(struct watched *w)
+{
+    watch = (struct sim_watch){.moment = on_moment, .user = w};
+    struct fixture *f = fixture_plain(3);
+    watch = (struct sim_watch){0};
+    struct io_file *file = NULL;
+    u64 size;
+    err_t e = io_mkdir(f->io, "wal");
+    e = e == OK ? io_file_open(f->io, "wal/0", IO_OPEN_WRITE | IO_OPEN_CREATE, &file) : e;
+    e = e == OK ? io_file_size(f->io, file, &size) : e;
+    e = e == OK ? io_rename(f->io, "wal/0", "wal/1") : e;
+    if (e == OK) {
+        write_start(f, file);
+        turns_until_done(f);
+    }
+    assert_int_equal(sim_io_dead(f->io), w->moments == w->die_at);
+    assert_int_equal(f->done, !sim_io_dead(f->io));
+    struct sim_inode *n;
+    bool made = sim_disk_open(f->disk, "wal/0", false, false, &n) == OK;
+    bool renamed = sim_disk_open(f->disk, "wal/1", false, false, &n) == OK;
+    if (w->die_at > 0) { /* before the call nothing of it, after it all of it */
+        assert_int_equal(made, w->die_at == 4 || w->die_at == 5);
+        assert_int_equal(renamed, w->die_at >= 6);
+    }
+    if (renamed) {
+        assert_int_equal(sim_inode_size(n), w->die_at == 0 || w->die_at >= 10 ? 2 * BLOCK : 0);
+    }
+    fixture_destroy(f);
+}
+
+/* Every call that changes the disk is announced and told, no other is; and the io can die at each.
+ */
+static void test_watch(void **state)
+{
+    (void)state;
+    struct watched whole = {0};
+    watched_run(&whole);
+    assert_string_equal(whole.calls, "> mkdir wal,mkdir wal,> open wal/0,open wal/0,> rename wal/1,"
+                                     "rename wal/1,> writev wal/0,writev wal/0,> writev wal/0,"
+                                     "writev wal/0,");
+    for (u32 at = 1; at <= whole.moments; at++) {
+        struct watched w = {.die_at = at};
+        watched_run(&w);
+        assert_int_equal(w.moments, at);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -294,6 +359,7 @@ int main(void)
         cmocka_unit_test(test_end_at_call),
         cmocka_unit_test(test_end_in_a_wal_write),
         cmocka_unit_test(test_same_seed_same_hash),
+        cmocka_unit_test(test_watch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
