@@ -228,7 +228,11 @@ def run():
     rows = [row for row in ROWS if os.environ.get("BENCH_KAFKA_ROWS", "") in row[0]]
     contenders = [OURS, UNSAFE, DURABLE] + [CONTROL] * control
     results = {row[0]: {who: [] for who in contenders} for row in rows}
-    kafka = Kafka()
+    try:
+        kafka = Kafka()
+    except harness.Unavailable as missing:
+        print(f"kafka: not run, {missing}")
+        return
     try:
         kafka.start()
         print(f"kafka: Apache Kafka {kafka_node.kafka_version()}, ready after {kafka.ready_ms / 1000:.1f} s, warmed "
