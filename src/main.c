@@ -49,6 +49,7 @@ static int doctor(const struct cli_args *a)
     struct doctor_options options = {
         .directory = directory != NULL ? directory : "odradek-data",
         .repair = cli_flag(a, "repair"),
+        .accept_loss = cli_flag(a, "accept-loss"),
         .out = stdout,
         .err = stderr,
     };

@@ -211,6 +211,7 @@ int doctor_run(const struct doctor_options *options)
         .out = options->out,
         .err = options->err,
         .repair = options->repair,
+        .accept_loss = options->accept_loss,
         .packs_whole = true,
     };
     if (strlen(d.directory) > DIRECTORY_NAME_MAX) {

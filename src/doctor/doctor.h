@@ -19,9 +19,10 @@ enum doctor_exit {
 
 struct doctor_options {
     const char *directory;
-    bool
-        repair; /* of what costs nothing: a damaged copy of the metadata, packs that nobody names */
-    FILE *out;  /* the report */
-    FILE *err;  /* why there is none */
+    bool repair; /* of what costs nothing: a copy of the metadata that is damaged or missing, packs
+                    that nobody names */
+    bool accept_loss; /* with repair: also of what costs acknowledged records, as the report says */
+    FILE *out;        /* the report */
+    FILE *err;        /* why there is none */
 };
 int doctor_run(const struct doctor_options *options);

@@ -44,6 +44,7 @@ struct doctor {
     FILE *out;
     FILE *err;
     bool repair;
+    bool accept_loss;
     struct uuid cluster;
     struct meta *meta;
     bool meta_whole;                   /* the state is the one of the last acknowledged command */
@@ -94,6 +95,9 @@ void names_free(struct names *n);
 bool name_hex(const char *s, u32 digits, u64 *out);
 MUST_USE err_t file_repair(const struct doctor *d, const char *name, const u8 *bytes, u64 count,
                            u64 at);
+/* A new file with these bytes, durably; nothing is left of it when that fails. */
+MUST_USE err_t file_create(const struct doctor *d, const char *folder, const char *name,
+                           const u8 *bytes, u64 count);
 MUST_USE err_t file_remove(const struct doctor *d, const char *folder, const char *name);
 
 /* ---- the checks ------------------------------------------------------------------------------ */

@@ -1,5 +1,5 @@
-/* Files and folders of the directory. Everything is opened for reading only, but for the two verbs
-   of a repair at the end. */
+/* Files and folders of the directory. Everything is opened for reading only, but for the
+   verbs of a repair at the end. */
 #include "doctor/doctor_private.h"
 
 #include <stdarg.h>
@@ -128,6 +128,27 @@ err_t file_repair(const struct doctor *d, const char *name, const u8 *bytes, u64
     }
     io_file_close(d->io, file);
     return e;
+}
+
+err_t file_create(const struct doctor *d, const char *folder, const char *name, const u8 *bytes,
+                  u64 count)
+{
+    char path[DOCTOR_PATH_MAX];
+    struct io_file *file;
+    path_make(d, path, "%s/%s", folder, name);
+    TRY(io_file_open(d->io, path, IO_OPEN_WRITE | IO_OPEN_CREATE | IO_OPEN_EXCLUSIVE, &file));
+    err_t e = io_file_write_now(d->io, file, bytes, count, 0);
+    if (e == OK) {
+        e = io_file_sync_now(d->io, file);
+    }
+    io_file_close(d->io, file);
+    if (e != OK) {
+        err_t gone = io_unlink(d->io, path);
+        (void)gone; /* what stays is a damaged copy, which the next check names */
+        return e;
+    }
+    path_make(d, path, "%s", folder);
+    return io_sync_dir(d->io, path);
 }
 
 err_t file_remove(const struct doctor *d, const char *folder, const char *name)

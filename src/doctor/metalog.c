@@ -11,6 +11,7 @@ struct metalog {
     u64 generation;
     char names[2][FILE_NAME_MAX];
     struct file_bytes copies[2];
+    bool missing[2];
     u64 position;
     u64 slot;
     u64 chain;
@@ -116,11 +117,38 @@ static void lame_report(struct metalog *m, bool last)
            "metadata slot %llu is damaged or missing in this copy",
            (unsigned long long)m->lame_slot);
     detail(d, "nothing is lost: %s has it", m->names[1 - m->lame_copy]);
-    if (d->repair && m->copies[m->lame_copy].data != NULL) {
+    if (d->repair) {
         lame_repair(m, m->lame_bytes);
     } else {
-        detail(d, "next: start a broker, which restores the copy%s",
-               m->copies[m->lame_copy].data != NULL ? ", or run this with --repair" : "");
+        detail(d, "next: start a broker, which restores the copy, or run this with --repair");
+    }
+}
+
+/* A copy that is not there at all is made from the other, and stands for it from here on. */
+static void missing_report(struct metalog *m)
+{
+    struct doctor *d = m->d;
+    if (m->missing[0] == m->missing[1]) {
+        return;
+    }
+    u32 copy = m->missing[0] ? 0 : 1;
+    const struct file_bytes *good = &m->copies[1 - copy];
+    damage(d, m->names[copy], 0, "this copy of the metadata is missing");
+    detail(d, "nothing is lost: %s is there", m->names[1 - copy]);
+    m->copies[copy].data = mem_alloc(good->size + 1);
+    m->copies[copy].size = good->size;
+    memcpy(m->copies[copy].data, good->data, good->size);
+    if (!d->repair) {
+        detail(d, "next: start a broker, which restores the copy, or run this with --repair");
+        return;
+    }
+    err_t e = file_create(d, "meta", m->names[copy] + strlen("meta/"), good->data, good->size);
+    if (e == OK) {
+        d->repaired++;
+        detail(d, "repaired: made again from %s", m->names[1 - copy]);
+    } else {
+        d->failures++;
+        detail(d, "not repaired: %s. Check the disk and try again.", err_name(e));
     }
 }
 
@@ -213,6 +241,7 @@ static void metalog_open(struct metalog *m)
         (void)snprintf(m->names[copy], FILE_NAME_MAX, "meta/%016llx.%c",
                        (unsigned long long)m->generation, copy == 0 ? 'a' : 'b');
         err_t e = file_load(m->d, m->names[copy], &m->copies[copy]);
+        m->missing[copy] = e == ERR_NOT_FOUND;
         if (e != OK && e != ERR_NOT_FOUND) {
             m->d->failures++;
             damage(m->d, m->names[copy], 0, "cannot be read: %s", err_name(e));
@@ -261,6 +290,7 @@ static void generation_check(struct doctor *d, const u64 *generations, u32 count
         m.generation = generations[i];
         metalog_open(&m);
         if (metalog_begins(&m)) {
+            missing_report(&m);
             while (metalog_step(&m)) {
             }
             u32 packs;

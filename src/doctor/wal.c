@@ -1,6 +1,10 @@
 /* Every WAL: its slots one after the other, where it ends, and whether that is a torn tail or
    corruption (docs/internals/formats.md, "The WAL"). After corruption the walk goes on with the
-   next frame that can be read, to say what it cost. */
+   next frame that can be read, to say what it cost.
+
+   The repair is a cut: from the damaged slot on the WAL ends, as if nothing had been written, and a
+   broker starts. It costs every record from there on, and needs a WAL without a seal: where a
+   sealed one ends is in the metadata. */
 #include "doctor/doctor_private.h"
 
 #include <string.h>
@@ -23,6 +27,13 @@ struct wal_check {
     u64 durable; /* every slot below it was, by what has been read */
     u64 slots;
     u64 bytes;
+    /* The first damage that brokers refuse. */
+    bool cut;
+    u32 cut_at;
+    u64 cut_position;
+    u64 cut_slot;
+    u32 cut_damages;    /* before it */
+    struct spans price; /* records behind it that can be read now */
 };
 
 static bool extent_load(struct wal_check *w, u32 index)
@@ -94,6 +105,19 @@ static bool later_find(struct wal_check *w, u64 slot)
     return found;
 }
 
+/* The WAL could end here. Called before the damage is told. */
+static void cut_note(struct wal_check *w, u64 position)
+{
+    bool begins = position > 0 || w->s->trim == 0; /* something must be left that begins the WAL */
+    if (!w->cut && !w->s->sealed && w->slot >= w->s->trim && begins) {
+        w->cut = true;
+        w->cut_at = w->at;
+        w->cut_position = position;
+        w->cut_slot = w->slot;
+        w->cut_damages = w->d->damages;
+    }
+}
+
 /* ---- one frame ------------------------------------------------------------------------------- */
 
 static void batches_check(struct wal_check *w, const struct frame_header *h, const u8 *frame)
@@ -106,6 +130,9 @@ static void batches_check(struct wal_check *w, const struct frame_header *h, con
         frame_entry_decode(frame + h->index_pos + (size_t)i * FRAME_ENTRY_BYTES, &e);
         struct span s = {e.partition, e.base_offset, e.base_offset + e.last_offset_delta + 1};
         partition_saw(d, w->name, w->position + e.pos, true, &s, 1, e.bytes);
+        if (w->cut) {
+            spans_add(&w->price, s.partition, s.from, s.to);
+        }
         if (e.source == 0 && frame_batch_check(&e, frame + e.pos) != OK) {
             bad_at = bad.count == 0 ? w->position + e.pos : bad_at;
             spans_add(&bad, s.partition, s.from, s.to);
@@ -147,6 +174,7 @@ static bool frame_check(struct wal_check *w, const struct frame_header *h)
         frame = w->file.data + position;
     }
     if (!index_good) {
+        cut_note(w, w->position);
         damage(w->d, w->name, w->position + h->index_pos,
                "the index of slot %llu disagrees with its checksum", (unsigned long long)h->slot);
         detail(w->d, "acknowledged records are lost; which ones is said where records follow them");
@@ -226,6 +254,10 @@ static bool slot_missing(struct wal_check *w)
         }
         return false;
     }
+    u32 found_at = w->at;
+    w->at = at;
+    cut_note(w, position);
+    w->at = found_at;
     damage(d, name, position, "slot %llu was acknowledged and cannot be read%s",
            (unsigned long long)w->slot, gone ? "; the extent after this one is missing" : "");
     if (w->at == at) {
@@ -315,6 +347,54 @@ static bool wal_begin(struct wal_check *w)
     return w->count > 0 && extent_load(w, best);
 }
 
+/* ---- the cut --------------------------------------------------------------------------------- */
+
+/* The later extents first, the last one before the others: whatever is left when it ends early is
+   the same damage. */
+static err_t wal_cut(struct wal_check *w)
+{
+    u32 keep = w->cut_position > 0 ? w->cut_at + 1 : w->cut_at;
+    for (u32 i = w->count; i > keep; i--) {
+        char name[FILE_NAME_MAX];
+        (void)snprintf(name, sizeof(name), "%016llx-%08x", (unsigned long long)w->s->wal,
+                       w->numbers[i - 1]);
+        TRY(file_remove(w->d, "wal", name));
+    }
+    if (w->cut_position == 0 || !extent_load(w, w->cut_at) || w->cut_position >= w->file.size) {
+        return OK;
+    }
+    u64 count = w->file.size - w->cut_position;
+    u8 *zeros = mem_alloc(count);
+    err_t e = file_repair(w->d, w->name, zeros, count, w->cut_position);
+    mem_free(zeros);
+    return e;
+}
+
+static void cut_offer(struct wal_check *w)
+{
+    struct doctor *d = w->d;
+    if (!w->cut) {
+        return;
+    }
+    note(d, "WAL %llu can be cut at slot %llu (wal/%016llx-%08x, byte %llu); a broker then starts",
+         (unsigned long long)w->s->wal, (unsigned long long)w->cut_slot,
+         (unsigned long long)w->s->wal, w->numbers[w->cut_at], (unsigned long long)w->cut_position);
+    detail(d, "the price: what is lost above, and everything behind it in this WAL");
+    detail_spans(d, "lost by the cut", &w->price);
+    if (!d->repair || !d->accept_loss) {
+        detail(d, "next: restore the file from a backup, or run this with --repair --accept-loss");
+        return;
+    }
+    err_t e = wal_cut(w);
+    if (e == OK) {
+        d->repaired += d->damages - w->cut_damages;
+        detail(d, "repaired: cut; the loss is accepted");
+    } else {
+        d->failures++;
+        detail(d, "not repaired: %s. Check the disk and try again.", err_name(e));
+    }
+}
+
 static void wal_check(struct doctor *d, const struct meta_session *s, u32 *numbers, u32 count)
 {
     struct wal_check w = {.d = d, .s = s, .numbers = numbers, .count = count};
@@ -333,8 +413,10 @@ static void wal_check(struct doctor *d, const struct meta_session *s, u32 *numbe
     } else if (wal_begin(&w)) {
         while (wal_step(&w)) {
         }
+        cut_offer(&w);
     }
     file_free(&w.file);
+    spans_fini(&w.price);
     mem_free(w.unreadable);
     fprintf(d->out, "wal %llu: %u extents, %llu slots not yet filed, %llu bytes of frames%s\n",
             (unsigned long long)s->wal, count, (unsigned long long)w.slots,

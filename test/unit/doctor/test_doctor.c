@@ -5,6 +5,9 @@
 #include "doctor/doctor.h"
 #include "meta/meta.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 enum { SLOTS = 24, SAVED_MAX = 32, REPORT_MAX = 64 * 1024, BATCH_BYTES = 200, PACK_BATCHES = 3 };
 
 /* ---- the directory ---------------------------------------------------------------------------
@@ -159,14 +162,20 @@ static u32 directory_checksum(const struct fixture *f)
     return checksum;
 }
 
+static bool accept_loss; /* of the next call, if it repairs */
+
 static int doctor_call(const struct fixture *f, bool repair)
 {
     memset(report, 0, sizeof(report));
     FILE *out = fmemopen(report, sizeof(report) - 1, "w");
     assert_non_null(out);
-    int code = doctor_run(
-        &(struct doctor_options){.directory = f->dir, .repair = repair, .out = out, .err = out});
+    int code = doctor_run(&(struct doctor_options){.directory = f->dir,
+                                                   .repair = repair,
+                                                   .accept_loss = repair && accept_loss,
+                                                   .out = out,
+                                                   .err = out});
     fclose(out);
+    accept_loss = false;
     return code;
 }
 
@@ -375,6 +384,159 @@ static void test_wal_missing(void **state)
     expect(f, DOCTOR_DAMAGED, "all extents of WAL 1 are missing", "damaged: 1 in all", NULL);
 }
 
+/* ---- cutting the WAL ------------------------------------------------------------------------ */
+
+static err_t nothing(void *user, u64 slot, struct slice payload)
+{
+    (void)user;
+    (void)slot;
+    (void)payload;
+    return OK;
+}
+
+/* What a broker would find of WAL 1, whose first slot is filed. */
+static void expect_scan(struct fixture *f, err_t result, u64 length)
+{
+    const struct home_meta_visitor v = {.snapshot = nothing, .slot = nothing};
+    u64 next;
+    u64 found = 0;
+    assert_int_equal(fixture_open_only(f, 0), OK);
+    assert_int_equal(home_meta_replay(f->home, &v, &next), OK);
+    assert_int_equal(wal_scan_from(f, 1, UINT64_MAX, &found), result);
+    assert_int_equal(found, length);
+    home_destroy(f->home);
+    fixture_turns(f, 10);
+}
+
+/* The price first, and no byte changes; then, accepted, the broker starts and has all before. */
+static void cut_repair(struct fixture *f, u64 slot)
+{
+    char text[200];
+    u32 before = directory_checksum(f);
+    snprintf(text, sizeof(text), "WAL 1 can be cut at slot %llu ", (unsigned long long)slot);
+    expect_scan(f, ERR_CORRUPT, 0);
+    assert_int_equal(doctor_call(f, true), DOCTOR_DAMAGED);
+    expect_text(text);
+    expect_text("--repair --accept-loss");
+    snprintf(text, sizeof(text), "lost by the cut: orders-6, offsets ");
+    expect_text(text);
+    snprintf(text, sizeof(text), " to %llu\n",
+             (unsigned long long)f->frames[SLOTS - 1].next_offset - 1);
+    expect_text(text);
+    assert_int_equal(directory_checksum(f), before);
+    accept_loss = true;
+    assert_int_equal(doctor_call(f, true), DOCTOR_HEALTHY);
+    expect_text("repaired: cut; the loss is accepted");
+    expect(f, DOCTOR_HEALTHY, "\nhealthy\n", NULL, NULL);
+    expect_scan(f, OK, slot);
+}
+
+static void test_cut_header(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    u64 at = slot_find(f, 4, path);
+    file_flip(path, at + 60);
+    cut_repair(f, 4);
+}
+
+static void test_cut_index(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    u64 at = slot_find(f, 4, path);
+    file_flip(path, at + f->frames[4].header.index_pos + 9);
+    cut_repair(f, 4);
+}
+
+static void test_cut_missing_extent(void **state)
+{
+    struct fixture *f = *state;
+    char path[200], other[200];
+    extent_name(f, 1, path);
+    u64 first = 1;
+    while (slot_find(f, first, other) > 0 || strcmp(path, other) != 0) {
+        first++;
+    }
+    assert_int_equal(unlink(path), 0);
+    cut_repair(f, first);
+}
+
+/* Nothing before it is left to begin with, and where a sealed one ends is in the metadata. */
+static void test_cut_is_not_offered(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    u64 at = slot_find(f, 0, path);
+    assert_int_equal(at, 0);
+    file_flip(path, 60);
+    expect(f, DOCTOR_DAMAGED, "was acknowledged and cannot be read", NULL, NULL);
+    assert_null(strstr(report, "can be cut"));
+    file_flip(path, 60);
+    struct meta_command c = {.kind = META_SEAL_WAL};
+    c.seal.wal = 1;
+    c.seal.length = SLOTS;
+    const struct home_meta_visitor v = {.snapshot = nothing, .slot = nothing};
+    u64 next;
+    assert_int_equal(fixture_open_only(f, 0), OK);
+    assert_int_equal(home_meta_replay(f->home, &v, &next), OK);
+    command_write(f, &c);
+    home_destroy(f->home);
+    fixture_turns(f, 10);
+    at = slot_find(f, 4, path);
+    file_flip(path, at + 60);
+    expect(f, DOCTOR_DAMAGED, "was acknowledged and cannot be read", NULL, NULL);
+    assert_null(strstr(report, "can be cut"));
+}
+
+/* ---- repairs that cannot be written --------------------------------------------------------- */
+
+/* The doctor as it is where nothing can be written beyond so many bytes of a file. */
+static int doctor_without_room(const struct fixture *f, u64 bytes)
+{
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    struct rlimit now = {bytes, before.rlim_max};
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &now), 0);
+    int code = doctor_call(f, true);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    signal(SIGXFSZ, handler);
+    return code;
+}
+
+static void test_repair_fails_meta(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    meta_name(f, 'a', path);
+    file_flip(path, 4096 + 140);
+    assert_int_equal(doctor_without_room(f, 4096), DOCTOR_DAMAGED);
+    expect_text("not repaired: ");
+    expect_text("damaged: 1 in all, 0 repaired");
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(doctor_without_room(f, 4096), DOCTOR_DAMAGED);
+    expect_text("not repaired: ");
+    assert_false(file_there(path)); /* nothing half made */
+    assert_int_equal(doctor_call(f, true), DOCTOR_HEALTHY);
+    expect_text("repaired: made again from");
+}
+
+static void test_repair_fails_cut(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    u64 at = slot_find(f, 4, path);
+    file_flip(path, at + 60);
+    accept_loss = true;
+    assert_int_equal(doctor_without_room(f, at), DOCTOR_DAMAGED);
+    expect_text("not repaired: ");
+    expect_text("WAL 1 can be cut at slot 4 ");
+    accept_loss = true;
+    assert_int_equal(doctor_call(f, true), DOCTOR_HEALTHY);
+    expect_scan(f, OK, 4);
+}
+
 /* ---- packs -----------------------------------------------------------------------------------
  */
 
@@ -505,8 +667,22 @@ static void test_meta_gone(void **state)
     char path[200];
     meta_name(f, 'a', path);
     assert_int_equal(unlink(path), 0);
-    expect(f, DOCTOR_DAMAGED, "0000000000000000.a, byte 0: metadata slot 0 is damaged or missing",
-           "start a broker, which restores the copy", NULL);
+    expect(f, DOCTOR_DAMAGED, "0000000000000000.a, byte 0: this copy of the metadata is missing",
+           "start a broker, which restores the copy", "damaged: 1 in all");
+    u8 *bytes[2];
+    size_t size[2];
+    assert_int_equal(doctor_call(f, true), DOCTOR_HEALTHY);
+    expect_text("repaired: made again from meta/0000000000000000.b");
+    size[0] = file_get(path, &bytes[0]);
+    meta_name(f, 'b', path);
+    size[1] = file_get(path, &bytes[1]);
+    assert_int_equal(size[0], size[1]);
+    assert_memory_equal(bytes[0], bytes[1], size[0]);
+    mem_free(bytes[0]);
+    mem_free(bytes[1]);
+    expect(f, DOCTOR_HEALTHY, "\nhealthy\n", NULL, NULL);
+    meta_name(f, 'a', path);
+    assert_int_equal(unlink(path), 0);
     meta_name(f, 'b', path);
     assert_int_equal(unlink(path), 0);
     expect(f, DOCTOR_DAMAGED, "the metadata log is gone", NULL, NULL);
@@ -596,6 +772,12 @@ int main(void)
         CASE(test_wal_last_extent_missing),
         CASE(test_wal_extents_swapped),
         CASE(test_wal_missing),
+        CASE(test_cut_header),
+        CASE(test_cut_index),
+        CASE(test_cut_missing_extent),
+        CASE(test_cut_is_not_offered),
+        CASE(test_repair_fails_meta),
+        CASE(test_repair_fails_cut),
         CASE(test_pack_payload),
         CASE(test_pack_index),
         CASE(test_pack_ends),
