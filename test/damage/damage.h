@@ -138,6 +138,7 @@ struct mutation {
     enum mutation_kind kind;
     char files[2][NAME_BYTES];
     char text[256];
+    bool cut; /* the doctor was allowed to cut the last WAL since */
 };
 /* *out is a copy of the last stage with one thing changed. */
 void mutation_make(const struct model *m, struct rng *rng, struct image *out,

@@ -64,6 +64,9 @@ static bool batch_in_tail(const struct judging *j, const struct model_partition 
     for (u32 i = 0; i < j->m->spot_count; i++) {
         const struct spot *s = &j->m->spots[i];
         bool here = s->last_wal && s->partition == p->id && s->base == b->base;
+        if (here && j->mutation->cut) {
+            return true; /* the price was told */
+        }
         if (!here || (one_place && s->slot + FRAME_INFLIGHT_MAX < j->m->last_slots)) {
             continue;
         }

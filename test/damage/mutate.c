@@ -50,14 +50,15 @@ struct opinion {
     size_t bytes;
 };
 
-static void doctor_ask(const char *directory, struct opinion *o)
+static void doctor_ask(const char *directory, bool repair, struct opinion *o)
 {
     FILE *out = open_memstream(&o->report, &o->bytes);
     if (out == NULL) {
         die("no memory for a report");
     }
     o->asked = true;
-    o->code = doctor_run(&(struct doctor_options){.directory = directory, .out = out, .err = out});
+    o->code = doctor_run(&(struct doctor_options){
+        .directory = directory, .repair = repair, .accept_loss = repair, .out = out, .err = out});
     fclose(out);
 }
 
@@ -88,6 +89,7 @@ struct run {
     u64 lost;
     u64 asked;
     u64 again;
+    u64 repaired; /* refused, repaired by the doctor, and served again */
     u32 failures;
 };
 
@@ -101,6 +103,29 @@ static void failed(struct run *r, u64 number, const struct mutation *mu, const s
         image_store(mutated, r->kept);
         printf("  the directory as it was before the start: %s\n", r->kept);
     }
+}
+
+/* What was refused: where the doctor says that it has repaired everything, a broker must start and
+   serve all that the cut has left. */
+static void repair_judge(struct run *r, const struct image *mutated, struct mutation *mu,
+                         struct verdict *v)
+{
+    struct opinion o = {0};
+    struct verdict after;
+    image_store(mutated, r->work);
+    doctor_ask(r->work, true, &o);
+    if (o.code == DOCTOR_HEALTHY) {
+        mu->cut = true;
+        judge(&r->model, mutated, mu, r->work, &after);
+        r->repaired++;
+        if (after.outcome == OUTCOME_WRONG || after.outcome == OUTCOME_REFUSED) {
+            (void)snprintf(v->why, sizeof(v->why), "after the doctor's repair: %s: %.800s",
+                           outcome_names[after.outcome], after.why);
+            v->outcome = OUTCOME_WRONG;
+            printf("%s", o.report);
+        }
+    }
+    free(o.report);
 }
 
 static void mutation_run(struct run *r, u64 number)
@@ -117,14 +142,18 @@ static void mutation_run(struct run *r, u64 number)
     alarm(HANG_SECONDS);
     image_store(&mutated, r->work);
     if (number % DOCTOR_EVERY == 0) {
-        doctor_ask(r->work, &o);
+        doctor_ask(r->work, false, &o);
         r->asked++;
     }
     judge(&r->model, &mutated, &mu, r->work, &v);
     if (o.asked) {
         doctor_judge(&o, &v);
     }
-    bool again = number % AGAIN_EVERY == 0 && v.outcome != OUTCOME_WRONG;
+    if (o.asked && v.outcome == OUTCOME_REFUSED) {
+        repair_judge(r, &mutated, &mu, &v);
+    }
+    bool again =
+        v.outcome != OUTCOME_REFUSED && number % AGAIN_EVERY == 0 && v.outcome != OUTCOME_WRONG;
     if (again) { /* the start has changed nothing for the worse */
         struct verdict second;
         judge(&r->model, &mutated, &mu, r->work, &second);
@@ -161,8 +190,10 @@ static void counts_print(const struct run *r)
         }
         putchar('\n');
     }
-    printf("%llu batches not served in all; the doctor was asked %llu times; %llu second starts\n",
-           (unsigned long long)r->lost, (unsigned long long)r->asked, (unsigned long long)r->again);
+    printf("%llu batches not served in all; the doctor was asked %llu times and repaired %llu that "
+           "were refused; %llu second starts\n",
+           (unsigned long long)r->lost, (unsigned long long)r->asked,
+           (unsigned long long)r->repaired, (unsigned long long)r->again);
 }
 
 static void path_set(char out[PATH_BYTES], const char *base, const char *name)
