@@ -146,15 +146,47 @@ static bool is_offset_reset(struct slice text)
             is_duration(slice_of(text.ptr + len, text.len - len)));
 }
 
+static struct slice without_blanks(struct slice text)
+{
+    while (text.len > 0 && text.ptr[0] <= ' ') {
+        text = slice_of(text.ptr + 1, text.len - 1);
+    }
+    while (text.len > 0 && text.ptr[text.len - 1] <= ' ') {
+        text.len--;
+    }
+    return text;
+}
+
+/* *list starts as the whole; ptr NULL after its last item. */
+static bool item_next(struct slice *list, struct slice *item)
+{
+    if (list->ptr == NULL) {
+        return false;
+    }
+    const u8 *comma = list->len == 0 ? NULL : memchr(list->ptr, ',', list->len);
+    size_t len = comma == NULL ? list->len : (size_t)(comma - list->ptr);
+    *item = without_blanks(slice_of(list->ptr, len));
+    *list = comma == NULL ? (struct slice){0} : slice_of(comma + 1, list->len - len - 1);
+    return true;
+}
+
 static bool lists(struct slice list, struct slice wanted)
 {
-    size_t from = 0;
-    for (size_t at = 0; at <= list.len; at++) {
-        if (at == list.len || list.ptr[at] == ',') {
-            if (slice_eq(slice_of(list.ptr + from, at - from), wanted)) {
-                return true;
-            }
-            from = at + 1;
+    struct slice item;
+    while (item_next(&list, &item)) {
+        if (slice_eq(item, wanted)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool lists_twice(struct slice list)
+{
+    struct slice item;
+    while (item_next(&list, &item)) {
+        if (lists(list, item)) {
+            return true;
         }
     }
     return false;
@@ -178,6 +210,12 @@ static i16 texts_check(const struct config *c, const struct meta_config *configs
         snprintf(reason, reason_bytes,
                  "streams.assignor.name must be one of group.streams.assignors: %.*s",
                  (int)MIN(assignors.len, (size_t)128), (const char *)assignors.ptr);
+        return KERR_INVALID_CONFIG;
+    }
+    if (own_text(configs, count, CONFIG_of_group_streams_rack_aware_assignment_tags, &text) &&
+        lists_twice(text)) {
+        snprintf(reason, reason_bytes,
+                 "streams.rack.aware.assignment.tags must name each tag once");
         return KERR_INVALID_CONFIG;
     }
     if (own_text(configs, count, CONFIG_of_group_errors_deadletterqueue_topic_name, &text) &&

@@ -339,6 +339,8 @@ static void groups(void **state)
         {"streams.task.offset.interval.ms", "900000", true},
         {"streams.assignor.name", "sticky", true},
         {"streams.assignor.name", "stick", false},
+        {"streams.rack.aware.assignment.tags", "zone,rack", true},
+        {"streams.rack.aware.assignment.tags", "zone,rack, zone", false},
         {"share.isolation.level", "read_committed", true},
         {"share.isolation.level", "committed", false},
         {"share.auto.offset.reset", "earliest", true},
