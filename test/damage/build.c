@@ -88,8 +88,12 @@ err_t life_start(struct life *l, const char *directory)
     return cluster_start(l->cluster);
 }
 
+/* What workers were given ends first: its memory is given back on the loop. */
 void life_end(struct life *l)
 {
+    while (io_linux_busy(l->io)) {
+        io_turn(l->io, true);
+    }
     cluster_destroy(l->cluster);
     log_destroy(l->log);
     home_destroy(l->home);
