@@ -147,7 +147,8 @@ static bool wanted(const struct walk *w, const struct sim_moment *m, u64 state)
     if (o->stop && w->failed > 0) {
         return false;
     }
-    u64 share = on(m, "writev", "/wal/") ? (u64)8 * o->share : o->share;
+    bool append = o->share > 1 && on(m, "writev", "/wal/");
+    u64 share = append ? (u64)8 * o->share : o->share;
     return crc32c(&state, sizeof state) % share == 0;
 }
 

@@ -7,7 +7,7 @@
 struct crash_options {
     u64 seed;
     u32 jobs;
-    u32 share; /* of the states one in so many is walked; of those of filing all are */
+    u32 share; /* of the states one in so many is walked, of appends to the WAL fewer; 1: all */
     u64 only;  /* this one, in this process; 0: all */
     bool verbose;
     bool stop; /* at the first one that fails */
