@@ -39,6 +39,17 @@ bool slice_eq_cstr(struct slice a, const char *s)
     return slice_eq(a, slice_cstr(s));
 }
 
+struct slice slice_trim(struct slice text)
+{
+    while (text.len > 0 && text.ptr[0] <= ' ') {
+        text = slice_of(text.ptr + 1, text.len - 1);
+    }
+    while (text.len > 0 && text.ptr[text.len - 1] <= ' ') {
+        text.len--;
+    }
+    return text;
+}
+
 /* Folding a 128-bit product spreads every input bit over the whole word. */
 static u64 fold(u64 a, u64 b)
 {

@@ -13,6 +13,8 @@ struct slice slice_cstr(const char *s); /* NULL: {NULL,0}, as of a text no arena
 bool slice_eq(struct slice a, struct slice b);
 int slice_cmp(struct slice a, struct slice b); /* memcmp order, shorter first */
 bool slice_eq_cstr(struct slice a, const char *s);
+/* Without blanks, and whatever else sorts below them, at both ends: Java's trim. */
+struct slice slice_trim(struct slice text);
 u64 slice_hash(struct slice s, u64 seed);
 bool uuid_eq(struct uuid a, struct uuid b);
 bool uuid_is_zero(struct uuid id);

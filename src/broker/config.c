@@ -94,18 +94,6 @@ const char *config_nearest(enum config_scope scope, struct slice key)
 
 /* ---- checking values ------------------------------------------------------------------------- */
 
-/* Kafka trims every value before it looks at it: blanks and whatever else sorts below them. */
-static struct slice trimmed(struct slice text)
-{
-    while (text.len > 0 && text.ptr[0] <= ' ') {
-        text = slice_of(text.ptr + 1, text.len - 1);
-    }
-    while (text.len > 0 && text.ptr[text.len - 1] <= ' ') {
-        text.len--;
-    }
-    return text;
-}
-
 /* As a C string; false when it does not fit, or is none. */
 static bool to_cstr(struct slice text, char *buf, size_t buf_bytes)
 {
@@ -239,7 +227,7 @@ static MUST_USE err_t value_check(const struct config_row *row, struct slice val
     i64 low, high;
     f64 real;
     *number = 0;
-    value = trimmed(value);
+    value = slice_trim(value);
     if (row->type == CONFIG_TYPE_BOOLEAN) {
         bool yes = value.len == 4 && strncasecmp((const char *)value.ptr, "true", 4) == 0;
         bool no = value.len == 5 && strncasecmp((const char *)value.ptr, "false", 5) == 0;
@@ -517,7 +505,7 @@ static struct topic_value topic_value(const struct config *c, const struct meta_
     char ignored[256];
     for (u32 i = 0; i < t->config_count; i++) {
         if (slice_eq_cstr(t->configs[i].key, row->key)) {
-            v.text = trimmed(t->configs[i].value);
+            v.text = slice_trim(t->configs[i].value);
             err_t e = value_check(row, v.text, &v.number, ignored, sizeof ignored);
             assert(e == OK); /* topic_config_check let it in */
             return v;

@@ -57,17 +57,6 @@ static struct slice java_double(struct describing *d, f64 value)
     return s == NULL ? (struct slice){0} : slice_cstr(s);
 }
 
-static struct slice without_blanks(struct slice text)
-{
-    while (text.len > 0 && text.ptr[0] <= ' ') {
-        text = slice_of(text.ptr + 1, text.len - 1);
-    }
-    while (text.len > 0 && text.ptr[text.len - 1] <= ' ') {
-        text.len--;
-    }
-    return text;
-}
-
 static struct slice list_shown(struct describing *d, struct slice text)
 {
     u8 *out = arena_alloc(d->arena, text.len + 1);
@@ -79,7 +68,7 @@ static struct slice list_shown(struct describing *d, struct slice text)
     for (size_t from = 0; from <= text.len;) {
         const u8 *comma = memchr(text.ptr + from, ',', text.len - from);
         size_t to = comma == NULL ? text.len : (size_t)(comma - text.ptr);
-        struct slice word = without_blanks(slice_of(text.ptr + from, to - from));
+        struct slice word = slice_trim(slice_of(text.ptr + from, to - from));
         if (from > 0) {
             out[len++] = ',';
         }
@@ -96,7 +85,7 @@ static struct slice shown(struct describing *d, const struct config_row *row, st
     if (text.ptr == NULL) {
         return text;
     }
-    text = without_blanks(text);
+    text = slice_trim(text);
     char buf[64];
     snprintf(buf, sizeof buf, "%.*s", (int)MIN(text.len, sizeof buf - 1), (const char *)text.ptr);
     const char *s = NULL;

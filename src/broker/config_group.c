@@ -146,17 +146,6 @@ static bool is_offset_reset(struct slice text)
             is_duration(slice_of(text.ptr + len, text.len - len)));
 }
 
-static struct slice without_blanks(struct slice text)
-{
-    while (text.len > 0 && text.ptr[0] <= ' ') {
-        text = slice_of(text.ptr + 1, text.len - 1);
-    }
-    while (text.len > 0 && text.ptr[text.len - 1] <= ' ') {
-        text.len--;
-    }
-    return text;
-}
-
 /* *list starts as the whole; ptr NULL after its last item. */
 static bool item_next(struct slice *list, struct slice *item)
 {
@@ -165,7 +154,7 @@ static bool item_next(struct slice *list, struct slice *item)
     }
     const u8 *comma = list->len == 0 ? NULL : memchr(list->ptr, ',', list->len);
     size_t len = comma == NULL ? list->len : (size_t)(comma - list->ptr);
-    *item = without_blanks(slice_of(list->ptr, len));
+    *item = slice_trim(slice_of(list->ptr, len));
     *list = comma == NULL ? (struct slice){0} : slice_of(comma + 1, list->len - len - 1);
     return true;
 }

@@ -27,17 +27,6 @@ struct override {
     i64 count_max; /* -1: the entry cannot be read */
 };
 
-static struct slice trimmed(struct slice s)
-{
-    while (s.len > 0 && s.ptr[0] <= ' ') {
-        s = slice_of(s.ptr + 1, s.len - 1);
-    }
-    while (s.len > 0 && s.ptr[s.len - 1] <= ' ') {
-        s.len--;
-    }
-    return s;
-}
-
 static bool is_numeric_host(struct slice host)
 {
     static const char letters[] = "0123456789abcdefABCDEF.:";
@@ -71,7 +60,7 @@ static bool override_next(struct slice *list, struct override *out, struct slice
     }
     const u8 *comma = memchr(list->ptr, ',', list->len);
     size_t len = comma == NULL ? list->len : (size_t)(comma - list->ptr);
-    struct slice entry = trimmed(slice_of(list->ptr, len));
+    struct slice entry = slice_trim(slice_of(list->ptr, len));
     size_t step = MIN(len + 1, list->len);
     *list = slice_of(list->ptr + step, list->len - step);
     *whole = entry;
@@ -81,13 +70,13 @@ static bool override_next(struct slice *list, struct override *out, struct slice
         return true;
     }
     size_t host_len = (size_t)(colon - entry.ptr);
-    struct slice host = trimmed(slice_of(entry.ptr, host_len));
+    struct slice host = slice_trim(slice_of(entry.ptr, host_len));
     if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']') {
         host = slice_of(host.ptr + 1, host.len - 2);
     }
     if (is_numeric_host(host)) {
         out->host = host;
-        out->count_max = parse_count(trimmed(slice_of(colon + 1, entry.len - host_len - 1)));
+        out->count_max = parse_count(slice_trim(slice_of(colon + 1, entry.len - host_len - 1)));
     }
     return true;
 }

@@ -17,6 +17,8 @@ static void slices_compare(void **state)
     assert_true(slice_cmp(SLICE_LIT("\xff"), SLICE_LIT("\x01")) > 0);
     assert_int_equal(slice_cmp(SLICE_LIT("x"), SLICE_LIT("x")), 0);
     assert_true(slice_eq_cstr(SLICE_LIT("topic"), "topic"));
+    assert_true(slice_eq_cstr(slice_trim(SLICE_LIT(" \t a b\r\n")), "a b"));
+    assert_true(slice_eq_cstr(slice_trim(SLICE_LIT("  ")), ""));
 }
 
 static void hashes_differ(void **state)
