@@ -27,6 +27,8 @@ struct wal_check {
     u64 durable; /* every slot below it was, by what has been read */
     u64 slots;
     u64 bytes;
+    u32 end_at; /* where the last good frame ends */
+    u64 end_position;
     /* The first damage that brokers refuse. */
     bool cut;
     u32 cut_at;
@@ -105,14 +107,16 @@ static bool later_find(struct wal_check *w, u64 slot)
     return found;
 }
 
-/* The WAL could end here. Called before the damage is told. */
-static void cut_note(struct wal_check *w, u64 position)
+/* The WAL could end here, behind the last good frame: what stands between that and the damage may
+   be a frame in the wrong place. Called before the damage is told. */
+static void cut_note(struct wal_check *w)
 {
-    bool begins = position > 0 || w->s->trim == 0; /* something must be left that begins the WAL */
+    bool begins =
+        w->end_position > 0 || w->s->trim == 0; /* something must be left that begins the WAL */
     if (!w->cut && !w->s->sealed && w->slot >= w->s->trim && begins) {
         w->cut = true;
-        w->cut_at = w->at;
-        w->cut_position = position;
+        w->cut_at = w->end_at;
+        w->cut_position = w->end_position;
         w->cut_slot = w->slot;
         w->cut_damages = w->d->damages;
     }
@@ -174,7 +178,7 @@ static bool frame_check(struct wal_check *w, const struct frame_header *h)
         frame = w->file.data + position;
     }
     if (!index_good) {
-        cut_note(w, w->position);
+        cut_note(w);
         damage(w->d, w->name, w->position + h->index_pos,
                "the index of slot %llu disagrees with its checksum", (unsigned long long)h->slot);
         detail(w->d, "acknowledged records are lost; which ones is said where records follow them");
@@ -254,10 +258,7 @@ static bool slot_missing(struct wal_check *w)
         }
         return false;
     }
-    u32 found_at = w->at;
-    w->at = at;
-    cut_note(w, position);
-    w->at = found_at;
+    cut_note(w);
     damage(d, name, position, "slot %llu was acknowledged and cannot be read%s",
            (unsigned long long)w->slot, gone ? "; the extent after this one is missing" : "");
     if (w->at == at) {
@@ -315,6 +316,8 @@ static bool wal_step(struct wal_check *w)
     w->chain = frame_header_hash(w->file.data + w->position);
     w->chained = true;
     w->position += h.total_bytes;
+    w->end_at = w->at;
+    w->end_position = w->position;
     w->slot = h.slot + 1;
     w->slots += h.slot >= w->s->trim;
     w->bytes += h.slot >= w->s->trim ? h.total_bytes : 0;
@@ -344,6 +347,7 @@ static bool wal_begin(struct wal_check *w)
     w->slot = found ? best_slot : w->s->trim;
     w->position = 0;
     w->chained = w->slot == 0;
+    w->end_at = best;
     return w->count > 0 && extent_load(w, best);
 }
 

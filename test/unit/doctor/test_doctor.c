@@ -462,6 +462,31 @@ static void test_cut_missing_extent(void **state)
     cut_repair(f, first);
 }
 
+/* The headers of two slots change places, one of them at the beginning of an extent: the cut takes
+   also what stands between the last good frame and the damage. */
+static void test_cut_headers_swapped(void **state)
+{
+    struct fixture *f = *state;
+    char path[2][200];
+    u8 *bytes[2];
+    u64 at[2];
+    extent_name(f, 1, path[1]);
+    u64 first = 1;
+    while (slot_find(f, first, path[0]) > 0 || strcmp(path[0], path[1]) != 0) {
+        first++;
+    }
+    at[0] = slot_find(f, first - 1, path[0]);
+    at[1] = slot_find(f, first, path[1]);
+    for (u32 i = 0; i < 2; i++) {
+        (void)file_get(path[i], &bytes[i]);
+    }
+    file_poke(path[0], at[0], bytes[1] + at[1], 512);
+    file_poke(path[1], at[1], bytes[0] + at[0], 512);
+    cut_repair(f, first - 1);
+    mem_free(bytes[0]);
+    mem_free(bytes[1]);
+}
+
 /* Nothing before it is left to begin with, and where a sealed one ends is in the metadata. */
 static void test_cut_is_not_offered(void **state)
 {
@@ -775,6 +800,7 @@ int main(void)
         CASE(test_cut_header),
         CASE(test_cut_index),
         CASE(test_cut_missing_extent),
+        CASE(test_cut_headers_swapped),
         CASE(test_cut_is_not_offered),
         CASE(test_repair_fails_meta),
         CASE(test_repair_fails_cut),
