@@ -4,7 +4,11 @@
    A batch goes QUEUED -> IN_FLIGHT -> gone when acknowledged, or back to QUEUED. A partition's
    queued batches always go out in order. The first batch of a partition travels alone: before a
    broker knows a producer it takes any sequence for the first one, so a second may not overtake
-   it. */
+   it.
+
+   What an idempotent producer was told last it sometimes asks again, as one does whose answer came
+   late: however much happened meanwhile, also when the records are deleted, the answer is the same.
+ */
 #include "sim/workload.h"
 
 #include <stdio.h>
@@ -20,6 +24,7 @@ enum {
 struct target {
     struct author *author;
     struct list batches; /* not acknowledged, oldest first */
+    struct list acked;   /* of an idempotent producer: the last one that was, or none */
     bool acked_once;
     bool in_this_request;
 };
@@ -30,6 +35,8 @@ struct batch {
     u32 first;
     u32 count;
     bool in_flight;
+    bool acked;
+    i64 offset;    /* when it is */
     bool given_up; /* a request with it was, and the broker may have taken it all the same */
     u8 *bytes;
     u32 len;
@@ -163,6 +170,17 @@ static struct batch *batch_next(struct target *t)
     return NULL;
 }
 
+/* What was acknowledged last, when nothing came after it: it is among the last five. */
+static struct batch *batch_again(struct producer *p, struct target *t)
+{
+    struct list_node *last = list_first(&t->acked);
+    if (last == NULL || !list_empty(&t->batches) || p->wl->quiet || !chance(p->world, 1, 10)) {
+        return NULL;
+    }
+    struct batch *b = CONTAINER_OF(last, struct batch, node);
+    return b->in_flight ? NULL : b;
+}
+
 static bool may_create(const struct producer *p, struct target *t)
 {
     return !p->wl->quiet && (list_empty(&t->batches) || t->acked_once);
@@ -189,6 +207,18 @@ static bool may_be_there_before(const struct target *t, const struct batch *b)
 static void batch_acked(struct producer *p, struct batch *b, i64 base_offset)
 {
     struct target *t = b->target;
+    b->in_flight = false;
+    if (b->acked) {
+        if (base_offset != b->offset) {
+            world_fail(p->world, "a batch that is sent again is recognized",
+                       "%s-%d: records %u to %u of author %u, at offset %lld, are at %lld, too",
+                       t->author->partition->topic->name, t->author->partition->index, b->first,
+                       b->first + b->count - 1, t->author->number, (long long)b->offset,
+                       (long long)base_offset);
+        }
+        batch_free(b);
+        return;
+    }
     ledger_acked(t->author, b->first, b->count, base_offset);
     if (p->idempotent && !may_be_there_before(t, b)) {
         world_fail(p->world, "a producer's records stay in order",
@@ -197,7 +227,19 @@ static void batch_acked(struct producer *p, struct batch *b, i64 base_offset)
                    t->author->number);
     }
     t->acked_once = true;
-    batch_free(b);
+    struct list_node *last = list_first(&t->acked);
+    bool again = last != NULL && CONTAINER_OF(last, struct batch, node)->in_flight;
+    if (!p->idempotent || again) {
+        batch_free(b);
+        return;
+    }
+    if (last != NULL) {
+        batch_free(CONTAINER_OF(last, struct batch, node));
+    }
+    list_remove(&b->node);
+    list_push_back(&t->acked, &b->node);
+    b->acked = true;
+    b->offset = base_offset;
 }
 
 /* OUT_OF_ORDER is right for a batch whose predecessor was refused; for the oldest one it means that
@@ -205,7 +247,7 @@ static void batch_acked(struct producer *p, struct batch *b, i64 base_offset)
 static bool refusal_fits(struct producer *p, struct batch *b, i16 kerr)
 {
     if (kerr == KERR_OUT_OF_ORDER_SEQUENCE_NUMBER) {
-        return p->idempotent && list_first(&b->target->batches) != &b->node;
+        return p->idempotent && !b->acked && list_first(&b->target->batches) != &b->node;
     }
     return workload_retriable(b->target->author->partition->topic, kerr);
 }
@@ -369,10 +411,11 @@ static bool request_build(struct producer *p)
     u32 start = (u32)chance_between(p->world, 0, p->target_count - 1);
     for (u32 i = 0; i < p->target_count && c->count < wanted; i++) {
         struct target *t = &p->targets[(start + i) % p->target_count];
-        if (batch_next(t) == NULL && may_create(p, t)) {
+        struct batch *b = batch_again(p, t);
+        if (b == NULL && batch_next(t) == NULL && may_create(p, t)) {
             batch_create(p, t);
         }
-        struct batch *b = batch_next(t);
+        b = b != NULL ? b : batch_next(t);
         if (b != NULL) {
             c->batches[c->count++] = b;
         }
@@ -397,6 +440,7 @@ static void targets_choose(struct producer *p)
         struct target *t = &p->targets[p->target_count++];
         t->author = ledger_author_add(&p->wl->ledger, at, p->idempotent, p->in_flight_max == 1);
         list_init(&t->batches);
+        list_init(&t->acked);
     }
 }
 
@@ -475,6 +519,9 @@ void producer_destroy(struct producer *p)
     world_stop(p->world, &p->step);
     for (u32 i = 0; i < p->target_count; i++) {
         LIST_EACH (&p->targets[i].batches, n) {
+            batch_free(CONTAINER_OF(n, struct batch, node));
+        }
+        LIST_EACH (&p->targets[i].acked, n) {
             batch_free(CONTAINER_OF(n, struct batch, node));
         }
     }
