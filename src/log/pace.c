@@ -4,14 +4,12 @@
    They share the medium with the durable writes of producers, who wait for each of them. So each of
    the two goes half again as fast as producers write, not in bursts, and in small writes, since a
    durable write waits for the one that is under way. Only when the WAL fills up, or the disk, they
-   go as fast as they can: producers are about to wait for them. And without pauses when nobody
-   writes. */
+   go as fast as they can: producers are about to wait for them. */
 #include "log/log_private.h"
 
 enum { HURRIED_PIECES = 4, HURRIED_WRITE_BYTES = 4 * MIB, GENTLE_WRITE_BYTES = 64 * KIB };
-static const u64 IDLE_BYTES_PER_S = 64 * KIB; /* below it there is nobody to be kept waiting */
 static const u64 RATE_WINDOW_NS = 50000000;
-static const u64 BYTES_PER_S_MIN = 128 * MIB;
+static const u64 BYTES_PER_S_MIN = 32 * MIB;
 
 static bool pace_is_hurried(const struct log *l)
 {
@@ -34,9 +32,6 @@ u64 pace_visit_begin(struct log *l, struct pace *p)
 static u64 visit_pace_ns(const struct log *l)
 {
     if (pace_is_hurried(l)) {
-        return 0;
-    }
-    if (l->durable_rate < IDLE_BYTES_PER_S) {
         return 0;
     }
     u64 bytes_per_s = l->durable_rate / 2 * 3 + BYTES_PER_S_MIN;
