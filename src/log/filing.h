@@ -27,7 +27,6 @@ struct filing_job {
     u32 *compacted; /* partitions */
     u32 compacted_count;
     u64 visit_bytes; /* to be written in one visit, about */
-    u32 write_bytes; /* ... and with one write, at most */
     bool cancelled;  /* the next visit undoes it all */
 
     /* between two visits: the worker's */
