@@ -95,8 +95,8 @@ struct config_entry {
     const struct config_synonym *synonyms; /* best first */
     u32 synonym_count;
 };
-/* Every config of a topic or group with these own values, or of the broker, in order of name.
- *count 0 with OK never; ERR_NO_MEMORY: the arena is full. meta: for dynamic broker configs. */
+/* Every config of a topic or group with these own values, or of the broker, in order of name: with
+   OK at least one. ERR_NO_MEMORY: the arena is full. meta: for dynamic broker configs. */
 MUST_USE err_t config_describe_topic(const struct config *c, const struct meta *meta,
                                      const struct meta_config *own, u32 own_count,
                                      struct arena *arena, struct config_entry **entries,

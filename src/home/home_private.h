@@ -97,6 +97,15 @@ PRINTF_LIKE(2, 3) void home_note(struct home *h, const char *fmt, ...);
 /* From now on nothing is acknowledged. Keeps the first reason. */
 PRINTF_LIKE(2, 3) void home_fence(struct home *h, const char *fmt, ...);
 
+/* file_ids.c: the caller frees items. */
+struct file_ids {
+    u64 *items;
+    u32 count;
+    u32 cap;
+};
+void file_ids_add(void *ids, u64 id); /* of the homes' each-verbs */
+void file_ids_sort(struct file_ids *ids);
+
 static inline struct home *home_of_write(const struct home_write *w)
 {
     return (struct home *)(uintptr_t)w->private_[0];

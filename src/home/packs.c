@@ -2,32 +2,6 @@
    Blocking, on the loop. */
 #include "home/pack_private.h"
 
-#include <stdlib.h>
-
-struct pack_ids {
-    u64 *items;
-    u32 count;
-    u32 cap;
-};
-
-static void ids_add(void *user, u64 id)
-{
-    struct pack_ids *ids = user;
-    if (ids->count == ids->cap) {
-        ids->cap = MAX(2 * ids->cap, 64u);
-        ids->items = mem_resize(ids->items, ids->cap * sizeof(ids->items[0]));
-    }
-    ids->items[ids->count] = id;
-    ids->count++;
-}
-
-static int id_compare(const void *a, const void *b)
-{
-    u64 left = *(const u64 *)a;
-    u64 right = *(const u64 *)b;
-    return left < right ? -1 : left > right;
-}
-
 static err_t kept_check(struct home *h, struct home_pack pack)
 {
     struct pack_file *file;
@@ -50,7 +24,7 @@ static err_t kept_check(struct home *h, struct home_pack pack)
     return OK;
 }
 
-static err_t others_remove(struct home *h, const struct pack_ids *ids, const struct home_pack *keep,
+static err_t others_remove(struct home *h, const struct file_ids *ids, const struct home_pack *keep,
                            u32 count)
 {
     u32 at = 0;
@@ -80,7 +54,7 @@ static err_t removal_sync(struct home *h)
 }
 
 /* Nothing is removed before everything that counts was found. */
-static err_t sweep_run(struct home *h, const struct pack_ids *ids, const struct home_pack *keep,
+static err_t sweep_run(struct home *h, const struct file_ids *ids, const struct home_pack *keep,
                        u32 count)
 {
     u64 bytes = 0;
@@ -98,11 +72,9 @@ static err_t sweep_run(struct home *h, const struct pack_ids *ids, const struct 
 err_t home_packs_sweep(struct home *h, const struct home_pack *keep, u32 count, u64 *next_id)
 {
     assert(h->replayed);
-    struct pack_ids ids = {0};
-    err_t e = h->ops->packs_list(h, ids_add, &ids);
-    if (ids.count > 0) {
-        qsort(ids.items, ids.count, sizeof(ids.items[0]), id_compare);
-    }
+    struct file_ids ids = {0};
+    err_t e = h->ops->packs_list(h, file_ids_add, &ids);
+    file_ids_sort(&ids);
     if (e == OK) {
         e = sweep_run(h, &ids, keep, count);
     }

@@ -4,47 +4,19 @@
    cluster/ through the door. Blocking, on the loop. */
 #include "home/home_private.h"
 
-#include <stdlib.h>
-
-struct wal_ids {
-    u64 *items;
-    u32 count;
-    u32 cap;
-};
-
-static void ids_add(void *user, u64 id)
-{
-    struct wal_ids *ids = user;
-    if (ids->count == ids->cap) {
-        ids->cap = MAX(2 * ids->cap, 16u);
-        ids->items = mem_resize(ids->items, ids->cap * sizeof(ids->items[0]));
-    }
-    ids->items[ids->count] = id;
-    ids->count++;
-}
-
-static int id_compare(const void *a, const void *b)
-{
-    u64 left = *(const u64 *)a;
-    u64 right = *(const u64 *)b;
-    return left < right ? -1 : left > right;
-}
-
 /* Those with files, ascending. */
-static struct wal_ids ids_found(struct home *h)
+static struct file_ids ids_found(struct home *h)
 {
-    struct wal_ids ids = {0};
-    h->ops->wals_each(h, ids_add, &ids);
-    if (ids.count > 0) {
-        qsort(ids.items, ids.count, sizeof(ids.items[0]), id_compare);
-    }
+    struct file_ids ids = {0};
+    h->ops->wals_each(h, file_ids_add, &ids);
+    file_ids_sort(&ids);
     return ids;
 }
 
 err_t home_wals_check(struct home *h, u64 next_wal)
 {
     assert(h->replayed);
-    struct wal_ids ids = ids_found(h);
+    struct file_ids ids = ids_found(h);
     u64 last = ids.count > 0 ? ids.items[ids.count - 1] : 0;
     bool newer = ids.count > 0 && last >= next_wal;
     mem_free(ids.items);
@@ -64,7 +36,7 @@ err_t home_wals_sweep(struct home *h, const u64 *keep, u32 count)
 {
     assert(h->replayed);
     assert(!h->wal_started);
-    struct wal_ids ids = ids_found(h);
+    struct file_ids ids = ids_found(h);
     u32 at = 0;
     for (u32 i = 0; i < ids.count; i++) {
         while (at < count && keep[at] < ids.items[i]) {

@@ -8,7 +8,8 @@
 
 enum { HURRIED_PIECES = 4 };
 static const u64 RATE_WINDOW_NS = 50000000;
-static const u64 BYTES_PER_S_MIN = 32 * MIB;
+/* And that much more: the space of what was deleted comes back soon though nobody writes. */
+static const u64 BYTES_PER_S_MIN = 128 * MIB;
 
 static bool pace_is_hurried(const struct log *l)
 {

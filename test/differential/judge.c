@@ -617,7 +617,7 @@ static void one_case(const struct api_row *api, struct arena *arena)
     if (result.count > 0 && in_phase(GROUPS_PHASE, api->key)) {
         nudge(arena);
     }
-    for (u32 i = 0; i < RETRIES && result.count > 0 &&
+    for (u32 i = 0; i < RETRIES && result.count > 0 && !kafka_threw(&x) &&
                     (!changes_something(api->key) || kafka_is_loading(&x)) &&
                     x.outcomes[OURS] != LATE && x.outcomes[KAFKA] != LATE;
          i++) {

@@ -348,6 +348,15 @@ static inline void fixture_open(struct fixture *f)
     assert_int_equal(e, OK);
 }
 
+/* The same over a home in memory. */
+static inline void fixture_init_mem(struct fixture *f)
+{
+    fixture_init(f);
+    f->home = home_mem_create(f->io);
+    assert_int_equal(home_open(f->home, &f->cluster), OK);
+    assert_int_equal(fixture_replay(f), OK);
+}
+
 static inline void fixture_turns(struct fixture *f, u32 count)
 {
     for (u32 i = 0; i < count; i++) {

@@ -17,12 +17,8 @@ static int setup_disk(void **state)
 
 static int setup_mem(void **state)
 {
-    struct fixture *f = &fixture;
-    fixture_init(f);
-    f->home = home_mem_create(f->io);
-    assert_int_equal(home_open(f->home, &f->cluster), OK);
-    assert_int_equal(fixture_replay(f), OK);
-    *state = f;
+    fixture_init_mem(&fixture);
+    *state = &fixture;
     return 0;
 }
 

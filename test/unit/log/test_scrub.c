@@ -37,6 +37,13 @@ struct rot {
 static struct rot rot;
 static struct fixture *current;
 
+static void rot_at(u64 pack, u32 pos, u8 mask)
+{
+    rot.pack = pack;
+    rot.pos = pos;
+    rot.mask = mask;
+}
+
 struct rotten_file {
     struct pack_file base;
     struct pack_file *file;
@@ -271,9 +278,7 @@ static void a_rotten_run_is_quarantined_alone(void **state)
             15,                 /* the leader epoch, which no batch's checksum covers */
             BATCH_HEADER_BYTES, /* the first record */
         };
-        rot.pack = pack;
-        rot.pos = r->pos + at[id];
-        rot.mask = 0x10;
+        rot_at(pack, r->pos + at[id], 0x10);
         u64 base = r->base_offset;
         log_scrub_every(f.log, PERIOD_MS);
         u64 damage = counter(METRIC_log_scrub_damage_total);
@@ -365,9 +370,7 @@ static void the_index_may_rot_between_two_pieces(void **state)
         pass_ms(&f, 100);
     }
     u32 last = l.runs_pos + (l.run_count - 1) * PACK_RUN_BYTES;
-    rot.pack = pack.id;
-    rot.pos = last + 48; /* the run's checksum, see formats.md */
-    rot.mask = 4;
+    rot_at(pack.id, last + 48, 4); /* the run's checksum, see formats.md */
     pass_ms(&f, PERIOD_MS);
     assert_true(book.told_count >= 1);
     for (u32 i = 0; i < book.told_count; i++) {
@@ -448,9 +451,7 @@ static void what_was_quarantined_before_is_told(void **state)
     u64 pack;
     struct run *r = run_middle(&f, 4, &pack);
     r->flags |= RUN_QUARANTINED; /* as cold.c does */
-    rot.pack = pack;
-    rot.pos = r->pos + 100;
-    rot.mask = 1;
+    rot_at(pack, r->pos + 100, 1);
     u64 base = r->base_offset;
     log_scrub_every(f.log, PERIOD_MS);
     pass_ms(&f, 2 * PERIOD_MS);
@@ -478,9 +479,7 @@ static void what_is_deleted_may_rot(void **state)
     fill_and_file(&f, 40 * MIB);
     u64 pack;
     const struct run *r = run_middle(&f, 1, &pack);
-    rot.pack = pack;
-    rot.pos = r->pos + 100;
-    rot.mask = 1;
+    rot_at(pack, r->pos + 100, 1);
     log_partition_remove(f.log, 1);
     log_scrub_every(f.log, PERIOD_MS);
     pass_ms(&f, PERIOD_MS);
@@ -704,9 +703,7 @@ static void packs_that_come_meanwhile_wait_their_turn(void **state)
     assert_true(counter(METRIC_log_scrub_passes_total) > passes);
     u64 pack;
     const struct run *r = run_middle(&f, 2, &pack);
-    rot.pack = pack;
-    rot.pos = r->pos;
-    rot.mask = 1;
+    rot_at(pack, r->pos, 1);
     pass_ms(&f, PERIOD_MS);
     assert_int_equal(book.told_count, 1);
     fixture_stop(&f);

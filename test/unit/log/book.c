@@ -1,0 +1,196 @@
+#include "book.h"
+
+struct book book;
+
+void book_file(void *user, const struct log_filed *filed)
+{
+    struct fixture *f = user;
+    if (book.hold) {
+        book.waiting = true;
+        book.held = *filed;
+        return;
+    }
+    if (book.no_space) {
+        log_file_committed(f->log, ERR_NO_SPACE);
+        return;
+    }
+    assert_int_equal(filed->from, book.trim[filed->wal]);
+    assert_true(filed->to > filed->from);
+    book.trim[filed->wal] = filed->to;
+    if (filed->pack.bytes > 0) {
+        book.packs[book.pack_count++] = filed->pack;
+    }
+    book.filed++;
+    log_file_committed(f->log, OK);
+}
+
+void book_repack(void *user, const struct log_repacked *r)
+{
+    struct fixture *f = user;
+    assert_false(book.repack_waits); /* one at a time */
+    if (book.hold_burials && r->output.bytes == 0) {
+        book.repack_waits = true;
+        book.held_repack = *r;
+        return;
+    }
+    u32 first = 0;
+    while (book.packs[first].id != r->inputs[0]) {
+        first++;
+        assert_true(first < book.pack_count);
+    }
+    for (u32 i = 0; i < r->input_count; i++) {
+        assert_int_equal(book.packs[first + i].id, r->inputs[i]);
+    }
+    u32 outputs = r->output.bytes > 0 ? 1 : 0;
+    u32 rest = first + r->input_count;
+    if (outputs > 0) {
+        book.packs[first] = r->output;
+    }
+    memmove(&book.packs[first + outputs], &book.packs[rest],
+            (book.pack_count - rest) * sizeof(book.packs[0]));
+    book.pack_count -= r->input_count - outputs;
+    book.repacked++;
+    log_repack_committed(f->log, OK);
+}
+
+static err_t scarce_pack(struct home *h, u64 id, struct pack_file **out)
+{
+    if (book.packs_refused > 0) {
+        book.packs_refused--;
+        return ERR_NO_SPACE;
+    }
+    return book.usual_ops->pack_make(h, id, out);
+}
+
+void book_begin(struct fixture *f)
+{
+    book = (struct book){.f = f};
+    fixture_init(f);
+    book.usual_ops = f->home->ops;
+    book.ops = *f->home->ops;
+    book.ops.pack_make = scarce_pack;
+    f->home->ops = &book.ops;
+    f->params.file = book_file;
+    f->params.repack = book_repack;
+    fixture_start(f);
+}
+
+void book_rest(struct fixture *f)
+{
+    settle(f);
+    u32 quiet = 0;
+    for (u32 i = 0; i < 100000 && quiet < 3; i++) {
+        bool busy = f->log->filing != FILING_IDLE || f->log->rewrite != REWRITE_IDLE ||
+                    f->log->burial != REWRITE_IDLE;
+        if (busy) {
+            fake_io_advance(f->io, 5000000); /* it is done at a pace */
+        }
+        turn(f);
+        quiet = busy ? 0 : quiet + 1;
+    }
+    assert_int_equal(quiet, 3);
+}
+
+static bool wanted_exists(void *user, u32 partition)
+{
+    (void)user, (void)partition;
+    return true;
+}
+
+static u64 wanted_start(void *user, u32 partition)
+{
+    (void)user;
+    return partition < PARTITIONS ? book.log_start[partition] : 0;
+}
+
+void book_restart(struct fixture *f)
+{
+    log_destroy(f->log);
+    f->held_count = 0;
+    list_init(&f->home->ready_writes);
+    list_init(&f->home->ready_reads);
+    io_timer_stop(f->io, &f->home->soon);
+    assert_int_equal(home_open(f->home, &f->cluster), OK);
+    f->home->replayed = true;
+    f->log = log_create(&f->params);
+    const struct log_wanted wanted = {.exists = wanted_exists, .log_start = wanted_start};
+    assert_int_equal(log_recover_packs(f->log, book.packs, book.pack_count, 1, &wanted), OK);
+    for (u64 wal = 1; wal <= f->wal; wal++) {
+        if (f->lengths[wal] > 0 && book.trim[wal] == f->lengths[wal]) {
+            continue; /* the metadata have forgotten it */
+        }
+        const struct log_wal what = {
+            .id = wal,
+            .nonce = wal * 7,
+            .trim = book.trim[wal],
+            .sealed_length = f->lengths[wal] == 0 ? UINT64_MAX : f->lengths[wal],
+        };
+        assert_int_equal(log_recover_wal(f->log, &what, &wanted, &f->lengths[wal]), OK);
+    }
+    for (u32 id = 0; id < PARTITIONS; id++) {
+        if (book.log_start[id] > 0) {
+            partition_set_log_start(log_partition(f->log, id, 0), book.log_start[id]);
+        }
+    }
+    f->wal++;
+    assert_int_equal(log_start_wal(f->log, f->cluster, f->wal, f->wal * 7), OK);
+}
+
+void book_fill(struct fixture *f, u64 bytes, u32 batch_bytes, u32 count)
+{
+    u32 i = 0;
+    for (u64 done = 0; done < bytes; done += batch_bytes, i++) {
+        while (!log_room(f->log, batch_bytes + 1024)) {
+            turn(f);
+        }
+        struct append_result r = append_plain(f, log_partition(f->log, i % count, 0), batch_bytes);
+        assert_int_equal(r.kerr, KERR_NONE);
+        if (i % 16 == 15) {
+            turn(f);
+        }
+    }
+    settle(f);
+}
+
+u64 book_read_all(struct fixture *f, u32 id)
+{
+    struct partition *p = log_partition(f->log, id, 0);
+    struct partition_info info;
+    partition_info(p, &info);
+    u8 *bytes = mem_alloc(4 * MIB);
+    u64 offset = info.log_start_offset;
+    while (offset < info.high_watermark) {
+        struct partition_read read = {
+            .offset = offset,
+            .limit_offset = UINT64_MAX,
+            .bytes_max = 1 * MIB,
+            .one_batch = true,
+        };
+        assert_int_equal(partition_read(p, &read), OK);
+        assert_true(read.bytes > 0);
+        u32 at = 0;
+        for (u32 i = 0; i < read.range_count; i++) {
+            range_bytes(f, &read.ranges[i], bytes + at);
+            at += read.ranges[i].bytes;
+        }
+        struct slice left = slice_of(bytes, read.bytes);
+        struct batch_view view;
+        while (left.len > 0) {
+            assert_int_equal(batch_view_next(&left, &view), OK);
+            assert_true(batch_crc_ok(&view));
+            u64 next = (u64)view.base_offset + (u32)view.last_offset_delta + 1;
+            assert_true((u64)view.base_offset <= offset || at > 0);
+            offset = MAX(offset, next);
+        }
+        assert_int_equal(offset, read.next_offset);
+    }
+    mem_free(bytes);
+    return info.high_watermark;
+}
+
+void book_file_all(struct fixture *f)
+{
+    advance_ms(f, 61 * 1000);
+    book_rest(f);
+    assert_int_equal(f->log->unfiled_bytes, 0);
+}
