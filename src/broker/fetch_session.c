@@ -33,6 +33,20 @@ struct fetch_sessions *fetch_sessions_create(struct broker *b)
     return s;
 }
 
+static bool session_evict_idle(struct fetch_sessions *s);
+
+/* Takes what a session or an item of one weighs; while it does not fit, sessions that nobody has
+   used for two minutes go, the oldest first. As in Kafka, they stay as long as there is room. */
+static bool sessions_charge(struct fetch_sessions *s, u32 bytes)
+{
+    while (!quota_charge(&s->quota, bytes)) {
+        if (!session_evict_idle(s)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* ---- items ----------------------------------------------------------------------------------- */
 
 static u32 key_write(u8 *key, struct slice topic, struct uuid topic_id, i32 partition, bool by_id)
@@ -67,7 +81,7 @@ static struct fetch_item *session_item(struct fetch_sessions *s, struct fetch_se
         return &si->item;
     }
     u32 bytes = (u32)sizeof *si + key_bytes + 64; /* 64: its entry in the map */
-    if (!quota_charge(&s->quota, bytes)) {
+    if (!sessions_charge(s, bytes)) {
         return NULL;
     }
     si = mem_alloc(sizeof *si + key_bytes);
@@ -118,25 +132,25 @@ void fetch_sessions_destroy(struct fetch_sessions *s)
     mem_free(s);
 }
 
-/* Room for a new session: one that nobody has used for two minutes goes. */
-static void sessions_evict_idle(struct fetch_sessions *s)
+static bool session_evict_idle(struct fetch_sessions *s)
 {
     u64 now = io_now_ns(s->broker->io);
     LIST_EACH (&s->lru, node) {
         struct fetch_session *session = CONTAINER_OF(node, struct fetch_session, node);
         if (now - session->used_ns < SESSION_IDLE_NS) {
-            return;
+            break;
         }
         if (!session->in_use) {
             session_destroy(s, session);
+            return true;
         }
     }
+    return false;
 }
 
 static struct fetch_session *session_create(struct fetch_sessions *s, bool by_id)
 {
-    sessions_evict_idle(s);
-    if (!quota_charge(&s->quota, sizeof(struct fetch_session))) {
+    if (!sessions_charge(s, sizeof(struct fetch_session))) {
         return NULL;
     }
     struct fetch_session *session = mem_alloc(sizeof *session);
@@ -146,6 +160,7 @@ static struct fetch_session *session_create(struct fetch_sessions *s, bool by_id
     } while (session->id == 0 || map64_get(&s->by_id, (u64)session->id) != NULL);
     session->by_id = by_id;
     session->epoch = 1;
+    session->used_ns = io_now_ns(s->broker->io);
     list_init(&session->items);
     map_slice_init(&session->items_by_key);
     map64_put(&s->by_id, (u64)session->id, session);
@@ -244,7 +259,6 @@ static bool context_full(struct request *r, const struct fetch_request *q,
     if (session == NULL) {
         return own_items(r, q, out);
     }
-    session_touch(s, session);
     session->in_use = true;
     out->session = session;
     out->answer_session_id = session->id;
@@ -274,6 +288,7 @@ bool fetch_context_open(struct request *r, const struct fetch_request *q, struct
         out->kerr = KERR_FETCH_SESSION_TOPIC_ID_ERROR;
         return true;
     }
+    session_touch(s, session); /* before it grows: what is idle may have to make room for it */
     session_forget(s, session, q);
     if (!session_update(s, session, q)) {
         /* The client starts a full fetch then, and gets session 0. */
@@ -282,7 +297,6 @@ bool fetch_context_open(struct request *r, const struct fetch_request *q, struct
         return true;
     }
     session->epoch = session->epoch == INT32_MAX ? 1 : session->epoch + 1;
-    session_touch(s, session);
     out->session = session;
     out->answer_session_id = session->id;
     out->incremental = true;

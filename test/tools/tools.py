@@ -53,6 +53,16 @@ class Tools:
         status, out, err = answer.split(" ")
         return int(status), base64.b64decode(out).decode(), base64.b64decode(err).decode()
 
+    def alone(self, tool, *arguments):
+        """The same in a JVM of its own, for a tool that ends its work in a shutdown hook of the JVM."""
+        classes = harness.java_jars()
+        command = ["java", *harness.JAVA_FLAGS, "-cp", classes, PACKAGE + tool, "--bootstrap-server", self.address, *arguments]
+        try:
+            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            raise Failed(f"{tool} {' '.join(arguments)} has not ended after {PATIENCE} s") from None
+        return done.returncode, done.stdout, done.stderr
+
     def close(self):
         self.process.stdin.close()
         try:

@@ -343,6 +343,7 @@ static void the_cap(void **state)
     struct fetch_wish wish = wish_at(0, 0);
     u32 with = 0;
     u32 without = 0;
+    i32 first = 0;
     i32 last = 0;
     for (u32 i = 0; i < TRIES; i++) {
         struct fetch_response *r = ask(c, 12, &t, &wish, 1, 0, 0);
@@ -351,16 +352,37 @@ static void the_cap(void **state)
         with += r->session_id != 0;
         without += r->session_id == 0;
         last = r->session_id != 0 ? r->session_id : last;
+        first = first != 0 ? first : r->session_id;
     }
     assert_true(with >= 500);
     assert_true(without > 0);
     assert_true(h.broker->memory.root.used_max < h.memory_bytes);
     assert_int_equal(ask(c, 12, &t, NULL, 0, last, 1)->error_code, KERR_NONE);
-    /* Two minutes later the idle ones make room. */
+    /* Two minutes later the idle ones make room, the oldest first and no more than it takes. */
     harness_skip_ms(&h, 121000);
     struct fetch_response *r = ask(c, 12, &t, &wish, 1, 0, 0);
     assert_true(r->session_id > 0);
-    assert_int_equal(ask(c, 12, &t, NULL, 0, last, 2)->error_code, KERR_FETCH_SESSION_ID_NOT_FOUND);
+    assert_int_equal(ask(c, 12, &t, NULL, 0, first, 1)->error_code,
+                     KERR_FETCH_SESSION_ID_NOT_FOUND);
+    assert_int_equal(ask(c, 12, &t, NULL, 0, last, 2)->error_code, KERR_NONE);
+    harness_fini(&h);
+}
+
+/* While there is room, idle sessions stay: a consumer may come back after an hour. */
+static void idle_sessions_stay(void **state)
+{
+    struct harness h;
+    harness_init(&h);
+    harness_start(&h);
+    struct client *c = client_open(&h);
+    struct topic t = topic_make(c, "t", 1);
+    struct fetch_wish wish = wish_at(0, 0);
+    i32 session = ask(c, 12, &t, &wish, 1, 0, 0)->session_id;
+    assert_true(session > 0);
+    harness_skip_ms(&h, 60 * 60 * 1000); /* the connection is closed long before */
+    c = client_open(&h);
+    assert_true(ask(c, 12, &t, &wish, 1, 0, 0)->session_id > 0);
+    assert_int_equal(ask(c, 12, &t, NULL, 0, session, 1)->error_code, KERR_NONE);
     harness_fini(&h);
 }
 
@@ -376,6 +398,7 @@ int main(void)
         cmocka_unit_test(a_deleted_topic_in_a_session),
         cmocka_unit_test(waiting_in_a_session),
         cmocka_unit_test(the_cap),
+        cmocka_unit_test(idle_sessions_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
