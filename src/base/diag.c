@@ -26,18 +26,15 @@
 #define WINDOW_NS (10ull * 1000 * 1000 * 1000)
 #define BURST     20u
 
-struct message_row {
-    enum diag_code code;
-    enum diag_level level;
-    const char *name;
-    const char *text;
-};
-static const struct message_row rows[] = {
-#define MSG(code, level, name, text) {(enum diag_code)(code), DIAG_##level, #name, text},
+/* A row without help ends with its text. */
+const struct diag_row diag_rows[] = {
+#define MSG(code, level, name, text, ...) \
+    {(enum diag_code)(code), DIAG_##level, #name, text, "" __VA_ARGS__},
 #include "messages.def"
 #undef MSG
 };
-#define ROW_COUNT ARRAY_LEN(rows)
+#define ROW_COUNT ARRAY_LEN(diag_rows)
+const u32 diag_row_count = ROW_COUNT;
 
 struct rate {
     u64 window_end_ns; /* 0: no window open */
@@ -130,10 +127,13 @@ static bool is_hidden(u32 point)
            point == 0xfeff;
 }
 
-static void line_escaped(struct line *l, struct slice s, bool json)
+enum escaping { ESCAPE_TEXT, ESCAPE_JSON, ESCAPE_PROSE /* quotes stay */ };
+
+static void line_escaped(struct line *l, struct slice s, enum escaping how)
 {
-    bool shortened = s.len > VALUE_MAX_BYTES;
-    s.len = MIN(s.len, (size_t)VALUE_MAX_BYTES);
+    bool json = how == ESCAPE_JSON;
+    bool shortened = how != ESCAPE_PROSE && s.len > VALUE_MAX_BYTES;
+    s.len = shortened ? (size_t)VALUE_MAX_BYTES : s.len;
     for (size_t at = 0; at < s.len;) {
         u32 point = 0;
         size_t len = utf8_length(s.ptr + at, s.len - at, &point);
@@ -146,7 +146,7 @@ static void line_escaped(struct line *l, struct slice s, bool json)
             at++;
             continue;
         }
-        if (point == '"' || point == '\\') {
+        if (how != ESCAPE_PROSE && (point == '"' || point == '\\')) {
             line_printf(l, "\\%c", (char)point);
         } else if (is_hidden(point)) {
             line_printf(l, json || point > 0xff ? "\\u%04x" : "\\x%02x", point);
@@ -195,7 +195,7 @@ static void line_value(struct line *l, const struct diag_field *f, bool json)
     struct slice s = field_slice(f);
     bool quoted = json || needs_quotes(s);
     line_text(l, quoted ? "\"" : "");
-    line_escaped(l, s, json);
+    line_escaped(l, s, json ? ESCAPE_JSON : ESCAPE_TEXT);
     line_text(l, quoted ? "\"" : "");
 }
 
@@ -242,8 +242,8 @@ static const char *level_name(enum diag_level level)
 
 /* 12:48:37.123Z warn  ODK-1001: closed a connection that sent an impossible frame peer=127.0.0.1:4
  */
-static void build_text(struct line *l, const struct message_row *row,
-                       const struct diag_field *fields, u32 count)
+static void build_text(struct line *l, const struct diag_row *row, const struct diag_field *fields,
+                       u32 count)
 {
     line_time(l, diag_state.wall_ms, false);
     line_printf(l, " %-5s ODK-%04u: ", level_name(row->level), (unsigned)row->code);
@@ -261,8 +261,8 @@ static void build_text(struct line *l, const struct message_row *row,
 }
 
 /* A field that does not fit leaves as a whole: half a JSON value is no JSON. */
-static void build_json(struct line *l, const struct message_row *row,
-                       const struct diag_field *fields, u32 count)
+static void build_json(struct line *l, const struct diag_row *row, const struct diag_field *fields,
+                       u32 count)
 {
     line_text(l, "{\"time\":\"");
     line_time(l, diag_state.wall_ms, true);
@@ -270,12 +270,12 @@ static void build_json(struct line *l, const struct message_row *row,
                 (unsigned)row->code);
     line_text(l, row->name);
     line_text(l, "\",\"text\":\"");
-    line_escaped(l, slice_cstr(row->text), true);
+    line_escaped(l, slice_cstr(row->text), ESCAPE_JSON);
     line_text(l, "\"");
     for (u32 i = 0; i < count; i++) {
         size_t whole = l->len;
         line_text(l, ",\"");
-        line_escaped(l, slice_cstr(fields[i].key), true);
+        line_escaped(l, slice_cstr(fields[i].key), ESCAPE_JSON);
         line_text(l, "\":");
         line_value(l, &fields[i], true);
         if (l->cut) {
@@ -297,7 +297,7 @@ static bool writes_json(void)
     return diag_state.format == DIAG_JSON;
 }
 
-static void emit(const struct message_row *row, const struct diag_field *fields, u32 count)
+static void emit(const struct diag_row *row, const struct diag_field *fields, u32 count)
 {
     struct line l;
     l.len = 0;
@@ -319,10 +319,78 @@ static void emit(const struct message_row *row, const struct diag_field *fields,
     (void)ignored;
 }
 
+/* ---- the catalogue --------------------------------------------------------------------------- */
+
+static size_t row_index(enum diag_code code);
+
+const struct diag_row *diag_row_find(struct slice text)
+{
+    static const char prefix[] = "odk-";
+    size_t at = 0;
+    while (at < 4 && at < text.len && (text.ptr[at] | 0x20) == (u8)prefix[at]) {
+        at++;
+    }
+    at = at == 4 ? 4 : 0;
+    u32 number = 0;
+    for (size_t i = at; i < text.len; i++) {
+        if (text.ptr[i] < '0' || text.ptr[i] > '9' || number > 9999) {
+            return NULL;
+        }
+        number = number * 10 + (u32)(text.ptr[i] - '0');
+    }
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        if ((u32)diag_rows[i].code == number) {
+            return &diag_rows[i];
+        }
+    }
+    return NULL;
+}
+
+static void problem_line(struct line *l, const char *before, const char *text)
+{
+    if (text[0] != '\0') {
+        line_text(l, before);
+        line_escaped(l, slice_cstr(text), ESCAPE_PROSE);
+        line_text(l, "\n");
+    }
+}
+
+size_t diag_problem_text(const struct diag_problem *p, char *out, size_t cap)
+{
+    assert(cap > 0);
+    const struct diag_row *row = &diag_rows[row_index(p->code)];
+    struct line l;
+    l.len = 0;
+    l.cut = false;
+    line_printf(&l, "%s ODK-%04u: ", row->level == DIAG_INFO ? "note" : level_name(row->level),
+                (unsigned)row->code);
+    problem_line(&l, "", p->what);
+    problem_line(&l, "  ", p->why);
+    problem_line(&l, "  next: ", p->next);
+    if (l.cut) {
+        memcpy(l.bytes + l.len, " ...\n", 5);
+        l.len += 5;
+    }
+    size_t len = MIN(l.len, cap - 1);
+    memcpy(out, l.bytes, len);
+    out[len] = '\0';
+    return len;
+}
+
+void diag_problem_print(const struct diag_problem *p)
+{
+    char text[LINE_MAX_BYTES];
+    size_t len = diag_problem_text(p, text, sizeof(text));
+    ssize_t ignored = write(STDERR_FILENO, text, len);
+    (void)ignored;
+}
+
+/* ---- events ---------------------------------------------------------------------------------- */
+
 static size_t row_index(enum diag_code code)
 {
     size_t index = 0;
-    while (index < ROW_COUNT && rows[index].code != code) {
+    while (index < ROW_COUNT && diag_rows[index].code != code) {
         index++;
     }
     assert(index < ROW_COUNT); /* every code is a row of messages.def */
@@ -339,13 +407,13 @@ static void window_close(size_t index)
         return;
     }
     char code[16];
-    snprintf(code, sizeof(code), "ODK-%04u", (unsigned)rows[index].code);
+    snprintf(code, sizeof(code), "ODK-%04u", (unsigned)diag_rows[index].code);
     const struct diag_field fields[] = {
         D_STR("code", code),
-        D_STR("event", rows[index].name),
+        D_STR("event", diag_rows[index].name),
         D_UINT("count", held_back),
     };
-    emit(&rows[row_index(MSG_repeats)], fields, ARRAY_LEN(fields));
+    emit(&diag_rows[row_index(MSG_repeats)], fields, ARRAY_LEN(fields));
 }
 
 static void windows_close_due(void)
@@ -400,10 +468,10 @@ void diag_event_(enum diag_code code, const struct diag_field *fields, u32 count
 {
     assert(fields != NULL || count == 0);
     size_t index = row_index(code);
-    if (rows[index].level < diag_state.min_level || !rate_take(index)) {
+    if (diag_rows[index].level < diag_state.min_level || !rate_take(index)) {
         return;
     }
-    emit(&rows[index], fields, count);
+    emit(&diag_rows[index], fields, count);
 }
 
 void diag_set_now(u64 mono_ns, i64 wall_ms)

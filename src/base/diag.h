@@ -26,10 +26,39 @@ struct diag_field {
 #define D_SLICE(k, v) ((struct diag_field){.key = (k), .kind = DIAG_FIELD_SLICE, .slice = (v)})
 
 enum diag_code {
-#define MSG(code, level, name, text) MSG_##name = code,
+#define MSG(code, level, name, ...) MSG_##name = code,
 #include "messages.def"
 #undef MSG
 };
+
+/* The catalogue: the rows of messages.def, for whoever prints or explains them. */
+struct diag_row {
+    enum diag_code code;
+    enum diag_level level;
+    const char *name;
+    const char *text;
+    const char *help; /* "": nothing to do */
+};
+extern const struct diag_row diag_rows[];
+extern const u32 diag_row_count;
+/* "ODK-2107", "odk-2107" or "2107": its row, or NULL. */
+const struct diag_row *diag_row_find(struct slice text);
+
+/* A problem that somebody reads as it stands, in three lines: what, why with values, what to do
+   next. Each is one line, "" leaves it out; control characters are escaped.
+
+     error ODK-5101: num.partitions cannot be "three"
+       server.properties:12 says so; it is an int, valid ">= 1"
+       next: write a number, as num.partitions=3 */
+struct diag_problem {
+    enum diag_code code;
+    const char *what;
+    const char *why;
+    const char *next;
+};
+/* The text, cut at cap; returns its length. Ends with a newline. */
+size_t diag_problem_text(const struct diag_problem *p, char *out, size_t cap);
+void diag_problem_print(const struct diag_problem *p); /* to stderr, in every format */
 
 void diag_configure(enum diag_format format, enum diag_level min_level);
 /* The simulator and tests redirect whole lines; NULL restores stderr. */

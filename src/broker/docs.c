@@ -6,6 +6,7 @@
 #include "broker/request.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A '|' inside a table cell would end it. */
@@ -108,25 +109,61 @@ static void print_metrics(void)
     }
 }
 
+static const char *level_word(enum diag_level level)
+{
+    static const char *const words[] = {
+        [DIAG_DEBUG] = "debug", [DIAG_INFO] = "info", [DIAG_WARN] = "warn", [DIAG_ERROR] = "error"};
+    return words[level];
+}
+
+static int row_order(const void *a, const void *b)
+{
+    const struct diag_row *const *left = a;
+    const struct diag_row *const *right = b;
+    return ((*left)->code > (*right)->code) - ((*left)->code < (*right)->code);
+}
+
+/* By number; a heading for every hundred. */
 static void print_messages(void)
 {
     static const struct {
-        int code;
-        const char *level;
-        const char *text;
-    } rows[] = {
-#define MSG(code, level, name, text) {code, #level, text},
-#include "base/messages.def"
-#undef MSG
+        u32 hundred;
+        const char *title;
+    } areas[] = {
+        {10, "Connections"},   {11, "Addresses and listeners"},
+        {20, "Groups"},        {21, "Topics and requests"},
+        {30, "Storage"},       {31, "The data directory"},
+        {40, "Access"},        {50, "Life of the process"},
+        {51, "Configuration"}, {52, "Start"},
     };
-    printf("# Diagnostics\n\nPrinted by `odradek docs messages` from `src/base/messages.def`: "
-           "everything the broker can say on\n"
-           "standard error.\n\n| code | level | text |\n|---|---|---|\n");
-    for (u32 i = 0; i < ARRAY_LEN(rows); i++) {
-        printf("| ODK-%04d | %s | ", rows[i].code, rows[i].level);
-        print_cell(rows[i].text);
+    const struct diag_row **rows = mem_alloc(diag_row_count * sizeof *rows);
+    for (u32 i = 0; i < diag_row_count; i++) {
+        rows[i] = &diag_rows[i];
+    }
+    qsort(rows, diag_row_count, sizeof *rows, row_order);
+    printf("# Messages and errors, by code\n\nPrinted by `odradek docs messages` from "
+           "`src/base/messages.def`: what the broker says on\n"
+           "standard error, what it refuses to start for, and what it writes into the error "
+           "messages of its answers. Codes stay.\n"
+           "`odradek errors ODK-1102` prints one of them.\n");
+    u32 hundred = 0;
+    for (u32 i = 0; i < diag_row_count; i++) {
+        if (rows[i]->code / 100 != hundred) {
+            hundred = rows[i]->code / 100;
+            const char *title = "More";
+            for (u32 k = 0; k < ARRAY_LEN(areas); k++) {
+                title = areas[k].hundred == hundred ? areas[k].title : title;
+            }
+            printf("\n## %uxx %s\n\n| code | level | text | what to do |\n|---|---|---|---|\n",
+                   hundred, title);
+        }
+        printf("| ODK-%04d | %s | ", (int)rows[i]->code, level_word(rows[i]->level));
+        print_cell(rows[i]->text);
+        printf(" | ");
+        print_cell(rows[i]->help);
         printf(" |\n");
     }
+    mem_free(rows);
 }
 
 int docs_print(const char *reference)

@@ -157,17 +157,59 @@ static void dates_before_and_after(void **state)
 
 static void codes_are_never_used_twice(void **state)
 {
-    static const enum diag_code codes[] = {
-#define MSG(code, level, name, text) (enum diag_code)(code),
-#include "base/messages.def"
-#undef MSG
-    };
-    for (u32 i = 0; i < ARRAY_LEN(codes); i++) {
-        assert_true(codes[i] >= 1000 && codes[i] <= 9999);
+    for (u32 i = 0; i < diag_row_count; i++) {
+        assert_true(diag_rows[i].code >= 1000 && diag_rows[i].code <= 9999);
         for (u32 other = 0; other < i; other++) {
-            assert_int_not_equal(codes[i], codes[other]);
+            assert_int_not_equal(diag_rows[i].code, diag_rows[other].code);
         }
     }
+}
+
+static void warnings_and_errors_have_help(void **state)
+{
+    for (u32 i = 0; i < diag_row_count; i++) {
+        const struct diag_row *row = &diag_rows[i];
+        if (row->level >= DIAG_WARN && row->help[0] == '\0') {
+            fail_msg("ODK-%04u has no help", (unsigned)row->code);
+        }
+    }
+}
+
+static void codes_are_found_as_people_write_them(void **state)
+{
+    static const char *const written[] = {"ODK-5003", "odk-5003", "Odk-5003", "5003"};
+    for (u32 i = 0; i < ARRAY_LEN(written); i++) {
+        const struct diag_row *row = diag_row_find(slice_cstr(written[i]));
+        assert_non_null(row);
+        assert_string_equal(row->name, "stopped");
+    }
+    static const char *const wrong[] = {
+        "", "ODK-", "ODK-9999", "ODK5003", "5003x", "-5003", "999999999999999999999", "OD"};
+    for (u32 i = 0; i < ARRAY_LEN(wrong); i++) {
+        assert_null(diag_row_find(slice_cstr(wrong[i])));
+    }
+}
+
+static void problems_have_three_lines(void **state)
+{
+    char text[8192];
+    struct diag_problem p = {MSG_home_fenced, "it \"fell\" over\x1b[2J", "because", "stand up"};
+    size_t len = diag_problem_text(&p, text, sizeof(text));
+    assert_string_equal(text, "error ODK-3001: it \"fell\" over\\x1b[2J\n  because\n  next: stand "
+                              "up\n");
+    assert_int_equal(len, strlen(text));
+    p.code = MSG_stopped;
+    p.why = "";
+    diag_problem_text(&p, text, sizeof(text));
+    assert_string_equal(text, "note ODK-5003: it \"fell\" over\\x1b[2J\n  next: stand up\n");
+    assert_int_equal(diag_problem_text(&p, text, 5), 4);
+    assert_string_equal(text, "note");
+    static char longest[6000];
+    memset(longest, 'x', sizeof(longest) - 1);
+    p.why = longest;
+    len = diag_problem_text(&p, text, sizeof(text));
+    assert_true(len < 4096);
+    assert_string_equal(text + len - 5, " ...\n");
 }
 
 int main(void)
@@ -182,6 +224,9 @@ int main(void)
         cmocka_unit_test_setup(repeats_are_counted_and_summed_up, setup),
         cmocka_unit_test_setup(dates_before_and_after, setup),
         cmocka_unit_test(codes_are_never_used_twice),
+        cmocka_unit_test(warnings_and_errors_have_help),
+        cmocka_unit_test(codes_are_found_as_people_write_them),
+        cmocka_unit_test(problems_have_three_lines),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
