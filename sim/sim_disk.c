@@ -281,6 +281,20 @@ err_t sim_disk_rename(struct sim_disk *d, const char *from, const char *to)
     return OK;
 }
 
+err_t sim_disk_link(struct sim_disk *d, const char *from, const char *to)
+{
+    struct sim_inode *inode;
+    struct sim_inode *directory;
+    char name[NAME_MAX_BYTES];
+    TRY(path_find(d, from, &inode));
+    TRY(path_walk(d, to, &directory, name));
+    if (names_find(&directory->live_names, name) != NULL) {
+        return ERR_EXISTS;
+    }
+    names_change(d, directory, NAME_ADD, name, "", inode);
+    return OK;
+}
+
 err_t sim_disk_unlink(struct sim_disk *d, const char *path)
 {
     struct sim_inode *directory;

@@ -48,6 +48,8 @@ MUST_USE err_t sim_disk_open(struct sim_disk *d, const char *path, bool create, 
 MUST_USE err_t sim_disk_mkdir(struct sim_disk *d, const char *path);
 MUST_USE err_t sim_disk_rename(struct sim_disk *d, const char *from,
                                const char *to); /* within one directory */
+/* A second name for a file. ERR_EXISTS: `to` is there. */
+MUST_USE err_t sim_disk_link(struct sim_disk *d, const char *from, const char *to);
 MUST_USE err_t sim_disk_unlink(struct sim_disk *d, const char *path);
 MUST_USE err_t sim_disk_sync_dir(struct sim_disk *d, const char *path);
 /* In random order. */

@@ -22,6 +22,7 @@ enum call {
     CALL_SYNC_NOW,
     CALL_MKDIR,
     CALL_RENAME,
+    CALL_LINK,
     CALL_UNLINK,
     CALL_SYNC_DIR,
     CALL_LIST,
@@ -40,11 +41,11 @@ enum call {
     CALL_COUNT
 };
 static const char *const call_names[CALL_COUNT] = {
-    "random",      "work",     "cancel",     "signals",        "open",     "close",     "size",
-    "block_bytes", "allocate", "truncate",   "lock",           "read_now", "write_now", "sync_now",
-    "mkdir",       "rename",   "unlink",     "sync_dir",       "list",     "space",     "readv",
-    "writev",      "sync",     "listen",     "listener_close", "handle",   "want",      "recv",
-    "send",        "shutdown", "sock_close",
+    "random",      "work",     "cancel",   "signals",    "open",           "close",     "size",
+    "block_bytes", "allocate", "truncate", "lock",       "read_now",       "write_now", "sync_now",
+    "mkdir",       "rename",   "link",     "unlink",     "sync_dir",       "list",      "space",
+    "readv",       "writev",   "sync",     "listen",     "listener_close", "handle",    "want",
+    "recv",        "send",     "shutdown", "sock_close",
 };
 
 struct io_file {
@@ -805,6 +806,15 @@ static err_t sim_rename(struct io *io, const char *from, const char *to)
     return leave_err(s, CALL_RENAME, to, sim_disk_rename(s->disk, from, to));
 }
 
+static err_t sim_link(struct io *io, const char *from, const char *to)
+{
+    struct sim_io *s = sim_of(io);
+    if (!enter(s, CALL_LINK, path_hash(from), path_hash(to)) || !touch(s, CALL_LINK, to)) {
+        return ERR_CANCELLED;
+    }
+    return leave_err(s, CALL_LINK, to, sim_disk_link(s->disk, from, to));
+}
+
 static err_t sim_unlink(struct io *io, const char *path)
 {
     struct sim_io *s = sim_of(io);
@@ -1017,6 +1027,7 @@ static const struct io_backend sim_backend = {
     .file_sync_now = sim_sync_now,
     .mkdir = sim_mkdir,
     .rename = sim_rename,
+    .link = sim_link,
     .unlink = sim_unlink,
     .sync_dir = sim_sync_dir,
     .list = sim_list,

@@ -126,6 +126,9 @@ MUST_USE err_t io_file_sync_now(struct io *io,
                                 struct io_file *f);       /* fdatasync; a failure is final */
 MUST_USE err_t io_mkdir(struct io *io, const char *path); /* ERR_EXISTS when there */
 MUST_USE err_t io_rename(struct io *io, const char *from, const char *to);
+/* A second name for the same file, in the same file system. ERR_EXISTS: `to` is there.
+   ERR_UNSUPPORTED: the file system has no such thing. */
+MUST_USE err_t io_link(struct io *io, const char *from, const char *to);
 MUST_USE err_t io_unlink(struct io *io, const char *path);
 MUST_USE err_t io_sync_dir(struct io *io, const char *path);
 /* Names in no promised order, without "." and ".."; ERR_NOT_FOUND when the directory is absent. */
@@ -223,6 +226,7 @@ struct io_backend {
     err_t (*file_sync_now)(struct io *, struct io_file *);
     err_t (*mkdir)(struct io *, const char *);
     err_t (*rename)(struct io *, const char *, const char *);
+    err_t (*link)(struct io *, const char *, const char *);
     err_t (*unlink)(struct io *, const char *);
     err_t (*sync_dir)(struct io *, const char *);
     err_t (*list)(struct io *, const char *, void (*)(void *, const char *), void *);

@@ -384,6 +384,7 @@ static const struct io_backend linux_backend = {
     .file_sync_now = linux_file_sync_now,
     .mkdir = linux_mkdir,
     .rename = linux_rename,
+    .link = linux_link,
     .unlink = linux_unlink,
     .sync_dir = linux_sync_dir,
     .list = linux_list,

@@ -197,6 +197,7 @@ err_t linux_file_write_now(struct io *io, struct io_file *f, const void *buf, si
 err_t linux_file_sync_now(struct io *io, struct io_file *f);
 err_t linux_mkdir(struct io *io, const char *path);
 err_t linux_rename(struct io *io, const char *from, const char *to);
+err_t linux_link(struct io *io, const char *from, const char *to);
 err_t linux_unlink(struct io *io, const char *path);
 err_t linux_sync_dir(struct io *io, const char *path);
 err_t linux_list(struct io *io, const char *path, void (*each)(void *user, const char *name),

@@ -198,6 +198,14 @@ err_t linux_rename(struct io *io, const char *from, const char *to)
     return result_of(rename(from, to));
 }
 
+err_t linux_link(struct io *io, const char *from, const char *to)
+{
+    int failed = link(from, to);
+    bool unsupported = failed != 0 && (errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK ||
+                                       errno == EXDEV || errno == ENOSYS);
+    return unsupported ? ERR_UNSUPPORTED : result_of(failed);
+}
+
 err_t linux_unlink(struct io *io, const char *path)
 {
     return result_of(unlink(path));

@@ -236,6 +236,11 @@ err_t io_rename(struct io *io, const char *from, const char *to)
     return io->backend->rename(io, from, to);
 }
 
+err_t io_link(struct io *io, const char *from, const char *to)
+{
+    return io->backend->link(io, from, to);
+}
+
 err_t io_unlink(struct io *io, const char *path)
 {
     return io->backend->unlink(io, path);

@@ -96,6 +96,10 @@ static void directories(void **state)
     io_file_close(io, f);
     assert_int_equal(io_rename(io, unit_path("d/x"), unit_path("d/a")), OK);
     assert_int_equal(io_rename(io, unit_path("d/x"), unit_path("d/y")), ERR_NOT_FOUND);
+    assert_int_equal(io_link(io, unit_path("d/a"), unit_path("d/second")), OK);
+    assert_int_equal(io_link(io, unit_path("d/a"), unit_path("d/second")), ERR_EXISTS);
+    assert_int_equal(io_link(io, unit_path("d/x"), unit_path("d/third")), ERR_NOT_FOUND);
+    assert_int_equal(io_unlink(io, unit_path("d/second")), OK);
     assert_int_equal(io_sync_dir(io, unit_path("d")), OK);
     assert_int_equal(io_list(io, unit_path("d"), see_name, &names), OK);
     assert_int_equal(names.count, 2);

@@ -302,6 +302,37 @@ static void test_rename_is_atomic(void **state)
     assert_true(renamed < SEEDS);
 }
 
+/* Two names, one file: it is there as long as one of them is. */
+static void test_links(void **state)
+{
+    (void)state;
+    u32 linked = 0;
+    for (u64 seed = 0; seed < SEEDS; seed++) {
+        struct fixture f;
+        fixture_init(&f, seed);
+        struct sim_inode *file = file_make(&f, "first", BLOCK);
+        u32 number = sim_inode_number(file);
+        assert_int_equal(sim_disk_link(f.disk, "first", "second"), OK);
+        assert_int_equal(sim_disk_link(f.disk, "first", "second"), ERR_EXISTS);
+        assert_int_equal(sim_disk_link(f.disk, "none", "third"), ERR_NOT_FOUND);
+        assert_ptr_equal(file_find(&f, "second"), file);
+        sim_disk_power_cut(f.disk);
+        struct sim_inode *second = file_find(&f, "second");
+        linked += second != NULL;
+        assert_true(second == NULL || sim_inode_number(second) == number);
+        if (second != NULL) {
+            assert_int_equal(sim_disk_unlink(f.disk, "first"), OK);
+            assert_int_equal(sim_disk_sync_dir(f.disk, ""), OK);
+            sim_disk_power_cut(f.disk);
+            assert_null(file_find(&f, "first"));
+            assert_int_equal(sim_inode_number(file_find(&f, "second")), number);
+        }
+        fixture_fini(&f);
+    }
+    assert_true(linked > 0);
+    assert_true(linked < SEEDS);
+}
+
 static void test_directories(void **state)
 {
     (void)state;
@@ -590,6 +621,7 @@ int main(void)
         cmocka_unit_test(test_sync_after_process_end_settles),
         cmocka_unit_test(test_names_need_sync_dir),
         cmocka_unit_test(test_rename_is_atomic),
+        cmocka_unit_test(test_links),
         cmocka_unit_test(test_directories),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_durable_write_extends),
