@@ -94,6 +94,17 @@ void io_work(struct io *io, struct io_op *op, void (*fn)(void *arg), void *arg);
 /* Asks for an op to end early; done() still comes, in a later turn. */
 void io_cancel(struct io *io, struct io_op *op);
 
+/* A bell that other threads ring and the loop hears: rang() runs on the loop, in a later turn, at
+   least once after the last ring; several rings may be heard as one. This is how a thread that is
+   not the border's own (http/) says that it wants something. */
+struct io_bell {
+    void (*rang)(struct io_bell *b);
+    struct list_node node; /* the implementation's */
+};
+void io_bell_ring(struct io *io, struct io_bell *b); /* any thread; not in the simulator */
+/* On the loop, when nobody rings any more: what was not heard yet is forgotten. */
+void io_bell_remove(struct io *io, struct io_bell *b);
+
 enum io_signal { IO_SIGNAL_STOP, IO_SIGNAL_RELOAD, IO_SIGNAL_STATS }; /* TERM or INT; HUP; USR1 */
 void io_signals(struct io *io, void (*on_signal)(void *user, enum io_signal s), void *user);
 
@@ -200,6 +211,28 @@ const char *io_files_mode_name(const struct io *io); /* "io_uring" or "threads" 
 u64 io_clock_ns(void);       /* the clock of io_now_ns, read now */
 u64 io_machine_memory(void); /* bytes of RAM, or of the cgroup when that is less */
 
+/* notify.c: the service manager, when one has started us. lines: "READY=1\nSTATUS=..."; never
+   waits. ERR_NOT_FOUND: nobody asks; ERR_INVALID: NOTIFY_SOCKET is no socket name; ERR_AGAIN: the
+   manager does not read; ERR_CLOSED: it is gone; ERR_LIMIT: no descriptor is left. */
+MUST_USE err_t io_notify(const char *lines);
+/* Without a word from us for so long the manager ends this process; 0: it does not watch. */
+u64 io_notify_watchdog_ns(void);
+u64 io_thread_cpu_ns(void);  /* processor time of the calling thread */
+/* What /proc says of this process; any thread, takes some system calls. What cannot be read is 0.
+ */
+struct io_process {
+    f64 cpu_seconds;
+    f64 start_time_seconds; /* since 1970 */
+    u64 resident_bytes;
+    u64 virtual_bytes;
+    u64 open_fds;
+    u64 max_fds;
+    u64 threads;
+    u64 disk_read_bytes; /* that reached the storage layer */
+    u64 disk_write_bytes;
+};
+void io_process_read(struct io_process *out);
+
 /* ---- for implementations: what struct io is -------------------------------------------------- */
 
 /* Every function above is a thin call through this table (loop.c); timers, hooks and turn order are
@@ -214,6 +247,8 @@ struct io_backend {
     void (*work)(struct io *io, struct io_op *op);
     void (*cancel)(struct io *io, struct io_op *op);
     void (*signals)(struct io *io, void (*on_signal)(void *, enum io_signal), void *user);
+    void (*bell_ring)(struct io *io, struct io_bell *b); /* NULL: no other threads here */
+    void (*bell_remove)(struct io *io, struct io_bell *b);
     err_t (*file_open)(struct io *, const char *, u32, struct io_file **);
     void (*file_close)(struct io *, struct io_file *);
     err_t (*file_size)(struct io *, struct io_file *, u64 *);

@@ -105,6 +105,7 @@ err_t io_linux_create(const struct io_linux_params *params, struct io **out)
     list_init(&l->finished);
     list_init(&l->closed_files);
     list_init(&l->back);
+    list_init(&l->rung);
     list_init(&l->sockets);
     list_init(&l->changed);
     list_init(&l->dead);
@@ -372,6 +373,8 @@ static const struct io_backend linux_backend = {
     .work = linux_work,
     .cancel = linux_cancel,
     .signals = linux_signals,
+    .bell_ring = linux_bell_ring,
+    .bell_remove = linux_bell_remove,
     .file_open = linux_file_open,
     .file_close = linux_file_close,
     .file_size = linux_file_size,

@@ -116,6 +116,7 @@ struct io_linux {
     struct threads workers;
     pthread_mutex_t back_lock;
     struct list back; /* operations the threads are done with, under back_lock */
+    struct list rung; /* bells that were not heard yet, under back_lock */
     bool back_told;   /* back_fd is readable, under back_lock */
     int back_fd;
     struct source back_source;
@@ -174,6 +175,8 @@ bool threads_take_back(struct threads *t, struct io_op *op);
 void threads_submit(struct io_linux *l);
 struct threads *threads_of(struct io_linux *l, const struct io_op *op);
 void threads_collect(struct io_linux *l, struct source *s, u32 epoll_events);
+void linux_bell_ring(struct io *io, struct io_bell *b);
+void linux_bell_remove(struct io *io, struct io_bell *b);
 
 /* io_linux_socket.c */
 void sockets_settle(struct io_linux *l); /* tells epoll what changed, frees what was closed */

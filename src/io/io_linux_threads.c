@@ -8,6 +8,8 @@
    Failure: no thread can be created - if the group has none at all, the loop does the work itself:
    slow, but nothing is lost.
 
+   Bells (io_bell_ring) come the same way: a list under the same lock, told by the same eventfd.
+
    The groups: `writer` has one thread, so that durable writes reach the disk in the order they were
    submitted; `files` reads and does the rest; `workers` runs io_work. A thread is created when an
    operation finds nobody idle, has every signal blocked, and stays. */
@@ -49,10 +51,9 @@ static void run_op(struct io_linux *l, struct io_op *op)
     }
 }
 
-static void give_back(struct io_linux *l, struct io_op *op)
+/* Under back_lock, which it gives up. */
+static void tell_loop(struct io_linux *l)
 {
-    pthread_mutex_lock(&l->back_lock);
-    list_push_back(&l->back, &op->node);
     bool must_tell = !l->back_told;
     l->back_told = true;
     pthread_mutex_unlock(&l->back_lock);
@@ -61,6 +62,13 @@ static void give_back(struct io_linux *l, struct io_op *op)
         ssize_t written = write(l->back_fd, &one, sizeof(one));
         assert(written == sizeof(one));
     }
+}
+
+static void give_back(struct io_linux *l, struct io_op *op)
+{
+    pthread_mutex_lock(&l->back_lock);
+    list_push_back(&l->back, &op->node);
+    tell_loop(l);
 }
 
 static void *thread_main(void *arg)
@@ -156,6 +164,48 @@ void threads_submit(struct io_linux *l)
     }
 }
 
+/* ---- bells ----------------------------------------------------------------------------------- */
+
+void linux_bell_ring(struct io *io, struct io_bell *b)
+{
+    struct io_linux *l = linux_of(io);
+    pthread_mutex_lock(&l->back_lock);
+    if (!list_linked(&b->node)) {
+        list_push_back(&l->rung, &b->node);
+    }
+    tell_loop(l);
+}
+
+void linux_bell_remove(struct io *io, struct io_bell *b)
+{
+    struct io_linux *l = linux_of(io);
+    pthread_mutex_lock(&l->back_lock);
+    if (list_linked(&b->node)) {
+        list_remove(&b->node);
+    }
+    pthread_mutex_unlock(&l->back_lock);
+}
+
+/* One at a time: a bell that rings while it is heard is heard again, in the next turn, and one that
+   another's rang() removes is not. */
+static void bells_hear(struct io_linux *l)
+{
+    pthread_mutex_lock(&l->back_lock);
+    u32 count = 0;
+    LIST_EACH (&l->rung, n) {
+        (void)n;
+        count++;
+    }
+    while (count > 0 && !list_empty(&l->rung)) {
+        struct io_bell *b = CONTAINER_OF(list_pop_front(&l->rung), struct io_bell, node);
+        count--;
+        pthread_mutex_unlock(&l->back_lock);
+        b->rang(b);
+        pthread_mutex_lock(&l->back_lock);
+    }
+    pthread_mutex_unlock(&l->back_lock);
+}
+
 void threads_collect(struct io_linux *l, struct source *s, u32 epoll_events)
 {
     u64 count;
@@ -172,4 +222,5 @@ void threads_collect(struct io_linux *l, struct source *s, u32 epoll_events)
         struct io_op *op = CONTAINER_OF(n, struct io_op, node);
         op_finish(l, op, op->result);
     }
+    bells_hear(l);
 }

@@ -149,6 +149,20 @@ void io_cancel(struct io *io, struct io_op *op)
     io->backend->cancel(io, op);
 }
 
+void io_bell_ring(struct io *io, struct io_bell *b)
+{
+    assert(io->backend->bell_ring != NULL);
+    assert(b->rang != NULL);
+    io->backend->bell_ring(io, b);
+}
+
+void io_bell_remove(struct io *io, struct io_bell *b)
+{
+    if (io->backend->bell_remove != NULL) {
+        io->backend->bell_remove(io, b);
+    }
+}
+
 void io_signals(struct io *io, void (*on_signal)(void *user, enum io_signal s), void *user)
 {
     assert(on_signal != NULL);

@@ -1,8 +1,11 @@
-/* What the process may ask about the machine before it has a loop. */
+/* What the process may ask about the machine and itself outside any loop. */
 #include "io/io.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -13,16 +16,32 @@ u64 io_clock_ns(void)
     return (u64)t.tv_sec * 1000000000u + (u64)t.tv_nsec;
 }
 
-/* A number in a small file; UINT64_MAX when it is not there or says "max". */
-static u64 number_in(const char *path)
+u64 io_thread_cpu_ns(void)
 {
-    char text[32] = {0};
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (u64)t.tv_sec * 1000000000u + (u64)t.tv_nsec;
+}
+
+/* The beginning of a small file, ended by 0; false: it cannot be read. */
+static bool file_begin(const char *path, char *text, size_t bytes)
+{
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    ssize_t got = fd < 0 ? -1 : read(fd, text, bytes - 1);
     if (fd >= 0) {
         close(fd);
     }
-    return got > 0 && text[0] >= '0' && text[0] <= '9' ? strtoull(text, NULL, 10) : UINT64_MAX;
+    text[MAX(got, (ssize_t)0)] = 0;
+    return got > 0;
+}
+
+/* A number in a small file; UINT64_MAX when it is not there or says "max". */
+static u64 number_in(const char *path)
+{
+    char text[32];
+    return file_begin(path, text, sizeof text) && text[0] >= '0' && text[0] <= '9'
+               ? strtoull(text, NULL, 10)
+               : UINT64_MAX;
 }
 
 u64 io_machine_memory(void)
@@ -30,4 +49,65 @@ u64 io_machine_memory(void)
     u64 memory = (u64)sysconf(_SC_PHYS_PAGES) * (u64)sysconf(_SC_PAGESIZE);
     memory = MIN(memory, number_in("/sys/fs/cgroup/memory.max"));
     return MIN(memory, number_in("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
+}
+
+/* The number behind a name that begins a line, "Threads:"; 0 when there is none. */
+static u64 number_of(const char *text, const char *name)
+{
+    const char *at = strstr(text, name);
+    return at == NULL ? 0 : strtoull(at + strlen(name), NULL, 10);
+}
+
+/* Seconds since 1970 when this process began: the boot's time and the ticks since then. */
+static f64 start_time(const char *stat, f64 ticks_per_second)
+{
+    char boot[8192];
+    const char *at = strrchr(stat, ')'); /* the name may hold anything */
+    for (u32 field = 2; at != NULL && field < 22; field++) {
+        at = strchr(at + 1, ' ');
+    }
+    if (at == NULL || !file_begin("/proc/stat", boot, sizeof boot)) {
+        return 0;
+    }
+    return (f64)number_of(boot, "btime ") + (f64)strtoull(at, NULL, 10) / ticks_per_second;
+}
+
+static u64 count_fds(void)
+{
+    u64 count = 0;
+    DIR *directory = opendir("/proc/self/fd");
+    while (directory != NULL && readdir(directory) != NULL) {
+        count++;
+    }
+    if (directory != NULL) {
+        closedir(directory);
+    }
+    return count > 3 ? count - 3 : 0; /* ".", ".." and the one that looks */
+}
+
+void io_process_read(struct io_process *out)
+{
+    char text[4096];
+    *out = (struct io_process){.open_fds = count_fds()};
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) == 0) {
+        out->cpu_seconds = (f64)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+                           (f64)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+    }
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        out->max_fds = limit.rlim_cur;
+    }
+    if (file_begin("/proc/self/status", text, sizeof text)) {
+        out->threads = number_of(text, "Threads:");
+        out->resident_bytes = number_of(text, "VmRSS:") * KIB;
+        out->virtual_bytes = number_of(text, "VmSize:") * KIB;
+    }
+    if (file_begin("/proc/self/stat", text, sizeof text)) {
+        out->start_time_seconds = start_time(text, (f64)sysconf(_SC_CLK_TCK));
+    }
+    if (file_begin("/proc/self/io", text, sizeof text)) {
+        out->disk_read_bytes = number_of(text, "\nread_bytes: ");
+        out->disk_write_bytes = number_of(text, "\nwrite_bytes: ");
+    }
 }

@@ -1,5 +1,5 @@
 /* File operations by threads: the body shared with the ring; and io_work: off the loop, in threads
-   that appear when needed, with every signal blocked. */
+   that appear when needed, with every signal blocked; bells that other threads ring. */
 #include "async_body.h"
 
 #include <errno.h>
@@ -162,6 +162,72 @@ static void a_thread_per_need_and_no_more(void **state)
     io_file_close(io, f);
 }
 
+/* ---- bells ----------------------------------------------------------------------------------- */
+
+struct ringer {
+    struct io *io;
+    struct io_bell bell;
+    pthread_mutex_t lock;
+    u32 asked; /* under the lock */
+    u32 heard; /* of what was asked; the loop's */
+    u32 times;
+};
+
+static void ringer_rang(struct io_bell *b)
+{
+    struct ringer *r = CONTAINER_OF(b, struct ringer, bell);
+    pthread_mutex_lock(&r->lock);
+    r->heard = r->asked;
+    pthread_mutex_unlock(&r->lock);
+    r->times++;
+}
+
+enum { RINGS = 2000 };
+static void *ring_often(void *arg)
+{
+    struct ringer *r = arg;
+    for (u32 i = 0; i < RINGS; i++) {
+        pthread_mutex_lock(&r->lock);
+        r->asked++;
+        pthread_mutex_unlock(&r->lock);
+        io_bell_ring(r->io, &r->bell);
+    }
+    return NULL;
+}
+
+/* Nothing that was asked before a ring is missed, however the rings fall together. */
+static void a_bell_rung_by_threads_is_heard(void **state)
+{
+    struct ringer r = {.io = *state, .bell = {.rang = ringer_rang}};
+    pthread_mutex_init(&r.lock, NULL);
+    pthread_t threads[3];
+    for (u32 i = 0; i < ARRAY_LEN(threads); i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, ring_often, &r), 0);
+    }
+    TURN_UNTIL(r.io, r.heard == RINGS * ARRAY_LEN(threads));
+    for (u32 i = 0; i < ARRAY_LEN(threads); i++) {
+        pthread_join(threads[i], NULL);
+    }
+    io_turn(r.io, false);
+    assert_true(r.times >= 1 && r.times <= RINGS * ARRAY_LEN(threads));
+    pthread_mutex_destroy(&r.lock);
+}
+
+static void a_bell_that_is_removed_is_not_heard(void **state)
+{
+    struct ringer r = {.io = *state, .bell = {.rang = ringer_rang}};
+    pthread_mutex_init(&r.lock, NULL);
+    io_bell_ring(r.io, &r.bell);
+    io_bell_ring(r.io, &r.bell);
+    io_bell_remove(r.io, &r.bell);
+    io_bell_remove(r.io, &r.bell); /* twice is no harm */
+    io_turn(r.io, false);
+    assert_int_equal(r.times, 0);
+    io_bell_ring(r.io, &r.bell); /* it may be used again */
+    TURN_UNTIL(r.io, r.times == 1);
+    pthread_mutex_destroy(&r.lock);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -175,6 +241,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_threads_work_is_done_all_the_same, setup_threads,
                                         unit_teardown),
         cmocka_unit_test_setup_teardown(a_thread_per_need_and_no_more, setup_threads,
+                                        unit_teardown),
+        cmocka_unit_test_setup_teardown(a_bell_rung_by_threads_is_heard, setup_threads,
+                                        unit_teardown),
+        cmocka_unit_test_setup_teardown(a_bell_that_is_removed_is_not_heard, setup_threads,
                                         unit_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
