@@ -3,6 +3,7 @@
 #include "broker/serve.h"
 
 #include "broker/config_rows.h"
+#include "broker/notify.h"
 #include "broker/server.h"
 
 #include <stdio.h>
@@ -16,6 +17,7 @@
 struct serve {
     struct io *io;
     struct broker *broker;
+    struct notify notify;
     int exit_code;
 };
 
@@ -38,6 +40,7 @@ static void serve_signal(void *user, enum io_signal signal)
     struct serve *s = user;
     switch (signal) {
     case IO_SIGNAL_STOP:
+        notify_stopping(&s->notify);
         broker_stop(s->broker);
         break;
     case IO_SIGNAL_STATS:
@@ -128,7 +131,9 @@ static int serve_loop(struct serve *s, const struct serve_options *o,
     }
     io_signals(s->io, serve_signal, s);
     print_ready(s->broker, o->version, params->data_directory, started_ns);
+    notify_ready(&s->notify, s->io, s->broker);
     io_run(s->io);
+    notify_stop(&s->notify);
     broker_print_stats(s->broker);
     if (s->exit_code == SERVE_EXIT_STORAGE) {
         return s->exit_code; /* fenced: nothing more is touched */
