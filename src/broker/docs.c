@@ -166,6 +166,54 @@ static void print_messages(void)
     mem_free(rows);
 }
 
+/* A comment of at most so many columns to a line. */
+static void print_comment(const char *text)
+{
+    const size_t columns = 98;
+    while (*text != 0) {
+        size_t len = strlen(text);
+        if (len > columns) {
+            for (len = columns; len > 0 && text[len] != ' '; len--) {
+            }
+            len = len == 0 ? columns : len;
+        }
+        printf("# %.*s\n", (int)len, text);
+        text += len;
+        text += *text == ' ';
+    }
+}
+
+static bool is_for_tests(const struct config_row *row)
+{
+    return strncmp(row->key, "odradek.test.", strlen("odradek.test.")) == 0;
+}
+
+/* An example of a configuration file: every key that does something, with its default, as a
+ * comment. */
+static void print_properties(void)
+{
+    printf(
+        "# Configuration of the broker, in the format of Kafka's server.properties.\n"
+        "#\n"
+        "# These are the keys that do something, each with its default; remove the # before one "
+        "to\n"
+        "# set it. Other keys of Kafka's are accepted: `odradek docs config` says what becomes of "
+        "them.\n");
+    for (u32 i = 0; i < CONFIG_KEY_COUNT; i++) {
+        const struct config_row *row = &config_rows[i];
+        if (row->scope != CONFIG_SCOPE_BROKER || row->status != CONFIG_WORKS || is_for_tests(row)) {
+            continue;
+        }
+        printf("\n");
+        print_comment(row->doc);
+        printf("# %s%s%s; %s\n#%s=%s\n", config_type_name(row->type),
+               row->valid[0] != 0 ? ", " : "", row->valid,
+               row->update == CONFIG_UPDATE_CLUSTER_WIDE ? "may change while the broker runs"
+                                                         : "read at start",
+               row->key, row->initial == NULL ? "" : row->initial);
+    }
+}
+
 int docs_print(const char *reference)
 {
     static const struct {
@@ -173,7 +221,7 @@ int docs_print(const char *reference)
         void (*print)(void);
     } references[] = {
         {"config", print_config},   {"apis", print_apis},         {"errors", print_errors},
-        {"metrics", print_metrics}, {"messages", print_messages},
+        {"metrics", print_metrics}, {"messages", print_messages}, {"properties", print_properties},
     };
     for (u32 i = 0; i < ARRAY_LEN(references); i++) {
         if (strcmp(reference, references[i].name) == 0) {

@@ -2,7 +2,8 @@
    docs/NAME.md. */
 #pragma once
 
-/* config, apis, errors, metrics or messages; -1: no such reference. */
+/* config, apis, errors, metrics, messages or properties (an example of a configuration file); -1:
+   no such reference. */
 int docs_print(const char *reference);
 /* The configuration keys that do something, for `odradek serve --help`. */
 void docs_print_keys(void);

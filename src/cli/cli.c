@@ -181,7 +181,7 @@ int command_docs(const struct cli_args *a)
     int code = a->operand_count == 1 ? a->host->docs(a->operands[0]) : -1;
     if (code < 0) {
         fprintf(stderr, "error: odradek docs needs the name of one reference\n"
-                        "there are: config, apis, errors, metrics, messages, commands\n");
+                        "there are: config, apis, errors, metrics, messages, commands, properties\n");
         return CLI_USAGE;
     }
     return code;
