@@ -1,8 +1,9 @@
-/* The command line: finds the command in commands.def, parses its options, runs it. Client commands
-   stand on librdkafka, which is loaded when the first of them runs: the broker does not pay for it.
+/* The command line: finds the command in commands.def, parses its options, runs it. Questions and
+   changes are asked in the protocol itself (kafka.h). Streams of records stand on librdkafka, which
+   is loaded when the first of them runs: the broker does not pay for it.
 
-   Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 denied, 5 conflict, 6 timeout, 10
-   damaged. */
+   Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 denied, 5 conflict, 6 timeout, 10 unhealthy
+   or damaged. */
 #pragma once
 
 #include "base/base.h"
@@ -14,7 +15,8 @@ enum cli_exit {
     CLI_NOT_FOUND = 3,
     CLI_DENIED = 4,
     CLI_CONFLICT = 5,
-    CLI_TIMEOUT = 6
+    CLI_TIMEOUT = 6,
+    CLI_UNHEALTHY = 10
 };
 
 struct cli_value {
@@ -22,7 +24,10 @@ struct cli_value {
     const char *value;  /* NULL for a flag */
 };
 struct cli_args {
+    const char *words;   /* of the command: "topic ls" */
+    struct arena *arena; /* lives as long as the command runs; no cap */
     const char *brokers;
+    i64 timeout_ms;                 /* for each answer of a broker */
     const struct cli_value *values; /* in the order given */
     u32 value_count;
     char **operands;
@@ -32,6 +37,8 @@ struct cli_args {
 /* The last value given, or NULL. */
 const char *cli_value(const struct cli_args *a, const char *option);
 bool cli_flag(const struct cli_args *a, const char *option);
+/* A text in the command's arena; never NULL. */
+PRINTF_LIKE(2, 3) const char *cli_text(const struct cli_args *a, const char *format, ...);
 
 /* What the program above brings along: commands that are not a client's. */
 struct cli_host {

@@ -1,6 +1,8 @@
 /* Loading librdkafka, and what all client commands do with it: see rdkafka.h. */
 #include "cli/rdkafka.h"
 
+#include "cli/problem.h"
+
 #include <dlfcn.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -85,26 +87,29 @@ rd_kafka_t *rdkafka_client_with(const struct rdkafka *rd, rd_kafka_type_t type,
 int rdkafka_failed(const struct rdkafka *rd, const struct cli_args *args, const char *what,
                    rd_kafka_resp_err_t err)
 {
-    fprintf(stderr, "error: %s\n%s (%s)\n", what, rd->rd_kafka_err2str(err),
-            rd->rd_kafka_err2name(err));
+    const char *why =
+        cli_text(args, "%s (%s)", rd->rd_kafka_err2str(err), rd->rd_kafka_err2name(err));
     switch (err) {
     case RD_KAFKA_RESP_ERR__TRANSPORT:
     case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
     case RD_KAFKA_RESP_ERR__TIMED_OUT:
-        fprintf(
-            stderr,
-            "is a broker running at %s? start one: odradek serve; another address: -b HOST:PORT\n",
-            args->brokers);
-        return err == RD_KAFKA_RESP_ERR__TIMED_OUT ? CLI_TIMEOUT : CLI_FAILED;
-    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
+    case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
+        return problem(err == RD_KAFKA_RESP_ERR__TIMED_OUT ||
+                               err == RD_KAFKA_RESP_ERR__MSG_TIMED_OUT
+                           ? CLI_TIMEOUT
+                           : CLI_FAILED,
+                       what, why,
+                       cli_text(args,
+                                "is a broker running at %s? start one: odradek serve; another "
+                                "address: -b HOST:PORT",
+                                args->brokers));
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-        fprintf(stderr, "odradek topic ls   shows the topics there are\n");
-        return CLI_NOT_FOUND;
-    case RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS:
-        fprintf(stderr, "odradek topic info NAME   shows it\n");
-        return CLI_CONFLICT;
+        return problem(CLI_NOT_FOUND, what, why, "odradek topic ls   shows the topics there are");
+    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
+        return problem(CLI_NOT_FOUND, what, why, "odradek topic info TOPIC   shows its partitions");
     default:
-        return CLI_FAILED;
+        return err > 0 ? problem_of_kafka(args, what, (i16)err, (struct slice){0})
+                       : problem(CLI_FAILED, what, why, NULL);
     }
 }
 

@@ -18,7 +18,7 @@ static struct {
     u32 operands;
     char operand[64];
     int code;
-    char out[32768];
+    char out[131072];
     char err[4096];
 } noted;
 
@@ -144,7 +144,7 @@ static void options_that_are_wrong(void **state)
     assert_int_equal(noted.code, CLI_USAGE);
     assert_int_equal(noted.serve_calls, 0);
     assert_says(noted.err, "odradek serve has no option --dato");
-    assert_says(noted.err, "odradek serve --help");
+    assert_says(noted.err, "odradek help serve");
     run("serve", "--dat", "x", NULL); /* no prefixes: a script must not change its meaning */
     assert_int_equal(noted.code, CLI_USAGE);
     run("serve", "--data", NULL);
@@ -169,8 +169,8 @@ static void overview(void **state)
     char alone[sizeof(noted.out)];
     snprintf(alone, sizeof(alone), "%s", noted.out);
     assert_says(alone, "odradek 9.8.7");
-#define COMMAND(ident, words, operands, summary, function) \
-    assert_says(alone, "odradek " words);                  \
+#define COMMAND(ident, words, operands, summary, kind, function) \
+    assert_says(alone, "odradek " words);                        \
     assert_says(alone, summary);
 #define OPTION(...)
 #include "cli/commands.def"
@@ -205,6 +205,7 @@ static void help_of_each(void **state)
     run("topic", "create", "-h", NULL);
     assert_says(noted.out, "-p, --partitions N");
     assert_says(noted.out, "-b, --brokers HOST:PORT");
+    assert_says(noted.out, "--timeout DURATION");
     run("topic", NULL); /* a group of commands explains all of its own */
     assert_says(noted.out, "odradek topic ls");
     assert_says(noted.out, "odradek topic rm");
@@ -222,7 +223,7 @@ static void commands_that_are_wrong(void **state)
     assert_says(noted.err, "there is no command \"serv\"");
     run("topic", "lss", NULL);
     assert_int_equal(noted.code, CLI_USAGE);
-    assert_says(noted.err, "there is no command \"topic lss\"");
+    assert_says(noted.err, "there is no command \"topic lss\"; did you mean \"topic ls\"?");
     run("", NULL);
     assert_int_equal(noted.code, CLI_USAGE);
 }
@@ -234,7 +235,7 @@ static void references(void **state)
     (void)state;
     run("docs", "commands", NULL);
     assert_int_equal(noted.code, CLI_OK);
-#define COMMAND(ident, words, operands, summary, function) \
+#define COMMAND(ident, words, operands, summary, kind, function) \
     assert_says(noted.out, "## odradek " words "\n");
 #define OPTION(ident, name, letter, argument, doc) assert_says(noted.out, doc);
 #include "cli/commands.def"

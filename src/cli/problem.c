@@ -1,0 +1,80 @@
+/* Error wording of the client commands: see problem.h. */
+#include "cli/problem.h"
+
+#include "cli/out.h"
+#include "wire/wire.h"
+
+#include <string.h>
+
+int problem(int code, const char *what, const char *why, const char *next)
+{
+    fflush(stdout);
+    bool colour = out_colour(stderr);
+    fputs(colour ? "\033[31merror:\033[0m " : "error: ", stderr);
+    out_text(stderr, slice_cstr(what));
+    fputc('\n', stderr);
+    if (why != NULL) {
+        fputs("  ", stderr);
+        out_text(stderr, slice_cstr(why));
+        fputc('\n', stderr);
+    }
+    if (next != NULL) {
+        fputs("  next: ", stderr);
+        out_text(stderr, slice_cstr(next));
+        fputc('\n', stderr);
+    }
+    return code;
+}
+
+/* Exit codes by Kafka error; everything else has failed. */
+static const struct {
+    i16 error;
+    int code;
+    const char *next;
+} kafka_rows[] = {
+    {KERR_UNKNOWN_TOPIC_OR_PARTITION, CLI_NOT_FOUND,
+     "odradek topic ls   shows the topics there are"},
+    {KERR_GROUP_ID_NOT_FOUND, CLI_NOT_FOUND, "odradek group ls   shows the groups there are"},
+    {KERR_RESOURCE_NOT_FOUND, CLI_NOT_FOUND, NULL},
+    {KERR_TOPIC_ALREADY_EXISTS, CLI_CONFLICT, "odradek topic info NAME   shows it"},
+    {KERR_NON_EMPTY_GROUP, CLI_CONFLICT,
+     "stop its members first; odradek group info NAME   shows them"},
+    {KERR_GROUP_SUBSCRIBED_TO_TOPIC, CLI_CONFLICT,
+     "stop its members first; odradek group info NAME   shows them"},
+    {KERR_UNKNOWN_MEMBER_ID, CLI_CONFLICT,
+     "stop its members first; odradek group info NAME   shows them"},
+    {KERR_REBALANCE_IN_PROGRESS, CLI_CONFLICT, "its members are joining: try again, or stop them"},
+    {KERR_REQUEST_TIMED_OUT, CLI_TIMEOUT, "try again, or wait longer with --timeout"},
+    {KERR_TOPIC_AUTHORIZATION_FAILED, CLI_DENIED, NULL},
+    {KERR_GROUP_AUTHORIZATION_FAILED, CLI_DENIED, NULL},
+    {KERR_CLUSTER_AUTHORIZATION_FAILED, CLI_DENIED, NULL},
+    {KERR_POLICY_VIOLATION, CLI_DENIED, NULL},
+    {KERR_INVALID_TOPIC_EXCEPTION, CLI_FAILED,
+     "letters, digits, '.', '_' and '-', at most 249 of them"},
+    {KERR_INVALID_CONFIG, CLI_FAILED, "odradek config explain KEY   says what it may be"},
+};
+
+int problem_of_kafka(const struct cli_args *a, const char *what, i16 kafka_error,
+                     struct slice message)
+{
+    const struct kerr_row *row = kerr_find(kafka_error);
+    const char *name = row != NULL ? row->name : "an error this program does not know";
+    bool has_words = message.ptr != NULL && message.len > 0;
+    const char *why =
+        has_words     ? cli_text(a, "%.*s (%s)", (int)message.len, (const char *)message.ptr, name)
+        : row != NULL ? cli_text(a, "%s (%s)", row->doc, name)
+                      : cli_text(a, "the broker answered with error %d", kafka_error);
+    for (u32 i = 0; i < ARRAY_LEN(kafka_rows); i++) {
+        if (kafka_rows[i].error == kafka_error) {
+            return problem(kafka_rows[i].code, what, why, kafka_rows[i].next);
+        }
+    }
+    return problem(CLI_FAILED, what, why, NULL);
+}
+
+int problem_of_value(const struct cli_args *a, const char *option, const char *value,
+                     const char *wanted)
+{
+    return problem(CLI_USAGE, cli_text(a, "--%s %s is not %s", option, value, wanted), NULL,
+                   cli_text(a, "odradek help %s   explains it", a->words));
+}

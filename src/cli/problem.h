@@ -1,0 +1,14 @@
+/* What goes wrong, in three lines on stderr: what, why with values, what to do next. */
+#pragma once
+
+#include "cli/cli.h"
+
+/* Any of why and next may be NULL. Control characters are escaped. Returns code. */
+int problem(int code, const char *what, const char *why, const char *next);
+/* Of a broker's answer: the exit code that goes with a Kafka error, and what to do about it.
+   message: the broker's own words (ptr NULL: none). */
+int problem_of_kafka(const struct cli_args *a, const char *what, i16 kafka_error,
+                     struct slice message);
+/* --option value is not what it should be. */
+int problem_of_value(const struct cli_args *a, const char *option, const char *value,
+                     const char *wanted);
