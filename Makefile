@@ -1,3 +1,6 @@
-# Forwards to ./dev, the front door; `make` alone builds.
+# Forwards to ./dev, the front door; `make` alone builds. PREFIX and DESTDIR reach `make install`.
+.PHONY: build FORCE
 build: ; @./dev build
-%: ; @./dev $@
+%: FORCE ; @./dev $@
+FORCE: ;
+Makefile: ;
