@@ -476,16 +476,8 @@ static void delete_records_done(struct call *call, err_t result, struct slice bo
     finished(a);
 }
 
-/* Everything up to some offset that is there, often all of it: so packs become sparse and die. */
-static void delete_records_ask(struct admin *a)
+static void delete_records_ask(struct admin *a, struct ledger_partition *p, u64 offset)
 {
-    struct ledger_partition *p = workload_partition(
-        a->wl, (u32)chance_between(a->world, 0, workload_partition_count(a->wl) - 1));
-    if (!p->topic->trimmed) {
-        finished(a);
-        return;
-    }
-    u64 offset = chance(a->world, 1, 3) ? p->floor : chance_between(a->world, 0, p->floor);
     a->partition = p;
     /* Acknowledged is what the answer promises: from then on the start is there at least. */
     a->start_when_asked = MAX(p->start, offset);
@@ -503,6 +495,31 @@ static void delete_records_ask(struct admin *a)
     world_say(a->world, "admin  deletes %s-%d up to %llu", p->topic->name, p->index,
               (unsigned long long)offset);
     ask(a, API_delete_records, (i16)chance_between(a->world, 0, 2), &r, delete_records_done);
+}
+
+/* Everything up to some offset that is there, often all of it: so packs become sparse and die. */
+static void records_trim(struct admin *a)
+{
+    struct ledger_partition *p = workload_partition(
+        a->wl, (u32)chance_between(a->world, 0, workload_partition_count(a->wl) - 1));
+    if (!p->topic->trimmed) {
+        finished(a);
+        return;
+    }
+    delete_records_ask(a, p,
+                       chance(a->world, 1, 3) ? p->floor : chance_between(a->world, 0, p->floor));
+}
+
+/* The next one with records, NULL: none has. */
+static struct ledger_partition *partition_to_bury(const struct admin *a)
+{
+    for (u32 i = 0; i < workload_partition_count(a->wl); i++) {
+        struct ledger_partition *p = workload_partition(a->wl, i);
+        if (p->start < p->floor) {
+            return p;
+        }
+    }
+    return NULL;
 }
 
 /* ---- steps ----------------------------------------------------------------------------------- */
@@ -526,7 +543,10 @@ static void step_run(struct world_event *e)
         return;
     }
     struct ledger_topic *t = topic_to_make(a);
-    if (t != NULL) {
+    struct ledger_partition *dying = a->wl->burying ? partition_to_bury(a) : NULL;
+    if (dying != NULL) {
+        delete_records_ask(a, dying, dying->floor);
+    } else if (t != NULL) {
         if (t->partition_count == 1 && !t->log_append_time && !t->limited && a->by_metadata) {
             auto_create_ask(a, t);
         } else {
@@ -535,7 +555,7 @@ static void step_run(struct world_event *e)
     } else if (!workload_topics_there(a->wl) || chance(a->world, 1, 3)) {
         metadata_ask(a);
     } else if (a->wl->knobs.trims && !a->wl->quiet && chance(a->world, 1, 6)) {
-        delete_records_ask(a);
+        records_trim(a);
     } else if (chance(a->world, 1, 2)) {
         offsets_ask(a);
     } else {
@@ -558,6 +578,11 @@ void admin_quiet(struct admin *a)
 bool admin_settled(const struct admin *a)
 {
     return workload_topics_there(a->wl);
+}
+
+bool admin_buried(const struct admin *a)
+{
+    return a->wl->burying && partition_to_bury(a) == NULL;
 }
 
 struct admin *admin_create(struct workload *wl)

@@ -44,6 +44,8 @@ static const struct canary {
     {"trim-early", 0, LOG_CANARY_TRIM_EARLY, 0, "trim the WAL before the metadata know the pack"},
     {"forget-pack-producers", 0, LOG_CANARY_FORGET_PACK_PRODUCERS, 0,
      "leave producers out of packs"},
+    {"forget-buried-producers", 0, LOG_CANARY_FORGET_BURIED_PRODUCERS, 0,
+     "forget what a pack says of producers when its records are gone"},
     {"old-generation", 0, 0, GROUP_CANARY_OLD_GENERATION, "accept commits of an old generation"},
     {"forget-offsets", 0, 0, GROUP_CANARY_FORGET_OFFSETS, "forget committed offsets at restart"},
     {"answer-early", 0, 0, GROUP_CANARY_ANSWER_EARLY, "answer members before it is durable"},
@@ -72,7 +74,7 @@ static int usage(void)
                     "       odradek-sim --crash-states SEED --state NUMBER [--verbose]\n"
                     "canaries (faults built in on purpose, to be caught):\n");
     for (u32 i = 0; i < ARRAY_LEN(canaries); i++) {
-        fprintf(stderr, "  %-22s %s\n", canaries[i].name, canaries[i].doc);
+        fprintf(stderr, "  %-24s %s\n", canaries[i].name, canaries[i].doc);
     }
     return 2;
 }

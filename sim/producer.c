@@ -8,6 +8,7 @@
 
    What an idempotent producer was told last it sometimes asks again, as one does whose answer came
    late: however much happened meanwhile, also when the records are deleted, the answer is the same.
+   Each does so at the last reading, when the broker has only the disk (wl->asking).
  */
 #include "sim/workload.h"
 
@@ -26,6 +27,7 @@ struct target {
     struct list batches; /* not acknowledged, oldest first */
     struct list acked;   /* of an idempotent producer: the last one that was, or none */
     bool acked_once;
+    bool asked_again; /* and was told the same, since wl->asking */
     bool in_this_request;
 };
 
@@ -174,7 +176,10 @@ static struct batch *batch_next(struct target *t)
 static struct batch *batch_again(struct producer *p, struct target *t)
 {
     struct list_node *last = list_first(&t->acked);
-    if (last == NULL || !list_empty(&t->batches) || p->wl->quiet || !chance(p->world, 1, 10)) {
+    if (last == NULL || !list_empty(&t->batches) || t->asked_again) {
+        return NULL;
+    }
+    if (!p->wl->asking && (p->wl->quiet || !chance(p->world, 1, 10))) {
         return NULL;
     }
     struct batch *b = CONTAINER_OF(last, struct batch, node);
@@ -216,7 +221,11 @@ static void batch_acked(struct producer *p, struct batch *b, i64 base_offset)
                        b->first + b->count - 1, t->author->number, (long long)b->offset,
                        (long long)base_offset);
         }
-        batch_free(b);
+        if (p->wl->asking) {
+            t->asked_again = true;
+        } else {
+            batch_free(b);
+        }
         return;
     }
     ledger_acked(t->author, b->first, b->count, base_offset);
@@ -486,6 +495,24 @@ bool producer_settled(const struct producer *p)
         }
     }
     return p->target_count > 0 && client_in_flight(&p->client) == 0;
+}
+
+void producer_ask_again(struct producer *p)
+{
+    for (u32 i = 0; i < p->target_count; i++) {
+        p->targets[i].asked_again = false;
+    }
+}
+
+bool producer_asked(const struct producer *p)
+{
+    for (u32 i = 0; i < p->target_count; i++) {
+        const struct target *t = &p->targets[i];
+        if (!list_empty(&t->acked) && !t->asked_again) {
+            return false;
+        }
+    }
+    return true;
 }
 
 struct producer *producer_create(struct workload *wl, u32 number)

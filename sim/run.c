@@ -7,7 +7,9 @@
         flight is finished
      3. one more end, and the last reading by a broker that has only the disk; when it has come to
    rest, the directory has the files that the metadata name and no others
-     4. in some runs a bit of the data directory rots, several times: the broker refuses to start,
+     4. in some runs every record is deleted and every pack that has one buried; the broker that is
+   started then still knows every idempotent producer
+     5. in others a bit of the data directory rots, several times: the broker refuses to start,
    or serves everything but what the bit belongs to, and never anything wrong; turned back,
    everything is there again
 
@@ -36,9 +38,10 @@ enum {
 #define CLOCK_JUMP_MAX_MS (25 * 60 * 1000) /* a batch of before the jump is still accepted */
 #define STARVED_NS        (10 * SIM_S)     /* the same, when the log has no memory left */
 #define FILES_NS          (30 * SIM_S)     /* the same, when files stay that nobody names */
+#define BURIAL_NS         (5 * SIM_S)      /* all is filed, and what is dead has gone */
 #define STUCK_NS          (30 * SIM_S)     /* so long without any progress: something is stuck */
 
-enum phase { PHASE_CHAOS, PHASE_SETTLE, PHASE_VERIFY, PHASE_ROT };
+enum phase { PHASE_CHAOS, PHASE_SETTLE, PHASE_BURY, PHASE_VERIFY, PHASE_ROT };
 enum end_kind { END_POWER_CUT, END_KILL, END_STOP };
 enum moment { MOMENT_ANY_CALL, MOMENT_START, MOMENT_WAL_WRITE, MOMENT_META_WRITE, MOMENT_COUNT };
 
@@ -85,6 +88,7 @@ struct run {
     u64 arm_at_acked; /* the end is armed when so much has been acknowledged in all */
     u64 progress;     /* workload_progress */
     u64 progress_ns;
+    u64 dead_ns;             /* since when there is not a record; 0: there is */
     struct world_event late; /* a write of the life before arrives */
 };
 
@@ -353,6 +357,7 @@ static void script_cut(struct run *r)
     sim_disk_power_cut_as(r->disk, r->cut.how);
     sim_net_heal(r->net);
     workload_quiet(&r->workload);
+    r->workload.burying = false;
     if (r->workload.verifier != NULL) {
         workload_verify_again(&r->workload);
     }
@@ -423,6 +428,7 @@ static err_t life_begin(struct run *r)
         .user = r,
     };
     r->progress_ns = w->now_ns;
+    r->dead_ns = 0;
     workload_broker_began(&r->workload,
                           io.faults.full_in != SIM_NEVER || io.faults.write_fails_in != SIM_NEVER);
     r->broker = broker_create(&params);
@@ -430,6 +436,14 @@ static err_t life_begin(struct run *r)
     world_say(w, "START  life %u: %s %s", r->result->lives, err_name(e),
               e == OK ? "" : broker_reason(r->broker));
     return e;
+}
+
+static bool burial_over(struct run *r)
+{
+    if (r->dead_ns == 0 && workload_buried(&r->workload)) {
+        r->dead_ns = r->world.now_ns;
+    }
+    return r->dead_ns > 0 && r->world.now_ns - r->dead_ns >= BURIAL_NS;
 }
 
 /* Has this life done what the phase is for? */
@@ -445,6 +459,8 @@ static bool phase_over(struct run *r)
                result->crashes >= r->ends_planned && result->write_crashes > 0;
     case PHASE_SETTLE:
         return workload_settled(&r->workload);
+    case PHASE_BURY:
+        return burial_over(r);
     case PHASE_VERIFY:
     case PHASE_ROT:
         return workload_verified(&r->workload);
@@ -693,12 +709,22 @@ static void lives_run(struct run *r)
                 !r->world.failed) {
                 life_check_files(r);
             }
-            if (r->phase == PHASE_SETTLE && phase_over(r) && !r->world.failed) {
+            bool ends = r->phase == PHASE_SETTLE || r->phase == PHASE_BURY;
+            if (ends && phase_over(r) && !sim_io_dead(r->io) && !r->world.failed) {
                 phase_next(r);
             }
         }
         life_end(r);
     }
+}
+
+/* No record is left. What the packs say of producers stays: each asks once more. */
+static void burial_run(struct run *r)
+{
+    workload_verify_again(&r->workload);
+    workload_bury(&r->workload);
+    r->phase = PHASE_BURY;
+    lives_run(r);
 }
 
 /* Nothing is written any more: sessions retire, their files go, they are forgotten, and as nobody
@@ -846,10 +872,17 @@ void run_seed(const struct run_options *options, struct run_result *out)
     workload_init(&r->workload, &r->world, r->net, &load);
 
     lives_run(r);
-    if (options->script != NULL) {
-        script_idle(r);
-    } else if (!r->world.failed && chance(&r->world, 1, 6)) {
+    bool script = options->script != NULL;
+    bool rots = !script && chance(&r->world, 1, 6);
+    bool dies = script || (!rots && r->file_delay_ms > 0 && chance(&r->world, 1, 3));
+    if (rots && !r->world.failed) {
         rot_run(r);
+    }
+    if (dies && !r->cut_came && !r->world.failed) {
+        burial_run(r);
+    }
+    if (script) {
+        script_idle(r);
     }
 
     result_fill(r);

@@ -159,11 +159,16 @@ void workload_verify(struct workload *wl)
     if (wl->group_admin != NULL) {
         group_admin_verify(wl->group_admin);
     }
+    wl->asking = true;
+    for (u32 i = 0; i < wl->knobs.producer_count; i++) {
+        producer_ask_again(wl->producers[i]);
+    }
 }
 
 void workload_verify_again(struct workload *wl)
 {
     wl->rotten = false;
+    wl->asking = false;
     consumer_destroy(wl->verifier);
     wl->verifier = NULL;
     LIST_EACH (&wl->ledger.authors, n) {
@@ -178,8 +183,26 @@ void workload_verify_again(struct workload *wl)
 
 bool workload_verified(const struct workload *wl)
 {
+    for (u32 i = 0; i < wl->knobs.producer_count && wl->asking; i++) {
+        if (!producer_asked(wl->producers[i])) {
+            return false;
+        }
+    }
     bool groups = wl->rotten || wl->group_admin == NULL || group_admin_verified(wl->group_admin);
     return wl->verifier != NULL && consumer_verified(wl->verifier) && groups;
+}
+
+void workload_bury(struct workload *wl)
+{
+    wl->burying = true;
+    for (u32 i = 0; i < workload_partition_count(wl); i++) {
+        workload_partition(wl, i)->topic->trimmed = true;
+    }
+}
+
+bool workload_buried(const struct workload *wl)
+{
+    return admin_buried(wl->admin);
 }
 
 void workload_reread(struct workload *wl)
@@ -190,6 +213,7 @@ void workload_reread(struct workload *wl)
     wl->verifier = consumer_create(wl, CONSUMERS_MAX, true);
     consumer_pass_over(wl->verifier);
     wl->rotten = true;
+    wl->asking = false;
 }
 
 u64 workload_unreadable(const struct workload *wl)

@@ -45,8 +45,10 @@ struct workload {
     struct sim_net *net;
     struct ledger ledger;
     struct workload_knobs knobs;
-    bool quiet;  /* nothing new is produced */
-    bool rotten; /* something may be unreadable, and so not be found by its time */
+    bool quiet;   /* nothing new is produced */
+    bool asking;  /* idempotent producers ask again what they were told last, once each */
+    bool burying; /* every record of the topics that last is to be deleted */
+    bool rotten;  /* something may be unreadable, and so not be found by its time */
     struct producer *producers[PRODUCERS_MAX];
     struct consumer *consumers[CONSUMERS_MAX];
     struct consumer *verifier; /* of the last reading */
@@ -70,11 +72,15 @@ void workload_quiet(struct workload *wl);
 bool workload_settled(const struct workload *wl);
 /* Grows with whatever brings the run nearer to its end: nobody is stuck as long as it does. */
 u64 workload_progress(const struct workload *wl);
-/* Reads every partition from 0 to its end; then the promises are held against what was read. */
+/* Reads every partition from 0 to its end; then the promises are held against what was read. And
+   every idempotent producer sends again what was acknowledged last: it is recognized. */
 void workload_verify(struct workload *wl);
 bool workload_verified(const struct workload *wl);
 /* Forgets that it was: the next life reads once more. */
 void workload_verify_again(struct workload *wl);
+/* DeleteRecords of everything; workload_buried: all of it was acknowledged. */
+void workload_bury(struct workload *wl);
+bool workload_buried(const struct workload *wl);
 /* The same again after a bit has rotted: what cannot be read (that is, is refused) is passed over
    and counted, what is read must be right. workload_verified tells when it is through. */
 void workload_reread(struct workload *wl);
@@ -107,6 +113,8 @@ struct producer *producer_create(struct workload *wl, u32 number);
 void producer_destroy(struct producer *p);
 void producer_quiet(struct producer *p);
 bool producer_settled(const struct producer *p);
+void producer_ask_again(struct producer *p); /* as wl->asking begins */
+bool producer_asked(const struct producer *p);
 
 struct consumer *consumer_create(struct workload *wl, u32 number, bool verifier);
 /* A verifier that passes over what is refused. */
@@ -121,3 +129,4 @@ struct admin *admin_create(struct workload *wl);
 void admin_destroy(struct admin *a);
 void admin_quiet(struct admin *a);
 bool admin_settled(const struct admin *a);
+bool admin_buried(const struct admin *a);

@@ -33,6 +33,7 @@ enum log_canary { /* simulator only */
                   LOG_CANARY_FORGET_PRODUCERS = 2,
                   LOG_CANARY_FORGET_PACK_PRODUCERS = 4,
                   LOG_CANARY_TRIM_EARLY = 8,
+                  LOG_CANARY_FORGET_BURIED_PRODUCERS = 16,
 };
 
 struct log_filed {

@@ -469,7 +469,8 @@ static void producer_mark(struct rewrite_job *job, u32 i)
     const struct pack_producer from = job->producers[i];
     const struct partition *p = map64_get(&job->log->partitions, from.partition);
     i64 until_ms;
-    if (p != NULL && producer_statement_lives(p, &from, &until_ms)) {
+    bool forgets = (job->log->params.canaries & LOG_CANARY_FORGET_BURIED_PRODUCERS) != 0;
+    if (p != NULL && !forgets && producer_statement_lives(p, &from, &until_ms)) {
         job->producers[job->producers_live] = from;
         job->producers_live++;
         job->outlived_ms = MAX(job->outlived_ms, until_ms);
