@@ -6,7 +6,7 @@
    once. The simulator uses exactly these functions with its own io. */
 #pragma once
 
-#include "broker/config.h"
+#include "broker/config_listeners.h"
 #include "cluster/cluster.h"
 
 struct broker;
@@ -16,6 +16,8 @@ struct broker_params {
     struct config *config; /* outlives the broker, which puts dynamic values into it */
     const char *data_directory;
     struct home *home; /* NULL: on disk, in data_directory. From broker_start on the broker's. */
+    /* Where to listen; NULL: at listen_host and listen_port alone, under the name PLAINTEXT. */
+    const struct config_listeners *listeners;
     const char *listen_host;
     u16 listen_port;    /* 0: any free */
     u64 memory_bytes;   /* the budget */
@@ -34,12 +36,19 @@ struct broker_params {
 };
 MUST_USE struct broker *broker_create(const struct broker_params *params);
 MUST_USE err_t broker_start(struct broker *b);
-/* Why the last broker_start failed: what, why, what next; lines end with \n. */
+/* Why the last broker_start failed; and as a problem of the catalogue, valid as long as the broker.
+ */
 const char *broker_reason(const struct broker *b);
+struct diag_problem broker_problem(const struct broker *b);
+/* After values of the configuration have changed: what does not read them where it uses them. */
+void broker_configured(struct broker *b);
 void broker_stop(struct broker *b);
 void broker_destroy(struct broker *b); /* at any time, also when io is dead */
 
-void broker_address(const struct broker *b, struct io_address *out);
+void broker_address(const struct broker *b, struct io_address *out); /* of the first listener */
+u32 broker_listener_count(const struct broker *b);
+const char *broker_listener(const struct broker *b, u32 index,
+                            struct io_address *out); /* its name */
 struct log *broker_log(struct broker *b); /* for tests, stats, the simulator's checkers */
 struct cluster *broker_cluster(struct broker *b);
 void broker_print_stats(struct broker *b); /* one diagnostic line of counters */

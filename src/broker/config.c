@@ -27,8 +27,9 @@ const struct config_row config_rows[CONFIG_KEY_COUNT] = {
 };
 
 struct config_value {
-    char *texts[CONFIG_LAYERS]; /* by layer, best first; NULL: not set there */
-    i64 number;                 /* of the text in force, when the type is a number or boolean */
+    char *texts[CONFIG_LAYERS];   /* by layer, best first; NULL: not set there */
+    char *origins[CONFIG_LAYERS]; /* who said so; NULL: the layer says it all */
+    i64 number;                   /* of the text in force, when the type is a number or boolean */
 };
 /* A topic key's synonyms, looked up once. */
 enum { SYNONYMS_MAX = 4 };
@@ -147,7 +148,7 @@ static bool is_one_of(struct slice word, const char *choices)
     }
 }
 
-static bool next_word(struct slice *list, struct slice *word)
+bool config_next_word(struct slice *list, struct slice *word)
 {
     if (list->len == 0) {
         return false;
@@ -189,7 +190,7 @@ static bool text_valid(const struct config_row *row, struct slice value)
     if (strncmp(row->valid, list_of, sizeof list_of - 1) == 0) {
         struct slice rest = value;
         struct slice word;
-        while (next_word(&rest, &word)) {
+        while (config_next_word(&rest, &word)) {
             if (!is_one_of(word, row->valid + sizeof list_of - 1)) {
                 return false;
             }
@@ -219,9 +220,8 @@ static bool integer_bounds(enum config_type type, i64 *low, i64 *high)
     }
 }
 
-/* ERR_INVALID with a sentence when the value does not fit the row. */
-static MUST_USE err_t value_check(const struct config_row *row, struct slice value, i64 *number,
-                                  char *reason, size_t reason_bytes)
+err_t config_value_check(const struct config_row *row, struct slice value, i64 *number,
+                         char *reason, size_t reason_bytes)
 {
     const char *wrong = NULL;
     i64 low, high;
@@ -289,8 +289,8 @@ struct config *config_create(void)
         char reason[256];
         synonyms_find(&c->synonyms[i], config_rows[i].synonyms);
         if (config_rows[i].initial != NULL && config_rows[i].initial[0] != 0) {
-            err_t e = value_check(&config_rows[i], slice_cstr(config_rows[i].initial),
-                                  &c->values[i].number, reason, sizeof reason);
+            err_t e = config_value_check(&config_rows[i], slice_cstr(config_rows[i].initial),
+                                         &c->values[i].number, reason, sizeof reason);
             assert(e == OK); /* a default that its own row refuses */
         }
     }
@@ -302,37 +302,59 @@ void config_destroy(struct config *c)
     for (u32 i = 0; i < CONFIG_KEY_COUNT; i++) {
         for (u32 k = 0; k < CONFIG_LAYERS; k++) {
             mem_free(c->values[i].texts[k]);
+            mem_free(c->values[i].origins[k]);
         }
     }
     mem_free(c);
 }
 
+enum config_layer config_layer_in_force(const struct config *c, enum config_key key)
+{
+    u32 layer = 0;
+    while (layer < CONFIG_LAYERS && c->values[key].texts[layer] == NULL) {
+        layer++;
+    }
+    return (enum config_layer)layer;
+}
+
 /* The first layer that has a value, else the default (which may be NULL). */
 static const char *text_in_force(const struct config *c, enum config_key key)
 {
-    for (u32 layer = 0; layer < CONFIG_LAYERS; layer++) {
-        if (c->values[key].texts[layer] != NULL) {
-            return c->values[key].texts[layer];
-        }
-    }
-    return config_rows[key].initial;
+    enum config_layer layer = config_layer_in_force(c, key);
+    return layer == CONFIG_LAYERS ? config_rows[key].initial : c->values[key].texts[layer];
 }
 
-/* value.ptr NULL: the layer says nothing. */
-static void layer_set(struct config *c, enum config_key key, enum config_layer layer,
-                      struct slice value)
+void config_layer_set(struct config *c, enum config_key key, enum config_layer layer,
+                      struct slice value, const char *origin)
 {
     struct config_value *v = &c->values[key];
     mem_free(v->texts[layer]);
+    mem_free(v->origins[layer]);
     v->texts[layer] = value.ptr == NULL ? NULL : mem_strndup(value);
+    v->origins[layer] = origin == NULL ? NULL : mem_strndup(slice_cstr(origin));
     const char *text = text_in_force(c, key);
     char ignored[256];
     v->number = 0;
     if (text != NULL && text[0] != 0) {
-        err_t e =
-            value_check(&config_rows[key], slice_cstr(text), &v->number, ignored, sizeof ignored);
+        err_t e = config_value_check(&config_rows[key], slice_cstr(text), &v->number, ignored,
+                                     sizeof ignored);
         assert(e == OK);
     }
+}
+
+const char *config_origin(const struct config *c, enum config_key key)
+{
+    static const char *const names[CONFIG_LAYERS + 1] = {
+        [CONFIG_LAYER_FLAG] = "the command line",
+        [CONFIG_LAYER_ENVIRONMENT] = "the environment",
+        [CONFIG_LAYER_BROKER] = "a dynamic config of this broker",
+        [CONFIG_LAYER_CLUSTER] = "a dynamic config of the cluster",
+        [CONFIG_LAYER_FILE] = "the configuration file",
+        [CONFIG_LAYERS] = "the default",
+    };
+    enum config_layer layer = config_layer_in_force(c, key);
+    bool told = layer != CONFIG_LAYERS && c->values[key].origins[layer] != NULL;
+    return told ? c->values[key].origins[layer] : names[layer];
 }
 
 err_t config_set(struct config *c, struct slice key, struct slice value, char *reason,
@@ -348,30 +370,47 @@ err_t config_set(struct config *c, struct slice key, struct slice value, char *r
         return ERR_NOT_FOUND;
     }
     i64 number;
-    TRY(value_check(&config_rows[row], value, &number, reason, reason_bytes));
-    layer_set(c, (enum config_key)row, CONFIG_LAYER_STATIC, value);
+    TRY(config_value_check(&config_rows[row], value, &number, reason, reason_bytes));
+    config_layer_set(c, (enum config_key)row, CONFIG_LAYER_FILE, value, NULL);
     return OK;
+}
+
+/* A dynamic value that a flag or the environment hides is stored and does nothing: say so once. */
+static void layer_refresh(struct config *c, enum config_key key, enum config_layer layer,
+                          struct slice value)
+{
+    struct config_value *v = &c->values[key];
+    struct slice old = v->texts[layer] == NULL ? (struct slice){0} : slice_cstr(v->texts[layer]);
+    if ((old.ptr == NULL) == (value.ptr == NULL) && slice_eq(old, value)) {
+        return;
+    }
+    config_layer_set(c, key, layer, value, NULL);
+    if (value.ptr != NULL && config_layer_in_force(c, key) < CONFIG_LAYER_BROKER) {
+        diag(MSG_config_hidden, D_STR("key", config_rows[key].key), D_SLICE("value", value),
+             D_SLICE("in_force", config_str(c, key)), D_STR("from", config_origin(c, key)));
+    }
 }
 
 /* The dynamic layers are whatever the metadata state says now. A value it holds was checked when it
    went in. */
 void config_refresh(struct config *c, const struct meta *meta)
 {
-    static const char *const names[] = {
-        [CONFIG_LAYER_BROKER] = CONFIG_BROKER_NAME, [CONFIG_LAYER_CLUSTER] = ""};
-    for (u32 layer = CONFIG_LAYER_BROKER; layer <= CONFIG_LAYER_CLUSTER; layer++) {
+    static const struct {
+        enum config_layer layer;
+        const char *name;
+    } layers[] = {{CONFIG_LAYER_BROKER, CONFIG_BROKER_NAME}, {CONFIG_LAYER_CLUSTER, ""}};
+    for (u32 l = 0; l < ARRAY_LEN(layers); l++) {
         const struct meta_config *list;
-        u32 count = meta_configs(meta, CONFIG_RESOURCE_BROKER, slice_cstr(names[layer]), &list);
-        for (u32 i = 0; i < CONFIG_KEY_COUNT; i++) {
-            if (c->values[i].texts[layer] != NULL) {
-                layer_set(c, (enum config_key)i, (enum config_layer)layer, (struct slice){0});
-            }
-        }
+        u32 count = meta_configs(meta, CONFIG_RESOURCE_BROKER, slice_cstr(layers[l].name), &list);
+        struct slice values[CONFIG_KEY_COUNT] = {0};
         for (u32 i = 0; i < count; i++) {
             i32 row = config_row_find(CONFIG_SCOPE_BROKER, list[i].key);
             if (row >= 0) {
-                layer_set(c, (enum config_key)row, (enum config_layer)layer, list[i].value);
+                values[row] = list[i].value;
             }
+        }
+        for (u32 i = 0; i < CONFIG_KEY_COUNT; i++) {
+            layer_refresh(c, (enum config_key)i, layers[l].layer, values[i]);
         }
     }
 }
@@ -380,6 +419,12 @@ struct slice config_layer_str(const struct config *c, enum config_key key, enum 
 {
     const char *text = c->values[key].texts[layer];
     return text == NULL ? (struct slice){0} : slice_cstr(text);
+}
+
+const char *config_layer_origin(const struct config *c, enum config_key key,
+                                enum config_layer layer)
+{
+    return c->values[key].origins[layer];
 }
 
 bool config_is_set(const struct config *c, enum config_key key)
@@ -391,7 +436,7 @@ i64 config_number(enum config_key key, struct slice text)
 {
     i64 number = 0;
     char ignored[256];
-    err_t e = value_check(&config_rows[key], text, &number, ignored, sizeof ignored);
+    err_t e = config_value_check(&config_rows[key], text, &number, ignored, sizeof ignored);
     assert(e == OK);
     return number;
 }
@@ -422,7 +467,7 @@ static MUST_USE i16 own_config_check(enum config_scope scope, const char *of, st
         return KERR_INVALID_CONFIG;
     }
     i64 number;
-    return value_check(&config_rows[row], value, &number, reason, reason_bytes) == OK
+    return config_value_check(&config_rows[row], value, &number, reason, reason_bytes) == OK
                ? KERR_NONE
                : KERR_INVALID_CONFIG;
 }
@@ -461,7 +506,7 @@ i16 broker_config_check(struct slice key, struct slice value, bool cluster_defau
         return KERR_INVALID_REQUEST;
     }
     i64 number;
-    if (value_check(&config_rows[row], value, &number, reason, reason_bytes) != OK) {
+    if (config_value_check(&config_rows[row], value, &number, reason, reason_bytes) != OK) {
         return KERR_INVALID_REQUEST;
     }
     struct slice wrong;
@@ -506,7 +551,7 @@ static struct topic_value topic_value(const struct config *c, const struct meta_
     for (u32 i = 0; i < t->config_count; i++) {
         if (slice_eq_cstr(t->configs[i].key, row->key)) {
             v.text = slice_trim(t->configs[i].value);
-            err_t e = value_check(row, v.text, &v.number, ignored, sizeof ignored);
+            err_t e = config_value_check(row, v.text, &v.number, ignored, sizeof ignored);
             assert(e == OK); /* topic_config_check let it in */
             return v;
         }
@@ -526,7 +571,7 @@ static struct topic_value topic_value(const struct config *c, const struct meta_
 static bool has_word(struct slice list, const char *wanted)
 {
     struct slice word;
-    while (next_word(&list, &word)) {
+    while (config_next_word(&list, &word)) {
         if (slice_eq_cstr(word, wanted)) {
             return true;
         }

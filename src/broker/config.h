@@ -2,9 +2,10 @@
    topic keys. A row says type, default, bounds, how it may change, and its sentence of
    documentation; DescribeConfigs, --help and docs/config.md are printed from the rows.
 
-   Values of broker keys: static (defaults, then file, environment, --set: later sets win) plus
-   dynamic ones from the metadata state (cluster default, then this broker's). Values of topic keys:
-   the topic's own, else the broker's synonym. */
+   Values of broker keys come in layers, best first: the command line, the environment, this
+   broker's dynamic ones and the cluster's from the metadata state, the configuration file, the
+   default. Who reads files and the environment is config_sources.h. Values of topic keys: the
+   topic's own, else the broker's synonym. */
 #pragma once
 
 #include "meta/meta.h"
@@ -20,10 +21,21 @@ enum config_source { /* numbers as in DescribeConfigs */
                      CONFIG_SOURCE_GROUP = 8,
 };
 
+/* Where a broker key may be set, best first. */
+enum config_layer {
+    CONFIG_LAYER_FLAG,
+    CONFIG_LAYER_ENVIRONMENT,
+    CONFIG_LAYER_BROKER,
+    CONFIG_LAYER_CLUSTER,
+    CONFIG_LAYER_FILE,
+    CONFIG_LAYERS
+};
+
 MUST_USE struct config *config_create(void); /* all defaults */
 void config_destroy(struct config *c);
-/* Static value from the command line. On failure reason (at least 256 bytes) holds one sentence
-   with the value, the bounds and, for an unknown key (ERR_NOT_FOUND), the nearest name. */
+/* A static value as a configuration file gives it: dynamic ones come before it. On failure reason
+   (at least 256 bytes) holds one sentence with the value, the bounds and, for an unknown key
+   (ERR_NOT_FOUND), the nearest name. */
 MUST_USE err_t config_set(struct config *c, struct slice key, struct slice value, char *reason,
                           size_t reason_bytes);
 
@@ -45,6 +57,9 @@ enum config_key {
 };
 i64 config_i64(const struct config *c, enum config_key key); /* int, long, bool (0/1) */
 struct slice config_str(const struct config *c, enum config_key key);
+/* Where the value in force was set: "server.properties:12", "--set", "environment
+   KAFKA_LOG_DIRS", "a dynamic config of this broker", "the default". Until the next change. */
+const char *config_origin(const struct config *c, enum config_key key);
 
 /* A topic's configs resolved: own value, else broker synonym, else default. What the data path
    needs. */

@@ -124,9 +124,11 @@ static void layers_add(struct describing *d, struct config_synonym *list, u32 *c
                        enum config_key key, i64 factor)
 {
     static const enum config_source sources[CONFIG_LAYERS] = {
+        [CONFIG_LAYER_FLAG] = CONFIG_SOURCE_STATIC,
+        [CONFIG_LAYER_ENVIRONMENT] = CONFIG_SOURCE_STATIC,
         [CONFIG_LAYER_BROKER] = CONFIG_SOURCE_DYNAMIC_BROKER,
         [CONFIG_LAYER_CLUSTER] = CONFIG_SOURCE_DYNAMIC_DEFAULT,
-        [CONFIG_LAYER_STATIC] = CONFIG_SOURCE_STATIC,
+        [CONFIG_LAYER_FILE] = CONFIG_SOURCE_STATIC,
     };
     for (u32 layer = 0; layer < CONFIG_LAYERS; layer++) {
         struct slice text = config_layer_str(d->c, key, (enum config_layer)layer);

@@ -21,8 +21,6 @@ enum config_update {
     CONFIG_UPDATE_PER_BROKER,
     CONFIG_UPDATE_CLUSTER_WIDE
 };
-/* Where a broker key may be set, best first. */
-enum config_layer { CONFIG_LAYER_BROKER, CONFIG_LAYER_CLUSTER, CONFIG_LAYER_STATIC, CONFIG_LAYERS };
 enum config_resource { /* numbers of ConfigResource.Type */
                        CONFIG_RESOURCE_TOPIC = 2,
                        CONFIG_RESOURCE_BROKER = 4,
@@ -55,7 +53,20 @@ i32 config_row_find(enum config_scope scope, struct slice key);        /* -1: un
 const char *config_nearest(enum config_scope scope, struct slice key); /* NULL: nothing like it */
 /* ptr NULL: not set there. */
 struct slice config_layer_str(const struct config *c, enum config_key key, enum config_layer layer);
+/* Who set it there; NULL: not known. */
+const char *config_layer_origin(const struct config *c, enum config_key key,
+                                enum config_layer layer);
 bool config_is_set(const struct config *c, enum config_key key);
+/* The layer in force; CONFIG_LAYERS: the default. */
+enum config_layer config_layer_in_force(const struct config *c, enum config_key key);
+/* value.ptr NULL: the layer says nothing any more. The value has passed config_value_check. */
+void config_layer_set(struct config *c, enum config_key key, enum config_layer layer,
+                      struct slice value, const char *origin);
+/* ERR_INVALID with a sentence when the value does not fit the row. Of a boolean 0 or 1. */
+MUST_USE err_t config_value_check(const struct config_row *row, struct slice value, i64 *number,
+                                  char *reason, size_t reason_bytes);
+/* The next word of "a, b,c", trimmed; false at the end. */
+bool config_next_word(struct slice *list, struct slice *word);
 /* Of a value that has passed its check; of a boolean 0 or 1. */
 i64 config_number(enum config_key key, struct slice text);
 /* Walks "a b*60000": *at starts at the row's synonyms; false at the end. */

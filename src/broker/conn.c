@@ -37,7 +37,8 @@ static void sweep_start(struct broker *b);
 
 void conn_accepted(void *user, struct io_sock *sock)
 {
-    struct broker *b = user;
+    const struct broker_listener *listener = user;
+    struct broker *b = listener->broker;
     struct io_address address;
     io_sock_peer(sock, &address);
     struct conn_peer *peer = b->stopping ? NULL : conn_peer_admit(b, &address);
@@ -53,6 +54,7 @@ void conn_accepted(void *user, struct io_sock *sock)
         return;
     }
     c->broker = b;
+    c->listener = listener;
     c->peer = peer;
     c->sock = sock;
     list_init(&c->requests);

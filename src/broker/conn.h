@@ -28,6 +28,7 @@ struct conn {
     struct list_node dirty_node;   /* broker->dirty_conns */
     struct list_node starved_node; /* broker->starved_conns: waits for memory, a slot or its turn */
     struct broker *broker;
+    const struct broker_listener *listener; /* where it came in */
     struct io_sock *sock;
     struct conn_peer *peer; /* whom it is counted for */
     u64 active_ns;          /* when bytes last came, or left */

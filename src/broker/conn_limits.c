@@ -236,10 +236,17 @@ static const char *conns_full(const struct broker *b)
     return NULL;
 }
 
+static void listeners_want(struct broker *b, bool on)
+{
+    for (u32 i = 0; i < b->listener_count; i++) {
+        io_listener_want(b->io, b->listeners[i].listener, on);
+    }
+}
+
 static void accept_pause(struct broker *b, const char *option)
 {
     b->accept_paused = true;
-    io_listener_want(b->io, b->listener, false);
+    listeners_want(b, false);
     metric_add(METRIC_accept_pauses_total, 1);
     diag(MSG_accept_paused, D_STR("option", option),
          D_INT("limit", b->conn_count >= conns_max(b) ? conns_max(b) : (i64)rate_max(b)),
@@ -248,7 +255,7 @@ static void accept_pause(struct broker *b, const char *option)
 
 void conns_limit(struct broker *b)
 {
-    if (b->listener == NULL) {
+    if (b->listener_count == 0) {
         return; /* the broker stops */
     }
     const char *full = conns_full(b);
@@ -256,7 +263,7 @@ void conns_limit(struct broker *b)
         accept_pause(b, full);
     } else if (full == NULL && b->accept_paused) {
         b->accept_paused = false;
-        io_listener_want(b->io, b->listener, true);
+        listeners_want(b, true);
     }
     if (b->accept_paused && rate_max(b) > 0 && b->accept_clock_ns > io_now_ns(b->io)) {
         io_timer_start(b->io, &b->accept_timer, b->accept_clock_ns);

@@ -9,6 +9,7 @@
 #include "broker/scrub.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define DRAIN_POLL_NS (20ull * 1000 * 1000)
 #define DRAIN_MAX_NS  (5ull * 1000 * 1000 * 1000)
@@ -82,6 +83,37 @@ static void packs_rewritten(void *user, const struct log_repacked *repacked)
     cluster_repack(b->cluster, repacked);
 }
 
+/* The home says in its own words why; what and next come from the kind of failure. */
+static void storage_failed(struct broker *b, err_t e)
+{
+    static const struct {
+        err_t e;
+        enum diag_code code;
+        const char *what;
+        const char *next;
+    } kinds[] = {
+        {ERR_LOCKED, MSG_data_locked, "the data directory is in use by another broker", ""},
+        {ERR_VERSION, MSG_data_foreign, "the data directory is not one that this program reads",
+         ""},
+        {ERR_CORRUPT, MSG_data_damaged, "the data directory is damaged",
+         "odradek doctor --data DIR tells the whole extent, and what a repair would cost"},
+        {ERR_DENIED, MSG_data_unusable, "the data directory cannot be used",
+         "give this user the right to write there, or name another with --data DIR"},
+        {ERR_NO_SPACE, MSG_data_unusable, "the data directory cannot be used",
+         "make space on its file system, or name another with --data DIR"},
+        {OK, MSG_data_unusable, "the data directory cannot be used",
+         "look at the path and at the disk, or name another with --data DIR"},
+    };
+    u32 i = 0;
+    while (kinds[i].e != OK && kinds[i].e != e) {
+        i++;
+    }
+    snprintf(b->reason, sizeof b->reason, "%s", cluster_reason(b->cluster));
+    b->reason_code = kinds[i].code;
+    b->reason_what = kinds[i].what;
+    b->reason_next = kinds[i].next;
+}
+
 static err_t broker_start_storage(struct broker *b)
 {
     struct home_disk_params disk = {
@@ -123,7 +155,7 @@ static err_t broker_start_storage(struct broker *b)
     b->cluster = cluster_create(&cluster);
     err_t e = cluster_start(b->cluster);
     if (e != OK) {
-        snprintf(b->reason, sizeof b->reason, "%s", cluster_reason(b->cluster));
+        storage_failed(b, e);
     }
     return e;
 }
@@ -136,24 +168,87 @@ static void topic_deleted(void *user, const struct meta_topic *topic)
     }
 }
 
-static MUST_USE err_t broker_check_limits(struct broker *b)
+/* ---- listeners ------------------------------------------------------------------------------- */
+
+/* Without a host: every interface, of both families where the machine has both. */
+static MUST_USE err_t listen_at(struct broker *b, struct broker_listener *l)
 {
-    struct slice wrong;
-    struct slice list = config_str(b->config, CONFIG_max_connections_per_ip_overrides);
-    if (conn_overrides_valid(list, &wrong)) {
+    const struct config_listener *at = &l->config;
+    if (at->host[0] == 0 &&
+        io_listen(b->io, "::", at->port, conn_accepted, l, &l->listener) == OK) {
         return OK;
     }
-    snprintf(b->reason, sizeof b->reason,
-             "max.connections.per.ip.overrides has an entry that cannot be read: %.*s\nan entry is "
-             "ADDRESS:COUNT; names are not looked up\ntry --set "
-             "max.connections.per.ip.overrides=127.0.0.1:100,::1:100",
-             (int)MIN(wrong.len, (size_t)128), (const char *)wrong.ptr);
-    return ERR_INVALID;
+    const char *host = at->host[0] == 0 ? "0.0.0.0" : at->host;
+    return io_listen(b->io, host, at->port, conn_accepted, l, &l->listener);
+}
+
+static void listen_failed(struct broker *b, const struct config_listener *at, err_t e)
+{
+    char owner[96];
+    bool v6 = strchr(at->host, ':') != NULL;
+    bool taken = e == ERR_ADDRESS && io_port_owner(at->port, owner, sizeof owner);
+    snprintf(b->reason, sizeof b->reason, "cannot listen on %s%s%s:%u (%s): %s%s", v6 ? "[" : "",
+             at->host, v6 ? "]" : "", at->port, at->name,
+             taken              ? "the port is taken by "
+             : e == ERR_ADDRESS ? "the address is taken by another program, cannot be resolved, or "
+                                  "is not one of this machine"
+             : e == ERR_DENIED  ? "this user may not; ports below 1024 need a right of their own"
+                                : err_name(e),
+             taken ? owner : "");
+    b->reason_code = MSG_start_listen;
+    b->reason_what = "the broker cannot listen where it should";
+    b->reason_next = "choose another address with --listen HOST:PORT (port 0 picks a free one), or "
+                     "stop who has it";
+}
+
+static void listeners_close(struct broker *b)
+{
+    for (u32 i = 0; i < b->listener_count; i++) {
+        io_listener_close(b->io, b->listeners[i].listener);
+        b->listeners[i].listener = NULL;
+    }
+    b->listener_count = 0;
+}
+
+/* The one listener of tests and of the simulator, with what advertised.listeners says of it. */
+static void listener_alone(const struct broker *b, struct config_listeners *out)
+{
+    struct config_problems problems;
+    config_problems_init(&problems);
+    config_listeners_read(b->config, out, &problems);
+    config_problems_fini(&problems);
+    out->count = 1;
+    out->items[0].port = b->params.listen_port;
+    snprintf(out->items[0].host, sizeof out->items[0].host, "%s", b->params.listen_host);
+}
+
+/* All or none. */
+static MUST_USE err_t listeners_open(struct broker *b)
+{
+    struct config_listeners alone;
+    const struct config_listeners *wanted = b->params.listeners;
+    if (wanted == NULL) {
+        listener_alone(b, &alone);
+        wanted = &alone;
+    }
+    for (u32 i = 0; i < wanted->count; i++) {
+        struct broker_listener *l = &b->listeners[i];
+        *l = (struct broker_listener){.broker = b, .config = wanted->items[i]};
+        err_t e = listen_at(b, l);
+        if (e != OK) {
+            listen_failed(b, &l->config, e);
+            listeners_close(b);
+            return e;
+        }
+        io_listener_address(l->listener, &l->address);
+        b->listener_count = i + 1;
+    }
+    b->address = b->listeners[0].address;
+    return OK;
 }
 
 err_t broker_start(struct broker *b)
 {
-    TRY(broker_check_limits(b));
     TRY(broker_start_storage(b));
     config_refresh(b->config, cluster_meta(b->cluster));
     b->fetch_sessions = fetch_sessions_create(b);
@@ -162,17 +257,7 @@ err_t broker_start(struct broker *b)
     io_hook_add(b->io, &b->conn_hook, IO_HOOK_CONN);
     b->waiter_hook.run = waiter_hook_run;
     io_hook_add(b->io, &b->waiter_hook, IO_HOOK_WAITERS);
-    err_t e = io_listen(b->io, b->params.listen_host, b->params.listen_port, conn_accepted, b,
-                        &b->listener);
-    if (e != OK) {
-        snprintf(b->reason, sizeof b->reason,
-                 "cannot listen on %s:%u: %s\nthe address is taken by another program or is not "
-                 "one of this machine\n"
-                 "choose another with --listen HOST:PORT (port 0 picks a free one)",
-                 b->params.listen_host, b->params.listen_port, err_name(e));
-        return e;
-    }
-    io_listener_address(b->listener, &b->address);
+    TRY(listeners_open(b));
     coordinator_start(b->coordinator);
     retention_start(b);
     scrub_configure(b);
@@ -184,9 +269,31 @@ const char *broker_reason(const struct broker *b)
     return b->reason;
 }
 
+struct diag_problem broker_problem(const struct broker *b)
+{
+    return (struct diag_problem){b->reason_code, b->reason_what, b->reason, b->reason_next};
+}
+
+void broker_configured(struct broker *b)
+{
+    scrub_configure(b);
+    conns_limit_turn(b);
+}
+
 void broker_address(const struct broker *b, struct io_address *out)
 {
     *out = b->address;
+}
+
+u32 broker_listener_count(const struct broker *b)
+{
+    return b->listener_count;
+}
+
+const char *broker_listener(const struct broker *b, u32 index, struct io_address *out)
+{
+    *out = b->listeners[index].address;
+    return b->listeners[index].config.name;
 }
 
 struct log *broker_log(struct broker *b)
@@ -245,8 +352,7 @@ void broker_stop(struct broker *b)
     }
     b->stopping = true;
     diag0(MSG_stopping);
-    io_listener_close(b->io, b->listener);
-    b->listener = NULL;
+    listeners_close(b);
     conns_stop_reading(b);
     fetch_waiters_expire(b);
     retention_stop(b);
@@ -258,9 +364,7 @@ void broker_stop(struct broker *b)
 void broker_destroy(struct broker *b)
 {
     conns_close_all(b);
-    if (b->listener != NULL) {
-        io_listener_close(b->io, b->listener);
-    }
+    listeners_close(b);
     io_timer_stop(b->io, &b->resume_timer);
     io_timer_stop(b->io, &b->sweep_timer);
     io_timer_stop(b->io, &b->idle_timer);

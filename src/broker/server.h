@@ -20,6 +20,14 @@ struct memory {
 struct coordinator;
 struct fetch_sessions;
 
+/* One place where clients come in. */
+struct broker_listener {
+    struct broker *broker;
+    struct io_listener *listener; /* NULL: closed */
+    struct io_address address;    /* where we listen */
+    struct config_listener config;
+};
+
 struct broker {
     struct broker_params params;
     struct io *io;
@@ -28,8 +36,9 @@ struct broker {
     struct home *home;
     struct log *log;
     struct cluster *cluster;
-    struct io_listener *listener;
-    struct io_address address; /* where we listen */
+    struct broker_listener listeners[CONFIG_LISTENERS_MAX];
+    u32 listener_count;        /* 0: not listening yet, or no more */
+    struct io_address address; /* of the first, also when it is closed */
 
     struct list conns;
     u32 conn_count;
@@ -71,11 +80,14 @@ struct broker {
     bool stopping;
     bool log_drained;
     bool fenced;
+    enum diag_code reason_code;
+    const char *reason_what;
+    const char *reason_next;
     char reason[1024];
 };
 
 /* conn.c */
-void conn_accepted(void *broker, struct io_sock *sock);
+void conn_accepted(void *broker_listener, struct io_sock *sock);
 void conns_close_all(struct broker *b);
 void conns_flush(struct broker *b);
 void conns_resume(struct io_timer *resume_timer);

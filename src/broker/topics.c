@@ -3,8 +3,6 @@
 
 #include "broker/conn.h"
 
-/* A topic of a million partitions is a typo. */
-#define PARTITIONS_PER_TOPIC_MAX 100000u
 /* What a partition in use takes of memory that nobody charges, rounded up. */
 #define PARTITION_MEMORY_BYTES 1024u
 

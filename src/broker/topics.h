@@ -4,7 +4,8 @@
 
 #include "broker/request.h"
 
-#define TOPIC_NAME_BYTES_MAX 249
+#define TOPIC_NAME_BYTES_MAX     249
+#define PARTITIONS_PER_TOPIC_MAX 100000u /* a topic of a million partitions is a typo */
 
 /* 1-249 of [a-zA-Z0-9._-], not "." or "..": NULL when fine, else one sentence. */
 const char *topic_name_problem(struct slice name);

@@ -210,6 +210,14 @@ const char *io_files_mode_name(const struct io *io); /* "io_uring" or "threads" 
 /* machine.c: for start-up messages and defaults, outside any loop. */
 u64 io_clock_ns(void);       /* the clock of io_now_ns, read now */
 u64 io_machine_memory(void); /* bytes of RAM, or of the cgroup when that is less */
+/* A small regular file as a whole; *out is the caller's (mem_free). Any thread. ERR_INVALID: it is
+   something else than a regular file; ERR_LIMIT: larger than bytes_max. */
+MUST_USE err_t io_read_whole(const char *path, size_t bytes_max, u8 **out, size_t *len);
+/* Can the name be resolved? Waits for the resolver: for workers. */
+bool io_resolves(const char *host);
+/* Who listens on a TCP port of this machine, as "nginx (pid 17)"; false when /proc does not tell
+   this user. For the message of a start that failed. */
+bool io_port_owner(u16 port, char *out, size_t out_bytes);
 
 /* notify.c: the service manager, when one has started us. lines: "READY=1\nSTATUS=..."; never
    waits. ERR_NOT_FOUND: nobody asks; ERR_INVALID: NOTIFY_SOCKET is no socket name; ERR_AGAIN: the
@@ -217,7 +225,7 @@ u64 io_machine_memory(void); /* bytes of RAM, or of the cgroup when that is less
 MUST_USE err_t io_notify(const char *lines);
 /* Without a word from us for so long the manager ends this process; 0: it does not watch. */
 u64 io_notify_watchdog_ns(void);
-u64 io_thread_cpu_ns(void);  /* processor time of the calling thread */
+u64 io_thread_cpu_ns(void); /* processor time of the calling thread */
 /* What /proc says of this process; any thread, takes some system calls. What cannot be read is 0.
  */
 struct io_process {

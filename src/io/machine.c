@@ -2,10 +2,14 @@
 #include "io/io.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -110,4 +114,66 @@ void io_process_read(struct io_process *out)
         out->disk_read_bytes = number_of(text, "\nread_bytes: ");
         out->disk_write_bytes = number_of(text, "\nwrite_bytes: ");
     }
+}
+
+static err_t err_of_open(int number)
+{
+    return number == ENOENT || number == ENOTDIR  ? ERR_NOT_FOUND
+           : number == EACCES || number == EPERM  ? ERR_DENIED
+           : number == ELOOP || number == ENXIO   ? ERR_INVALID
+           : number == EMFILE || number == ENFILE ? ERR_LIMIT
+                                                  : ERR_IO;
+}
+
+/* Reads to the end, or until there is more than bytes_max. */
+static err_t read_all(int fd, size_t bytes_max, u8 **out, size_t *len)
+{
+    u8 *bytes = mem_alloc(bytes_max + 1);
+    size_t have = 0;
+    ssize_t got = 1;
+    while (got > 0 && have <= bytes_max) {
+        got = read(fd, bytes + have, bytes_max + 1 - have);
+        if (got < 0 && errno == EINTR) {
+            got = 1;
+            continue;
+        }
+        have += got > 0 ? (size_t)got : 0;
+    }
+    if (got < 0 || have > bytes_max) {
+        mem_free(bytes);
+        return got < 0 ? ERR_IO : ERR_LIMIT;
+    }
+    *out = mem_resize(bytes, have + 1);
+    *len = have;
+    return OK;
+}
+
+/* A FIFO would wait for its writer: it is opened without waiting, and looked at first. */
+err_t io_read_whole(const char *path, size_t bytes_max, u8 **out, size_t *len)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0) {
+        return err_of_open(errno);
+    }
+    struct stat st;
+    err_t e = fstat(fd, &st) != 0                ? ERR_IO
+              : !S_ISREG(st.st_mode)             ? ERR_INVALID
+              : (u64)st.st_size > (u64)bytes_max ? ERR_LIMIT
+                                                 : OK;
+    if (e == OK) {
+        e = read_all(fd, bytes_max, out, len);
+    }
+    close(fd);
+    return e;
+}
+
+bool io_resolves(const char *host)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    int result = getaddrinfo(host, NULL, &hints, &found);
+    if (found != NULL) {
+        freeaddrinfo(found);
+    }
+    return result == 0;
 }

@@ -1,5 +1,6 @@
 /* How many connections there may be, how fast they may come and how long they may be idle: each
    limit is reached, refuses, says so, is counted, and is raised or lowered under way. */
+#include "broker/config_sources.h"
 #include "broker/conn.h"
 #include "harness.h"
 
@@ -129,22 +130,18 @@ static void overrides_that_cannot_be_read_refuse_the_start(void **state)
                                       "10.0.0.1:2147483648",
                                       "10.0.0.1:99999999999999999999"};
     for (u32 i = 0; i < ARRAY_LEN(bad); i++) {
-        struct harness h;
-        harness_init(&h);
-        harness_set(&h, "max.connections.per.ip.overrides", bad[i]);
-        struct io_linux_params linux_params = {.files = IO_FILES_AUTO};
-        assert_int_equal(io_linux_create(&linux_params, &h.io), OK);
-        struct broker_params params = {.io = h.io,
-                                       .config = h.config,
-                                       .data_directory = h.directory,
-                                       .listen_host = "127.0.0.1",
-                                       .memory_bytes = h.memory_bytes};
-        struct broker *b = broker_create(&params);
-        assert_int_equal(broker_start(b), ERR_INVALID);
-        assert_non_null(strstr(broker_reason(b), "max.connections.per.ip.overrides"));
-        broker_destroy(b);
-        io_destroy(h.io);
-        harness_fini(&h);
+        struct config *c = config_create();
+        char reason[256];
+        assert_int_equal(config_set(c, slice_cstr("max.connections.per.ip.overrides"),
+                                    slice_cstr(bad[i]), reason, sizeof reason),
+                         OK);
+        struct config_problems problems;
+        config_problems_init(&problems);
+        config_check(c, &problems);
+        assert_int_equal(problems.errors, 1);
+        assert_non_null(strstr(problems.items[0].what, "max.connections.per.ip.overrides"));
+        config_problems_fini(&problems);
+        config_destroy(c);
     }
     struct slice wrong;
     assert_true(conn_overrides_valid(text(""), &wrong));

@@ -293,7 +293,10 @@ static void an_address_that_is_taken(void **state)
     char port[16];
     snprintf(port, sizeof port, "%u", h.address.port);
     assert_non_null(strstr(broker_reason(b), port));
-    assert_non_null(strstr(broker_reason(b), "--listen"));
+    assert_non_null(strstr(broker_reason(b), "test-broker-ser")); /* who has it: this process */
+    struct diag_problem problem = broker_problem(b);
+    assert_int_equal(problem.code, MSG_start_listen);
+    assert_non_null(strstr(problem.next, "--listen"));
     broker_destroy(b);
     io_destroy(io);
     harness_remove(directory);
