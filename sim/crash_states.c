@@ -40,6 +40,7 @@ static const struct way {
 /* What the run did, by its calls: a script that does not do it proves nothing. */
 struct deeds {
     u64 packs_made;
+    u64 packs_kept;
     u64 packs_removed;
     u64 extents_made;
     u64 extents_reused;
@@ -78,6 +79,7 @@ static void deeds_note(struct deeds *d, const struct sim_moment *m)
         return;
     }
     d->packs_made += on(m, "open", "/packs/");
+    d->packs_kept += on(m, "link", "/packs/");
     d->packs_removed += on(m, "unlink", "/packs/");
     d->extents_made += on(m, "open", "/wal/");
     d->extents_reused += on(m, "rename", "/wal/");
@@ -183,13 +185,13 @@ static int summary_print(const struct walk *w, const struct run_result *r)
     }
     printf("crash-states %" PRIu64 " %s hash %016" PRIx64 " moments %" PRIu64 " states %" PRIu64
            " walked %" PRIu64 " failed %" PRIu64 " acked %" PRIu64 " packs-made %" PRIu64
-           " packs-removed %" PRIu64 " extents-made %" PRIu64 " extents-reused %" PRIu64
-           " extents-removed %" PRIu64 " meta-slots %" PRIu64 " snapshots %" PRIu64
-           " topics-deleted %u records-deleted %" PRIu64 "\n",
+           " packs-kept %" PRIu64 " packs-removed %" PRIu64 " extents-made %" PRIu64
+           " extents-reused %" PRIu64 " extents-removed %" PRIu64 " meta-slots %" PRIu64
+           " snapshots %" PRIu64 " topics-deleted %u records-deleted %" PRIu64 "\n",
            w->options->seed, ok ? "ok" : "FAIL", r->hash, w->moments, w->states, w->walked,
-           w->failed, r->acked_produces, d->packs_made, d->packs_removed, d->extents_made,
-           d->extents_reused, d->extents_removed, d->meta_slots, d->snapshots, r->topics_deleted,
-           r->records_deleted);
+           w->failed, r->acked_produces, d->packs_made, d->packs_kept, d->packs_removed,
+           d->extents_made, d->extents_reused, d->extents_removed, d->meta_slots, d->snapshots,
+           r->topics_deleted, r->records_deleted);
     return ok ? 0 : 1;
 }
 

@@ -39,6 +39,7 @@ static const struct canary {
     {"forget-producers", 0, LOG_CANARY_FORGET_PRODUCERS, 0, "forget producer state at recovery"},
     {"believe-stale", HOME_CANARY_BELIEVE_STALE, 0, 0, "believe a stale frame"},
     {"unsynced-pack", HOME_CANARY_UNSYNCED_PACK, 0, 0, "commit a pack that is not synced"},
+    {"reuse-kept", HOME_CANARY_REUSE_KEPT, 0, 0, "write to an extent that was kept as a pack"},
     {"leave-forgotten", HOME_CANARY_LEAVE_FORGOTTEN, 0, 0,
      "leave the files of WALs that the metadata forgot"},
     {"trim-early", 0, LOG_CANARY_TRIM_EARLY, 0, "trim the WAL before the metadata know the pack"},

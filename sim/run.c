@@ -62,6 +62,8 @@ struct run {
     u32 snapshot_every;
     u64 wal_bytes_max;
     u64 stretch_bytes;
+    u32 keep_run_bytes;
+    bool keep_always;
     i64 file_delay_ms;
     bool refuse_direct;
     u32 offsets_partitions; /* of __consumer_offsets */
@@ -121,6 +123,8 @@ static void knobs_choose(struct run *r, struct sim_net_knobs *net, struct worklo
         r->wal_bytes_max = 64 * KIB << chance_between(w, 0, 5);
         r->stretch_bytes = 16 * KIB << chance_between(w, 0, 5);
         r->file_delay_ms = (i64)chance_between(w, 10, 2000);
+        r->keep_always = chance(w, 1, 2);
+        r->keep_run_bytes = 1u << chance_between(w, 0, 12);
     }
     r->refuse_direct = chance(w, 1, 8);
     r->ends_planned = (u32)chance_between(w, 3, 7);
@@ -170,6 +174,8 @@ static void knobs_script(struct run *r, struct sim_net_knobs *net, struct worklo
     r->wal_bytes_max = 128 * KIB;
     r->stretch_bytes = 16 * KIB;
     r->file_delay_ms = 20;
+    r->keep_always = r->options->seed % 2 == 0; /* else every stretch is moved */
+    r->keep_run_bytes = 400;
     r->refuse_direct = false;
     *net = (struct sim_net_knobs){
         .pipe_bytes = 64 * KIB, .delay_ns = 50 * SIM_US, .delay_rare_ns = 2 * SIM_MS};
@@ -420,6 +426,8 @@ static err_t life_begin(struct run *r)
         /* A bit of the WAL that is turned back later must not have been filed meanwhile. */
         .wal_bytes_max = r->phase == PHASE_ROT ? 0 : r->wal_bytes_max,
         .stretch_bytes = r->stretch_bytes,
+        .keep_run_bytes = r->keep_run_bytes,
+        .keep_always = r->keep_always,
         .file_delay_ms = r->phase == PHASE_ROT ? 0 : r->file_delay_ms,
         .home_canaries = r->options->home_canaries,
         .log_canaries = r->options->log_canaries,

@@ -33,6 +33,7 @@ struct sim_inode {
     u32 number;
     bool directory;
     bool reached; /* by the last sweep */
+    bool linked;  /* has, or had, a second name: what is in it was synced under that */
     /* a file */
     u8 *live;
     u8 *durable;
@@ -292,6 +293,7 @@ err_t sim_disk_link(struct sim_disk *d, const char *from, const char *to)
         return ERR_EXISTS;
     }
     names_change(d, directory, NAME_ADD, name, "", inode);
+    inode->linked = true;
     return OK;
 }
 
@@ -704,7 +706,7 @@ static void plant_at(struct sim_disk *d, struct sim_inode *n, u64 at, u64 room)
 
 static void plant_behind(struct sim_disk *d, struct sim_inode *n)
 {
-    if (n->kind != SIM_INODE_WAL || n->tail == 0 || n->tail >= n->durable_size ||
+    if (n->kind != SIM_INODE_WAL || n->linked || n->tail == 0 || n->tail >= n->durable_size ||
         below(d, 2) == 0) {
         return;
     }

@@ -25,6 +25,8 @@ struct broker_params {
     u32 snapshot_every; /* metadata slots between snapshots; 0 = usual; the simulator: few */
     u64 wal_bytes_max;  /* as in log_params, these three; the simulator: little and soon */
     u64 stretch_bytes;
+    u32 keep_run_bytes;
+    bool keep_always;
     i64 file_delay_ms;
     u32 home_canaries; /* simulator only */
     u32 log_canaries;

@@ -133,6 +133,8 @@ static err_t broker_start_storage(struct broker *b)
         .producer_expiry_ms = config_i64(b->config, CONFIG_producer_id_expiration_ms),
         .wal_bytes_max = b->params.wal_bytes_max,
         .stretch_bytes = b->params.stretch_bytes,
+        .keep_run_bytes = b->params.keep_run_bytes,
+        .keep_always = b->params.keep_always,
         .file_delay_ms = b->params.file_delay_ms,
         .file = stretch_filed,
         .repack = packs_rewritten,

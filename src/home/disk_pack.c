@@ -1,5 +1,6 @@
-/* Packs as files: packs/<id16x>. Called through home.c and pack*.c. Owns the handles that reads go
-   through, one for each pack that was read since it was made.
+/* Packs as files: packs/<id16x>; one that a WAL extent was kept as is the extent's second name.
+   Called through home.c and pack*.c. Owns the handles that reads go through, one for each pack that
+   was read since it was made.
 
    Made and loaded by the verbs of pack_file (pack_private.h) on a worker or at start. A pack gets
    its handle with its first read; an id that has no file leaves none behind. Removal waits for the
@@ -28,6 +29,8 @@ struct disk_pack_file {
     struct pack_file base;
     struct home *home;
     struct io_file *file;
+    const char *extent; /* of a WAL, kept as this pack: its path; NULL: it has a file of its own */
+    bool named;         /* the pack's name is there, perhaps: it is this writer's to remove */
     char path[DISK_PATH_MAX];
     char folder[DISK_PATH_MAX];
 };
@@ -56,8 +59,15 @@ static err_t file_commit(struct pack_file *f, u64 bytes)
 {
     struct disk_pack_file *p = file_of(f);
     struct home *h = p->home;
-    if ((disk_of(h)->canaries & HOME_CANARY_UNSYNCED_PACK) == 0) {
+    bool synced = (disk_of(h)->canaries & HOME_CANARY_UNSYNCED_PACK) == 0;
+    if (synced) {
         TRY(io_file_sync_now(h->io, p->file));
+    }
+    if (p->extent != NULL) {
+        TRY(io_link(h->io, p->extent, p->path));
+        p->named = true;
+    }
+    if (synced) {
         TRY(io_sync_dir(h->io, p->folder));
     }
     atomic_fetch_add(&h->pack_bytes, bytes);
@@ -75,8 +85,10 @@ static void file_close(struct pack_file *f)
 static void file_discard(struct pack_file *f)
 {
     struct disk_pack_file *p = file_of(f);
-    err_t ignored = io_unlink(p->home->io, p->path); /* if it stays, the next start sweeps it */
-    (void)ignored;
+    if (p->named) {
+        err_t ignored = io_unlink(p->home->io, p->path); /* if it stays, the next start sweeps it */
+        (void)ignored;
+    }
     file_close(f);
 }
 
@@ -88,13 +100,19 @@ static const struct pack_file_ops file_ops = {
     .discard = file_discard,
 };
 
-static err_t file_open(struct home *h, u64 id, u32 flags, struct disk_pack_file **out)
+static struct disk_pack_file *file_alloc(struct home *h, u64 id)
 {
     struct disk_pack_file *p = mem_alloc(sizeof(*p));
     p->base.ops = &file_ops;
     p->home = h;
     pack_path(disk_of(h), id, p->path);
     disk_path(disk_of(h), p->folder, "packs");
+    return p;
+}
+
+static err_t file_open(struct home *h, u64 id, u32 flags, struct disk_pack_file **out)
+{
+    struct disk_pack_file *p = file_alloc(h, id);
     bool direct = h->direct;
     err_t e = disk_file_open(h->io, p->path, flags, &direct, &p->file);
     if (e != OK) {
@@ -109,6 +127,27 @@ err_t disk_pack_make(struct home *h, u64 id, struct pack_file **out)
 {
     struct disk_pack_file *p;
     TRY(file_open(h, id, IO_OPEN_WRITE | IO_OPEN_CREATE | IO_OPEN_EXCLUSIVE, &p));
+    p->named = true;
+    *out = &p->base;
+    return OK;
+}
+
+err_t disk_pack_keep(struct home_slots *s, u64 id, struct pack_file **out)
+{
+    struct home *h = s->home;
+    struct disk_pack_file *p = file_alloc(h, id);
+    p->extent = disk_slots_path(s);
+    bool direct = h->direct;
+    err_t e = disk_file_open(h->io, p->extent, IO_OPEN_WRITE, &direct, &p->file);
+    if (e != OK) {
+        mem_free(p);
+        return e;
+    }
+    e = io_file_size(h->io, p->file, &p->base.bytes);
+    if (e != OK) {
+        file_close(&p->base);
+        return e;
+    }
     *out = &p->base;
     return OK;
 }

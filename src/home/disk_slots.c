@@ -111,6 +111,51 @@ err_t disk_slots_find(struct home *h, u64 wal, u64 nonce, u64 from, u64 to, stru
     return OK;
 }
 
+/* ---- files that are kept as packs --------------------------------------------------------------
+ */
+
+/* Complete: a slot behind it has gone to another file, and all before that one are durable. */
+bool disk_slots_keepable(struct home *h, u64 slot, u64 *to)
+{
+    const struct wal_writer *writer = &disk_of(h)->writer;
+    u32 number;
+    u64 position;
+    if (!disk_slot_get(writer->files, slot, &number, &position)) {
+        return false;
+    }
+    u64 next = slot;
+    u32 other = number;
+    while (other == number) {
+        next++;
+        if (next > writer->durable || !disk_slot_get(writer->files, next, &other, &position)) {
+            return false;
+        }
+    }
+    *to = next;
+    return true;
+}
+
+void disk_slots_keep(struct home_slots *base, bool keep)
+{
+    const struct disk_slots *s = slots_of(base);
+    assert(s->extent_count == 1);
+    s->extents[0].extent->kept = keep;
+}
+
+u64 disk_slots_position(const struct home_slots *base, u64 slot)
+{
+    const struct disk_slots *s = CONTAINER_OF(base, const struct disk_slots, base);
+    assert(slot >= s->from && slot < s->to);
+    return s->positions[slot - s->from];
+}
+
+const char *disk_slots_path(const struct home_slots *base)
+{
+    const struct disk_slots *s = CONTAINER_OF(base, const struct disk_slots, base);
+    assert(s->extent_count == 1);
+    return s->extents[0].path;
+}
+
 /* ---- on a worker ----------------------------------------------------------------------------- */
 
 static err_t extent_open(struct disk_slots *s, u32 number)

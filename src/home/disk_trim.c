@@ -5,8 +5,9 @@
    Happy path
      1. slots below the trim are no longer found
      2. extents below the one that must stay leave; each waits for the reads that are at it
-     3. of this session's WAL a few are kept under their old names, as spares: disk_wal.c makes the
-        next extent by renaming one. All others are unlinked by a worker.
+     3. of this session's WAL a few stay under their old names, as spares: disk_wal.c makes the
+        next extent by renaming one. All others are unlinked by a worker, those that were kept as
+        packs among them: they have a second name.
 
    One extent stays though all of it may be filed: the one with the first slot that is not filed, or
    with the last slot before it if that one is not durable yet. A scan of what is left begins there.
@@ -66,8 +67,10 @@ void disk_extent_release(struct home_disk *d, struct extent *e)
     struct wal_writer *writer = &d->writer;
     bool ours = writer->files != NULL && writer->files->wal == e->wal;
     u64 free_bytes = atomic_load(&d->base.free_bytes);
+    /* A file that is a pack has that name, too, and must not be written to. */
+    bool reusable = ours && (!e->kept || (d->canaries & HOME_CANARY_REUSE_KEPT) != 0);
     bool roomy = free_bytes / DISK_SPARES_SHARE / d->extent_bytes > writer->spare_count;
-    if (ours && roomy && writer->spare_count < DISK_SPARES_MAX) {
+    if (reusable && roomy && writer->spare_count < DISK_SPARES_MAX) {
         list_push_back(&writer->spares, &e->handle.node);
         writer->spare_count++;
         return;

@@ -205,6 +205,22 @@ err_t home_slots_read(struct home_slots *s, u64 slot, void *buf, size_t cap, u32
     return s->home->ops->slots_read(s, slot, buf, cap, bytes);
 }
 
+bool home_slots_keepable(struct home *h, u64 slot, u64 *to)
+{
+    assert(h->wal_started);
+    return h->ops->slots_keepable != NULL && h->ops->slots_keepable(h, slot, to);
+}
+
+void home_slots_keep(struct home_slots *s, bool keep)
+{
+    s->home->ops->slots_keep(s, keep);
+}
+
+u64 home_slots_position(const struct home_slots *s, u64 slot)
+{
+    return s->home->ops->slots_position(s, slot);
+}
+
 void home_slots_free(struct home_slots *s)
 {
     if (s != NULL) {

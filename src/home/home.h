@@ -21,6 +21,7 @@ enum home_canary { /* simulator only */
                    HOME_CANARY_BELIEVE_STALE = 2,
                    HOME_CANARY_UNSYNCED_PACK = 4,
                    HOME_CANARY_LEAVE_FORGOTTEN = 8,
+                   HOME_CANARY_REUSE_KEPT = 16,
 };
 
 struct home_disk_params {
@@ -166,6 +167,15 @@ MUST_USE err_t home_slots_find(struct home *h, u64 wal, u64 nonce, u64 from, u64
    ERR_NO_MEMORY: cap is too small, *bytes says what is needed. */
 MUST_USE err_t home_slots_read(struct home_slots *s, u64 slot, void *buf, size_t cap, u32 *bytes);
 void home_slots_free(struct home_slots *s); /* on the loop */
+/* Is the file that `slot` of this session's WAL is in complete, written to its end and durable?
+   Then the slots from `slot` on that are in it are [slot, *to), and found as a stretch they may be
+   made a pack without being moved (pack_keep). On the loop. */
+bool home_slots_keepable(struct home *h, u64 slot, u64 *to);
+/* On the loop. true, before pack_keep: the WAL will not use the file again, whatever comes of the
+   pack. false: nobody called pack_keep after all. */
+void home_slots_keep(struct home_slots *s, bool keep);
+/* Any thread: from the first byte of the file it is in. */
+u64 home_slots_position(const struct home_slots *s, u64 slot);
 
 /* Slots below `slot` are filed, durably: they are not found any more, and their extents are used
    again by this session's WAL or go. On the loop; the work is done off it. Of this session's WAL,

@@ -58,6 +58,7 @@ struct extent {
     u64 wal;
     u32 number;
     u64 bytes; /* as far as is known: what extents have, until it was opened */
+    bool kept; /* a pack is made of it: it is never written again */
 };
 
 /* One WAL's files. Extents are in order of their numbers; a number may be missing in a damaged
@@ -236,6 +237,10 @@ MUST_USE err_t disk_slots_find(struct home *h, u64 wal, u64 nonce, u64 from, u64
                                struct home_slots **out);
 MUST_USE err_t disk_slots_read(struct home_slots *s, u64 slot, void *buf, size_t cap, u32 *bytes);
 void disk_slots_free(struct home_slots *s);
+bool disk_slots_keepable(struct home *h, u64 slot, u64 *to);
+void disk_slots_keep(struct home_slots *s, bool keep);
+u64 disk_slots_position(const struct home_slots *s, u64 slot);
+const char *disk_slots_path(const struct home_slots *s); /* of the one file they are in */
 
 /* disk_pack.c */
 struct pack_file;
@@ -243,6 +248,7 @@ void disk_packs_init(struct home_disk *d);
 void disk_packs_fini(struct home_disk *d);
 MUST_USE err_t disk_pack_make(struct home *h, u64 id, struct pack_file **out);
 MUST_USE err_t disk_pack_open(struct home *h, u64 id, struct pack_file **out);
+MUST_USE err_t disk_pack_keep(struct home_slots *s, u64 id, struct pack_file **out);
 MUST_USE err_t disk_packs_list(struct home *h, void (*each)(void *user, u64 id), void *user);
 MUST_USE err_t disk_pack_unlink(struct home *h, u64 id);
 MUST_USE err_t disk_packs_sync(struct home *h);

@@ -37,8 +37,13 @@ struct home_ops {
     err_t (*slots_read)(struct home_slots *s, u64 slot, void *buf, size_t cap,
                         u32 *bytes); /* any thread */
     void (*slots_free)(struct home_slots *s);
-    err_t (*pack_make)(struct home *h, u64 id, struct pack_file **out); /* any thread */
-    err_t (*pack_open)(struct home *h, u64 id, struct pack_file **out); /* any thread */
+    /* These four: or NULL, nothing can be kept. */
+    bool (*slots_keepable)(struct home *h, u64 slot, u64 *to);
+    void (*slots_keep)(struct home_slots *s, bool keep);
+    u64 (*slots_position)(const struct home_slots *s, u64 slot);              /* any thread */
+    err_t (*pack_keep)(struct home_slots *s, u64 id, struct pack_file **out); /* any thread */
+    err_t (*pack_make)(struct home *h, u64 id, struct pack_file **out);       /* any thread */
+    err_t (*pack_open)(struct home *h, u64 id, struct pack_file **out);       /* any thread */
     err_t (*packs_list)(struct home *h, void (*each)(void *user, u64 id), void *user);
     err_t (*pack_unlink)(struct home *h, u64 id);
     err_t (*packs_sync)(struct home *h); /* what is unlinked stays so; or NULL */

@@ -12,6 +12,7 @@ static const u8 trailer_magic[8] = {'O', 'D', 'K', 'P', 'A', 'C', 'K', 'T'};
 
 enum {
     KIND_DATA = 1,
+    KIND_IN_PLACE = 2,
     HEADER_AT_ZEROS = 40,
     HEADER_AT_CRC = 124,
     RUN_AT_ZEROS = 52,
@@ -34,6 +35,18 @@ static u64 total_of(u64 producers_pos, u64 producer_count)
 {
     u64 end = producers_pos + producer_count * PACK_PRODUCER_BYTES + PACK_TRAILER_BYTES;
     return ROUND_UP(end, (u64)PACK_UNIT);
+}
+
+u64 pack_index_bytes(u32 run_count, u32 producer_count)
+{
+    return total_of((u64)run_count * PACK_RUN_BYTES, producer_count);
+}
+
+u32 pack_index_place(u32 payload_end, u64 file_bytes, u32 run_count, u32 producer_count)
+{
+    u64 index = pack_index_bytes(run_count, producer_count);
+    bool fits = ROUND_UP((u64)payload_end, (u64)PACK_UNIT) + index <= file_bytes;
+    return fits ? (u32)(file_bytes - index) : payload_end;
 }
 
 void pack_layout_place(struct pack_layout *l, u32 runs_pos, u32 run_count, u32 producer_count)
@@ -119,7 +132,7 @@ void pack_trailer_encode(const struct pack_layout *l, u64 id, u8 out[PACK_TRAILE
     write_le64(&w, 0);
     assert(w.len == TRAILER_AT_VERSION);
     write_u8(&w, PACK_VERSION);
-    write_u8(&w, KIND_DATA);
+    write_u8(&w, l->in_place ? KIND_IN_PLACE : KIND_DATA);
     write_le16(&w, 0);
     assert(w.len == TRAILER_AT_CRC);
     write_le32(&w, crc32c(out, TRAILER_AT_CRC));
@@ -130,12 +143,26 @@ void pack_trailer_encode(const struct pack_layout *l, u64 id, u8 out[PACK_TRAILE
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* The header is a function of cluster and id, so the check is: is it exactly that? */
-err_t pack_header_decode(const u8 *header_128, struct uuid cluster, u64 id, u32 *crc)
+/* Of a pack in place: a frame of the WAL. Which one does not matter, the trailer has its CRC. */
+static err_t frame_decode(const u8 *header_128, struct uuid cluster, struct pack_head *out)
 {
+    struct frame_header header;
+    TRY(frame_header_decode(header_128, &header));
+    if (!uuid_eq(header.cluster, cluster)) {
+        return ERR_CORRUPT;
+    }
+    *out = (struct pack_head){.crc = load_le32(header_128 + HEADER_AT_CRC), .in_place = true};
+    return OK;
+}
+
+/* The header is a function of cluster and id, so the check is: is it exactly that? */
+err_t pack_header_decode(const u8 *header_128, struct uuid cluster, u64 id, struct pack_head *out)
+{
+    if (memcmp(header_128, header_magic, sizeof(header_magic)) != 0) {
+        return frame_decode(header_128, cluster, out);
+    }
     u32 found = load_le32(header_128 + HEADER_AT_CRC);
-    if (memcmp(header_128, header_magic, sizeof(header_magic)) != 0 ||
-        found != crc32c(header_128, HEADER_AT_CRC)) {
+    if (found != crc32c(header_128, HEADER_AT_CRC)) {
         return ERR_CORRUPT;
     }
     if (header_128[sizeof(header_magic)] != PACK_VERSION) {
@@ -146,7 +173,7 @@ err_t pack_header_decode(const u8 *header_128, struct uuid cluster, u64 id, u32 
     if (memcmp(header_128, expected, sizeof(expected)) != 0) {
         return ERR_CORRUPT;
     }
-    *crc = found;
+    *out = (struct pack_head){.crc = found};
     return OK;
 }
 
@@ -160,7 +187,8 @@ static bool layout_fits(const struct pack_layout *l, u64 file_bytes)
            total_of(producers_pos, l->producer_count) == file_bytes;
 }
 
-err_t pack_trailer_decode(const u8 *trailer_64, u64 id, u64 file_bytes, struct pack_layout *out)
+err_t pack_trailer_decode(const u8 *trailer_64, struct pack_head of, u64 id, u64 file_bytes,
+                          struct pack_layout *out)
 {
     bool whole = memcmp(trailer_64 + TRAILER_AT_MAGIC, trailer_magic, sizeof(trailer_magic)) == 0 &&
                  load_le32(trailer_64 + TRAILER_AT_CRC) == crc32c(trailer_64, TRAILER_AT_CRC);
@@ -171,7 +199,7 @@ err_t pack_trailer_decode(const u8 *trailer_64, u64 id, u64 file_bytes, struct p
         return ERR_VERSION;
     }
     struct reader r = reader_of(slice_of(trailer_64, PACK_TRAILER_BYTES));
-    struct pack_layout l = {0};
+    struct pack_layout l = {.in_place = of.in_place};
     l.total_bytes = read_le32(&r);
     l.runs_pos = read_le32(&r);
     l.run_count = read_le32(&r);
@@ -184,7 +212,8 @@ err_t pack_trailer_decode(const u8 *trailer_64, u64 id, u64 file_bytes, struct p
     /* What is left are constants and the id. */
     u8 expected[PACK_TRAILER_BYTES];
     pack_trailer_encode(&l, id, expected);
-    if (memcmp(trailer_64, expected, sizeof(expected)) != 0 || !layout_fits(&l, file_bytes)) {
+    if (memcmp(trailer_64, expected, sizeof(expected)) != 0 || l.header_crc != of.crc ||
+        !layout_fits(&l, file_bytes)) {
         return ERR_CORRUPT;
     }
     *out = l;
@@ -194,16 +223,17 @@ err_t pack_trailer_decode(const u8 *trailer_64, u64 id, u64 file_bytes, struct p
 static bool run_fits(const struct pack_run *run, const struct pack_layout *l)
 {
     u64 end = (u64)run->pos + run->bytes;
-    return run->bytes > 0 && run->pos >= PACK_PAYLOAD_POS && end <= l->runs_pos &&
-           run->batches > 0 && run->base_offset < run->next_offset &&
-           run->next_offset <= (u64)INT64_MAX + 1 && (run->flags & ~(u32)RUN_FLAGS_KNOWN) == 0;
+    u32 first = l->in_place ? (u32)FRAME_HEADER_BYTES : (u32)PACK_PAYLOAD_POS;
+    return run->bytes > 0 && run->pos >= first && end <= l->runs_pos && run->batches > 0 &&
+           run->base_offset < run->next_offset && run->next_offset <= (u64)INT64_MAX + 1 &&
+           (run->flags & ~(u32)RUN_FLAGS_KNOWN) == 0;
 }
 
-/* Sorted by (partition, base offset), and bytes as well as offsets of a partition do not overlap.
- */
-static bool run_follows(const struct pack_run *before, const struct pack_run *run)
+/* Sorted by (partition, base offset); offsets of a partition do not overlap, and neither do bytes,
+   unless they lie where the WAL had them. */
+static bool run_follows(const struct pack_run *before, const struct pack_run *run, bool in_place)
 {
-    if (run->pos < before->pos + before->bytes) {
+    if (!in_place && run->pos < before->pos + before->bytes) {
         return false;
     }
     if (run->partition != before->partition) {
@@ -239,7 +269,8 @@ err_t pack_run_decode(const u8 *run_64, const struct pack_layout *l, const struc
     run.flags = read_le32(&r);
     struct slice zeros = read_bytes(&r, PACK_RUN_BYTES - RUN_AT_ZEROS);
     assert(!r.failed);
-    if (!all_zero(zeros) || !run_fits(&run, l) || (before != NULL && !run_follows(before, &run))) {
+    if (!all_zero(zeros) || !run_fits(&run, l) ||
+        (before != NULL && !run_follows(before, &run, l->in_place))) {
         return ERR_CORRUPT;
     }
     *out = run;

@@ -1,7 +1,8 @@
 /* A pack: an immutable file of filed batches, sorted by partition and offset, with an index of its
    runs and of what producers wrote (docs/internals/formats.md has the byte layout). Packs come from
    filing a stretch of a WAL or from rewriting other packs; the metadata state names those that
-   count, every other file is swept at start.
+   count, every other file is swept at start. A WAL extent that was written to its end can also
+   become one as it is (pack_keep).
 
    Making one is blocking work for a worker (io_work): the functions of struct pack_writer use only
    the blocking verbs of io.h and no state of the home that the loop changes. Reading is on the loop
@@ -68,6 +69,13 @@ struct pack_writer;
    the writer's until it ends. ERR_EXISTS: a file of that id is there. */
 MUST_USE err_t pack_create(struct home *h, u64 id, void *buffer, u32 buffer_bytes,
                            struct pack_writer **out);
+/* A pack that is made of a WAL extent: batches stay in the frames they are in, and what is written
+   goes behind them, from byte `used` on, a multiple of the block size. s: slots of one file, which
+   home_slots_keep was told of. Runs are still sorted by (partition, base_offset), but not by
+   position. pack_finish: ERR_UNSUPPORTED: the file system has no second names for a file. */
+struct home_slots;
+MUST_USE err_t pack_keep(struct home_slots *s, u64 id, u32 used, void *buffer, u32 buffer_bytes,
+                         struct pack_writer **out);
 u32 pack_position(const struct pack_writer *w); /* of the next byte written */
 MUST_USE err_t pack_write(struct pack_writer *w, const void *data, u32 bytes);
 /* Index, trailer, sync of the file and of its name. *bytes: of the file. The writer is gone
@@ -75,6 +83,8 @@ MUST_USE err_t pack_write(struct pack_writer *w, const void *data, u32 bytes);
 MUST_USE err_t pack_finish(struct pack_writer *w, const struct pack_run *runs, u32 run_count,
                            const struct pack_producer *producers, u32 producer_count, u64 *bytes);
 void pack_abandon(struct pack_writer *w); /* closes and removes it */
+/* What follows the payload: index, producers, trailer, padding. */
+u64 pack_index_bytes(u32 run_count, u32 producer_count);
 
 /* ---- comparing one with itself: blocking, on a worker -----------------------------------------
  */

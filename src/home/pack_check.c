@@ -10,15 +10,12 @@ static_assert((int)PACK_CHECK_RUN_BYTES == (int)PACK_RUN_BYTES, "the codec's");
 err_t pack_check_ends(const u8 *header, const u8 *trailer, struct uuid cluster, u64 id,
                       u64 file_bytes, struct pack_shape *out, const char **what)
 {
-    u32 crc;
+    struct pack_head head;
     *what = "header";
-    TRY(pack_header_decode(header, cluster, id, &crc));
+    TRY(pack_header_decode(header, cluster, id, &head));
     *what = "trailer";
     struct pack_layout l;
-    TRY(pack_trailer_decode(trailer, id, file_bytes, &l));
-    if (l.header_crc != crc) {
-        return ERR_CORRUPT;
-    }
+    TRY(pack_trailer_decode(trailer, head, id, file_bytes, &l));
     *out = (struct pack_shape){
         .runs_pos = l.runs_pos,
         .run_count = l.run_count,
@@ -26,6 +23,7 @@ err_t pack_check_ends(const u8 *header, const u8 *trailer, struct uuid cluster, 
         .producers_pos = l.producers_pos,
         .producers_bytes = l.producer_count * PACK_PRODUCER_BYTES,
         .producers_crc = l.producers_crc,
+        .in_place = l.in_place,
     };
     return OK;
 }
@@ -35,7 +33,7 @@ err_t pack_check_runs(const struct pack_shape *shape, const u8 *bytes, struct pa
     if (crc32c(bytes, (size_t)shape->run_count * PACK_RUN_BYTES) != shape->runs_crc) {
         return ERR_CORRUPT;
     }
-    struct pack_layout l = {.runs_pos = shape->runs_pos};
+    struct pack_layout l = {.runs_pos = shape->runs_pos, .in_place = shape->in_place};
     for (u32 i = 0; i < shape->run_count; i++) {
         TRY(pack_run_decode(bytes + (size_t)i * PACK_RUN_BYTES, &l, i > 0 ? &out[i - 1] : NULL,
                             &out[i]));

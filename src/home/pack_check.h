@@ -13,6 +13,7 @@ struct pack_shape {
     u32 producers_pos;
     u32 producers_bytes;
     u32 producers_crc;
+    bool in_place; /* made of a WAL extent */
 };
 
 /* The first and the last bytes of the file. ERR_CORRUPT, ERR_VERSION; *what: "header" or

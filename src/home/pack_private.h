@@ -31,8 +31,18 @@ struct pack_layout {
     u32 producer_count;
     u32 producers_crc;
     u32 header_crc; /* a copy: both ends are of one file */
+    bool in_place;  /* made of a WAL extent */
 };
 
+/* What the first bytes say. */
+struct pack_head {
+    u32 crc;
+    bool in_place;
+};
+
+/* Of a pack in place: the index ends with the file if it fits behind the payload, else the file
+   grows. */
+u32 pack_index_place(u32 payload_end, u64 file_bytes, u32 run_count, u32 producer_count);
 /* Positions and sizes for this payload and these counts; the CRCs are left alone. */
 void pack_layout_place(struct pack_layout *l, u32 runs_pos, u32 run_count, u32 producer_count);
 /* The header's own CRC, for the trailer. */
@@ -42,9 +52,11 @@ void pack_producer_encode(const struct pack_producer *p, u8 out[PACK_PRODUCER_BY
 void pack_trailer_encode(const struct pack_layout *l, u64 id, u8 out[PACK_TRAILER_BYTES]);
 
 /* ERR_CORRUPT, or ERR_VERSION for a newer one. Nothing is believed before its CRC agrees. */
-MUST_USE err_t pack_header_decode(const u8 *header_128, struct uuid cluster, u64 id, u32 *crc);
-MUST_USE err_t pack_trailer_decode(const u8 *trailer_64, u64 id, u64 file_bytes,
-                                   struct pack_layout *out);
+MUST_USE err_t pack_header_decode(const u8 *header_128, struct uuid cluster, u64 id,
+                                  struct pack_head *out);
+/* of: the same file's head. */
+MUST_USE err_t pack_trailer_decode(const u8 *trailer_64, struct pack_head of, u64 id,
+                                   u64 file_bytes, struct pack_layout *out);
 /* before: the entry in front of it, NULL for the first. ERR_CORRUPT: it does not fit the layout or
    does not follow `before`. */
 MUST_USE err_t pack_run_decode(const u8 *run_64, const struct pack_layout *l,
@@ -75,6 +87,7 @@ struct pack_reader {
     u64 id;
     u8 *buffer;
     u32 buffer_bytes;
-    u32 have; /* in buffer, from `start` of the file */
+    bool scattered; /* what is asked for next is elsewhere: nothing is read ahead */
+    u32 have;       /* in buffer, from `start` of the file */
     u64 start;
 };

@@ -45,7 +45,7 @@ err_t pack_bytes(struct pack_reader *r, u32 pos, u32 bytes, void *out)
     u8 *to = out;
     while (bytes > 0) {
         if (pos < r->start || pos >= r->start + r->have) {
-            TRY(reader_fill(r, pos, r->buffer_bytes));
+            TRY(reader_fill(r, pos, r->scattered ? bytes : r->buffer_bytes));
         }
         u32 at = (u32)(pos - r->start);
         u32 piece = MIN(bytes, r->have - at);
@@ -74,11 +74,11 @@ static err_t reader_init(struct home *h, struct home_pack pack, void *buffer, u3
     return OK;
 }
 
-static err_t header_check(struct pack_reader *r, struct uuid cluster, u32 *crc)
+static err_t header_check(struct pack_reader *r, struct uuid cluster, struct pack_head *out)
 {
     u8 header[PACK_HEADER_BYTES];
     TRY(pack_bytes(r, 0, sizeof(header), header));
-    return pack_header_decode(header, cluster, r->id, crc);
+    return pack_header_decode(header, cluster, r->id, out);
 }
 
 err_t pack_open(struct home *h, struct home_pack pack, void *buffer, u32 buffer_bytes,
@@ -89,11 +89,12 @@ err_t pack_open(struct home *h, struct home_pack pack, void *buffer, u32 buffer_
     assert(buffer_bytes >= PACK_UNIT);
     assert(buffer_bytes % PACK_UNIT == 0);
     struct pack_reader *r = mem_alloc(sizeof(*r));
-    u32 crc;
+    struct pack_head head;
     err_t e = reader_init(h, pack, buffer, buffer_bytes, r);
     if (e == OK) {
-        e = header_check(r, h->cluster, &crc);
+        e = header_check(r, h->cluster, &head);
         if (e == OK) {
+            r->scattered = head.in_place;
             *out = r;
             return OK;
         }
@@ -138,10 +139,10 @@ static err_t load_failed(struct load *l, err_t e, const char *what, u64 position
 /* tail_max: bytes of the end that are read at once. */
 static err_t layout_read(struct load *l, u32 tail_max)
 {
-    u32 crc;
+    struct pack_head head;
     err_t e = reader_fill(&l->reader, 0, PACK_UNIT);
     if (e == OK) {
-        e = header_check(&l->reader, l->home->cluster, &crc);
+        e = header_check(&l->reader, l->home->cluster, &head);
     }
     if (e != OK) {
         return load_failed(l, e, "the header", 0);
@@ -155,10 +156,7 @@ static err_t layout_read(struct load *l, u32 tail_max)
         e = pack_bytes(&l->reader, (u32)trailer_pos, sizeof(trailer), trailer);
     }
     if (e == OK) {
-        e = pack_trailer_decode(trailer, l->reader.id, end, &l->layout);
-    }
-    if (e == OK && l->layout.header_crc != crc) {
-        e = ERR_CORRUPT;
+        e = pack_trailer_decode(trailer, head, l->reader.id, end, &l->layout);
     }
     return e == OK ? OK : load_failed(l, e, "the trailer", trailer_pos);
 }
@@ -375,7 +373,8 @@ static err_t piece_scrub(struct load *l, struct pack_scrub *s)
         u32 count = MIN(s->run_count - s->next_run, (u32)ENTRIES_AT_ONCE);
         TRY(entries_read(l, s->next_run, count, runs));
         for (u32 i = 0; i < count && bytes < s->bytes_max; i++) {
-            u64 end = MIN(runs[i].pos + (s->bytes_max - bytes), (u64)l->layout.runs_pos);
+            u64 ahead = l->layout.in_place ? 0 : s->bytes_max - bytes;
+            u64 end = MIN(runs[i].pos + ahead, (u64)l->layout.runs_pos);
             TRY(run_scrub(l, s, &runs[i], (u32)end));
             bytes += runs[i].bytes;
             s->next_run++;

@@ -15,6 +15,7 @@ struct pack_writer {
     u32 filled;  /* of buffer */
     u32 flushed; /* of the file: the position of buffer[0] */
     u32 header_crc;
+    bool in_place; /* made of a WAL extent */
 };
 
 u32 pack_position(const struct pack_writer *w)
@@ -41,6 +42,38 @@ err_t pack_create(struct home *h, u64 id, void *buffer, u32 buffer_bytes, struct
     *w = (struct pack_writer){
         .file = file, .id = id, .buffer = buffer, .buffer_bytes = buffer_bytes};
     header_put(w, h->cluster);
+    *out = w;
+    return OK;
+}
+
+err_t pack_keep(struct home_slots *s, u64 id, u32 used, void *buffer, u32 buffer_bytes,
+                struct pack_writer **out)
+{
+    assert((uintptr_t)buffer % BLOB_ALIGN == 0);
+    assert(buffer_bytes >= BUFFER_BYTES_MIN);
+    assert(buffer_bytes % PACK_UNIT == 0);
+    assert(used % PACK_UNIT == 0);
+    struct pack_file *file;
+    TRY(s->home->ops->pack_keep(s, id, &file));
+    struct pack_head head;
+    err_t e = file->ops->read(file, buffer, PACK_UNIT, 0);
+    if (e == OK) {
+        e = pack_header_decode(buffer, s->home->cluster, id, &head);
+    }
+    if (e != OK) {
+        file->ops->close(file);
+        return e;
+    }
+    struct pack_writer *w = mem_alloc(sizeof(*w));
+    *w = (struct pack_writer){
+        .file = file,
+        .id = id,
+        .buffer = buffer,
+        .buffer_bytes = buffer_bytes,
+        .flushed = used,
+        .header_crc = head.crc,
+        .in_place = true,
+    };
     *out = w;
     return OK;
 }
@@ -110,11 +143,30 @@ static err_t padding_write(struct pack_writer *w, u32 until)
     return pack_write(w, zeros, until - pack_position(w));
 }
 
+/* What follows is written at `pos`, a block further on, or goes on where the writer is. */
+static err_t writer_skip(struct pack_writer *w, u32 pos)
+{
+    if (pos == pack_position(w)) {
+        return OK;
+    }
+    TRY(padding_write(w, ROUND_UP(pack_position(w), (u32)PACK_UNIT)));
+    if (w->filled > 0) {
+        TRY(buffer_flush(w));
+    }
+    w->flushed = pos;
+    return OK;
+}
+
 static err_t end_write(struct pack_writer *w, const struct pack_run *runs, u32 run_count,
                        const struct pack_producer *producers, u32 producer_count, u64 *bytes)
 {
-    struct pack_layout l = {.header_crc = w->header_crc};
-    pack_layout_place(&l, pack_position(w), run_count, producer_count);
+    struct pack_layout l = {.header_crc = w->header_crc, .in_place = w->in_place};
+    u32 runs_pos = pack_position(w);
+    if (w->in_place) {
+        runs_pos = pack_index_place(runs_pos, w->file->bytes, run_count, producer_count);
+        TRY(writer_skip(w, runs_pos));
+    }
+    pack_layout_place(&l, runs_pos, run_count, producer_count);
     TRY(runs_write(w, runs, &l));
     assert(pack_position(w) == l.producers_pos);
     TRY(producers_write(w, producers, &l));

@@ -9,6 +9,12 @@
      FILING_APPLYING    the index learns it, some runs a turn; both places are good until the end
      then the home may use the slots' extents again
 
+   A stretch is moved once, when there is time: sorted by partition it is read and reclaimed well.
+   But moving writes everything a second time. While producers are so fast that it would cost them,
+   files that the WAL has left become packs as they are (filing.h); what is worth sorting is then
+   sorted by rewrite.c, in a calmer moment. So fast is KEEP_ABOVE_BYTES_PER_S, or what a slow disk
+   has shown: three quarters of the rate at which the WAL filled up.
+
    Oldest first, one stretch at a time: recovery relies on a WAL being filed from its beginning, and
    on earlier WALs being filed before later ones.
 
@@ -34,6 +40,8 @@ enum { APPLY_RUNS_PER_TURN = 4096 };
 static const u64 RETRY_SPACE_NS = 250000000;
 static const u64 RETRY_MEMORY_NS = 20000000;
 static const u64 DEAD_BYTES_MIN = 1 * MIB;
+/* Of producers: faster, and writing everything twice would cost them. */
+static const u64 KEEP_ABOVE_BYTES_PER_S = 256 * MIB;
 static const u64 SPACE_LOOK_NS = 500000000;
 
 static void grown_old(struct io_timer *t);
@@ -58,6 +66,10 @@ void filing_init(struct log *l)
     }
     /* An eighth of the cache: small enough to be taken from the rest of the budget. */
     l->filing_stretch_bytes = MAX(MIN(l->params.hot_bytes / 8, 64 * MIB), 1 * MIB);
+    l->keep_above = KEEP_ABOVE_BYTES_PER_S;
+    if (l->params.keep_run_bytes == 0) {
+        l->params.keep_run_bytes = 16 * KIB;
+    }
     if (l->params.stretch_bytes > 0) {
         l->filing_stretch_bytes = l->params.stretch_bytes;
     }
@@ -189,17 +201,21 @@ static void job_release(struct log *l, struct filing_job *job)
 /* Memory and places for the job. false: not now. */
 static bool job_prepare(struct log *l, struct filing_job *job, const struct log_object *wal)
 {
+    job->frames = mem_alloc(job->slot_count * sizeof(job->frames[0]));
     u64 cold = frames_find(l, job, wal);
     chunks_pin(l, job, 1);
     if (cold > 0) {
-        metric_add(METRIC_log_filing_read_bytes_total, cold);
         job->read_buffer = filing_blob(l, cold);
-        if (job->read_buffer == NULL ||
-            home_slots_find(l->home, wal->id, wal->nonce, job->from, job->from + job->slot_count,
-                            &job->slots) != OK) {
+        if (job->read_buffer == NULL) {
             return false;
         }
     }
+    if ((cold > 0 || job->keep) &&
+        home_slots_find(l->home, wal->id, wal->nonce, job->from, job->from + job->slot_count,
+                        &job->slots) != OK) {
+        return false;
+    }
+    metric_add(METRIC_log_filing_read_bytes_total, cold);
     job->write_buffer = filing_blob(l, l->filing_pool.usual_bytes);
     return job->write_buffer != NULL;
 }
@@ -229,29 +245,76 @@ static void retry(struct io_timer *t)
     (void)t; /* the turn's hook goes on */
 }
 
-static void filing_begin(struct log *l)
+/* Is there no time to move what is next, and is it all of a file that the WAL has left? */
+static bool stretch_keep(struct log *l, const struct log_object *wal, u32 *count)
 {
-    const struct log_object *wal = &l->objects[l->unfiled[0]];
+    u64 rate = pace_producers_rate(l);
+    if (filing_is_pressed(l)) {
+        l->keep_above = MIN(l->keep_above, rate / 4 * 3);
+    }
+    bool wanted = l->params.keep_always || filing_is_pressed(l) || rate > l->keep_above;
+    u64 to;
+    if (!wanted || l->keep_failed || wal->id != l->wal ||
+        !home_slots_keepable(l->home, wal->trim, &to)) {
+        return false;
+    }
+    assert(to <= l->durable);
+    *count = (u32)(to - wal->trim);
+    return true;
+}
+
+static struct filing_job *job_make(struct log *l, const struct log_object *wal, bool keep,
+                                   u32 count)
+{
     struct filing_job *job = mem_alloc(sizeof(*job));
     job->log = l;
     job->home = l->home;
     job->wal = wal->id;
     job->from = wal->trim;
     job->pack_id = l->next_pack;
-    stretch_find(l, wal, &job->slot_count);
-    assert(job->slot_count > 0);
-    job->frames = mem_alloc(job->slot_count * sizeof(job->frames[0]));
+    job->slot_count = count;
+    job->keep = keep;
+    job->keep_run_bytes = l->params.keep_run_bytes;
+    u64 bytes = 0;
+    for (u64 slot = job->from; slot < job->from + count; slot++) {
+        bytes += object_slot_bytes(l, l->unfiled[0], slot);
+    }
+    job->keep_bytes_min = l->params.keep_always ? 1 : bytes / 8 * 5;
     job->compacted_count = l->compacted_count;
     job->compacted = mem_alloc(l->compacted_count * sizeof(job->compacted[0]));
     for (u32 i = 0; i < l->compacted_count; i++) {
         job->compacted[i] = l->compacted[i];
     }
     if (!job_prepare(l, job, wal)) {
-        seen("log: no memory for filing");
         job_release(l, job);
         job_free(job);
+        return NULL;
+    }
+    return job;
+}
+
+static void filing_begin(struct log *l)
+{
+    const struct log_object *wal = &l->objects[l->unfiled[0]];
+    struct filing_job *job = NULL;
+    u32 count;
+    if (stretch_keep(l, wal, &count)) {
+        job = job_make(l, wal, true, count);
+    }
+    if (job == NULL) {
+        stretch_find(l, wal, &count);
+        assert(count > 0);
+        job = job_make(l, wal, false, count);
+    }
+    if (job == NULL) {
+        seen("log: no memory for filing");
         retry_later(l, RETRY_MEMORY_NS);
         return;
+    }
+    if (job->keep) {
+        seen("log: an extent may be kept");
+        home_slots_keep(job->slots, true);
+        job->kept = true;
     }
     l->next_pack++;
     l->filing = FILING_BUILDING;
@@ -300,6 +363,10 @@ static void filing_failed(struct log *l, err_t why)
         }
         l->filing_no_space = true;
         retry_later(l, RETRY_SPACE_NS);
+    } else if (why == ERR_UNSUPPORTED) {
+        seen("log: nothing can be kept here");
+        l->keep_failed = true;
+        log_wake(l, 0);
     } else if (why == ERR_CORRUPT || why == ERR_NOT_FOUND) {
         l->filing = FILING_STUCK;
         diag(MSG_filing_stuck, D_UINT("wal", l->objects[l->unfiled[0]].id),
@@ -319,6 +386,10 @@ static void visit_done(struct io_op *op, i64 result)
     if (result >= 0 && !job->done) {
         visit_next(l);
         return;
+    }
+    if (job->kept && !job->keep) {
+        seen("log: an extent is not kept after all");
+        home_slots_keep(job->slots, false);
     }
     job_release(l, job);
     err_t e = result < 0 ? (err_t)-result : job->result;
@@ -368,7 +439,7 @@ void log_file_committed(struct log *l, err_t result)
     l->filing = FILING_APPLYING;
     l->filing_applied = 0;
     metric_add(METRIC_log_filed_bytes_total, job->payload_bytes);
-    metric_add(METRIC_log_pack_write_bytes_total, job->pack_bytes);
+    metric_add(METRIC_log_pack_write_bytes_total, job->written_bytes);
     log_wake(l, 0);
 }
 
@@ -455,7 +526,7 @@ u64 filing_space_left(const struct log *l)
         return usage.free_bytes;
     }
     bool twice = l->filing == FILING_COMMITTING || l->filing == FILING_APPLYING;
-    u64 free_bytes = usage.free_bytes + (twice ? l->filing_job->pack_bytes : 0);
+    u64 free_bytes = usage.free_bytes + (twice ? l->filing_job->written_bytes : 0);
     return free_bytes - MIN(free_bytes, l->unfiled_bytes + 2 * pending_bytes(l));
 }
 

@@ -1,7 +1,11 @@
 /* What filing.c (on the loop) and filing_build.c (on a worker) share.
 
    Filing moves a stretch of a WAL, slots [from, to), into one pack: the same batches, sorted by
-   partition and offset, so that neighbours in the log are neighbours in the file. */
+   partition and offset, so that neighbours in the log are neighbours in the file.
+
+   Or, when there is no time for that, a whole extent of the WAL becomes a pack as it is, with an
+   index behind it: batches of partitions with runs that are long enough are not moved (kept), those
+   of the others are copied behind the frames. */
 #pragma once
 
 #include "log/log_private.h"
@@ -26,8 +30,12 @@ struct filing_job {
     struct blob *write_buffer;
     u32 *compacted; /* partitions */
     u32 compacted_count;
-    u64 visit_bytes; /* to be written in one visit, about */
-    bool cancelled;  /* the next visit undoes it all */
+    bool kept; /* the home was told so */
+    bool keep; /* the stretch is all of a file: it may be kept. Then: it is (the worker's answer) */
+    u32 keep_run_bytes;
+    u64 keep_bytes_min; /* of batches that are kept, or it is not worth it */
+    u64 visit_bytes;    /* to be written in one visit, about */
+    bool cancelled;     /* the next visit undoes it all */
 
     /* between two visits: the worker's */
     struct filing_build *build;
@@ -36,7 +44,8 @@ struct filing_job {
     bool done; /* no more visits; also on failure */
     err_t result;
     u64 to; /* slots below it are in the pack; less than asked for when they have many batches */
-    u64 pack_bytes; /* of the file; 0: there was nothing to file, and no file was made */
+    u64 pack_bytes;    /* of the file; 0: there was nothing to file, and no file was made */
+    u64 written_bytes; /* of pack_bytes: those that were not there before */
     u64 payload_bytes;
     struct pack_run *runs;
     u32 run_count;

@@ -4,8 +4,9 @@
 
      1. the frames: those in memory as they are, the others read front to back
      2. an item per batch, sorted by partition and offset: only pointers move
-     3. batch by batch into the pack, each compared with its index entry; neighbours become one run;
-        of the broker's own partitions only the last record of each key (compact.h)
+     3. batch by batch into the pack, or noted where it is if the file is kept, each compared with
+   its index entry; neighbours become one run; of the broker's own partitions only the last record
+   of each key (compact.h)
      4. of every producer the last batches: what a restart needs to recognize a repetition
      5. index, sync: the pack is durable, but nobody refers to it yet
 
@@ -24,7 +25,9 @@ struct item {
     const u8 *entry; /* encoded */
     const u8 *frame;
     u32 partition;
+    u32 kept_at; /* where the frame is in the file that is kept; NOT_KEPT: the batch is copied */
 };
+enum { NOT_KEPT = UINT32_MAX };
 
 struct filing_build {
     struct filing_job *job;
@@ -33,6 +36,7 @@ struct filing_build {
     u32 item_cap;
     size_t read_used;
     u32 item_next;                /* to be written */
+    u32 frames_end;               /* in the file that is kept: behind the last frame */
     struct pack_writer *writer;   /* NULL: none, or it has ended */
     struct pack_run run;          /* being written; bytes 0: none */
     bool compacts;                /* the partition that is being written is compacted ... */
@@ -62,7 +66,7 @@ static err_t frame_find(struct filing_build *b, u32 i, const u8 **frame)
     return OK;
 }
 
-static void item_add(struct filing_build *b, const u8 *frame, const u8 *encoded)
+static void item_add(struct filing_build *b, const u8 *frame, u32 frame_at, const u8 *encoded)
 {
     if (b->item_count == b->item_cap) {
         b->item_cap = MAX(2 * b->item_cap, 1024u);
@@ -75,6 +79,7 @@ static void item_add(struct filing_build *b, const u8 *frame, const u8 *encoded)
         .entry = encoded,
         .frame = frame,
         .partition = entry.partition,
+        .kept_at = frame_at,
     };
     b->item_count++;
 }
@@ -94,8 +99,13 @@ static err_t items_collect(struct filing_build *b)
         if (b->item_count > 0 && b->item_count + header.index_count > FILING_ENTRIES_MAX) {
             return OK;
         }
+        u32 at = NOT_KEPT;
+        if (job->keep) {
+            at = (u32)home_slots_position(job->slots, header.slot);
+            b->frames_end = at + header.total_bytes;
+        }
         for (u32 k = 0; k < header.index_count; k++) {
-            item_add(b, frame, frame + header.index_pos + (size_t)k * FRAME_ENTRY_BYTES);
+            item_add(b, frame, at, frame + header.index_pos + (size_t)k * FRAME_ENTRY_BYTES);
         }
         job->to = header.slot + 1;
     }
@@ -113,6 +123,60 @@ static int item_compare(const void *a, const void *b)
         return left->base_offset < right->base_offset ? -1 : 1;
     }
     return 0;
+}
+
+/* ---- what is kept ---------------------------------------------------------------------------- */
+
+static bool partition_is_compacted(const struct filing_job *job, u32 partition)
+{
+    for (u32 i = 0; i < job->compacted_count; i++) {
+        if (job->compacted[i] == partition) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Items [first, *end) are of one partition: their bytes, if they are to stay where they are. Short
+   runs are better read when they are copied side by side. */
+static u64 partition_keep(struct filing_build *b, u32 first, u32 *end)
+{
+    u64 bytes = 0;
+    u64 runs = 0;
+    const u8 *run_end = NULL;
+    u32 i = first;
+    for (; i < b->item_count && b->items[i].partition == b->items[first].partition; i++) {
+        struct frame_entry e;
+        frame_entry_decode(b->items[i].entry, &e);
+        const u8 *batch = b->items[i].frame + e.pos;
+        runs += batch != run_end;
+        run_end = batch + e.bytes;
+        bytes += e.bytes;
+    }
+    *end = i;
+    bool compacted = partition_is_compacted(b->job, b->items[first].partition);
+    return !compacted && bytes >= runs * b->job->keep_run_bytes ? bytes : 0;
+}
+
+/* Which partitions stay, and is that enough of the file? */
+static bool items_keep(struct filing_build *b)
+{
+    u64 kept = 0;
+    for (u32 first = 0, end; first < b->item_count; first = end) {
+        u64 bytes = partition_keep(b, first, &end);
+        kept += bytes;
+        for (u32 i = first; i < end && bytes == 0; i++) {
+            b->items[i].kept_at = NOT_KEPT;
+        }
+    }
+    return kept >= b->job->keep_bytes_min;
+}
+
+static void items_copy(struct filing_build *b)
+{
+    for (u32 i = 0; i < b->item_count; i++) {
+        b->items[i].kept_at = NOT_KEPT;
+    }
 }
 
 /* ---- producers ------------------------------------------------------------------------------- */
@@ -196,32 +260,32 @@ static void run_end(struct filing_build *b)
     b->run.bytes = 0;
 }
 
-static bool run_takes(const struct pack_run *run, const struct frame_entry *e, u32 flags)
+static bool run_takes(const struct pack_run *run, const struct frame_entry *e, u32 pos, u32 flags)
 {
-    return run->bytes > 0 && run->partition == e->partition &&
+    return run->bytes > 0 && run->pos + run->bytes == pos && run->partition == e->partition &&
            run->leader_epoch == (i32)e->leader_epoch && run->next_offset == e->base_offset &&
            run->flags == 0 && flags == 0 && (u64)run->bytes + e->bytes <= LOG_RUN_BYTES;
 }
 
-static err_t batch_write(struct filing_build *b, const struct frame_entry *e, const u8 *batch,
-                         u32 flags)
+/* pos: of the batch in the pack, where it is or is going to be. */
+static err_t batch_add(struct filing_build *b, const struct frame_entry *e, const u8 *batch,
+                       u32 pos, u32 flags)
 {
     struct pack_run *run = &b->run;
     if (run->bytes > 0 && run->partition == e->partition && e->base_offset < run->next_offset) {
         return ERR_CORRUPT;
     }
-    if (!run_takes(run, e, flags)) {
+    if (!run_takes(run, e, pos, flags)) {
         run_end(b);
         *run = (struct pack_run){
             .partition = e->partition,
             .leader_epoch = (i32)e->leader_epoch,
             .base_offset = e->base_offset,
             .max_timestamp = e->max_timestamp,
-            .pos = pack_position(b->writer),
+            .pos = pos,
             .flags = flags,
         };
     }
-    TRY(pack_write(b->writer, batch, e->bytes));
     run->next_offset = e->base_offset + e->last_offset_delta + 1;
     run->max_timestamp = MAX(run->max_timestamp, e->max_timestamp);
     run->crc = crc32c_extend(run->crc, batch, e->bytes);
@@ -232,6 +296,13 @@ static err_t batch_write(struct filing_build *b, const struct frame_entry *e, co
         producer_push(b->job, e);
     }
     return OK;
+}
+
+static err_t batch_write(struct filing_build *b, const struct frame_entry *e, const u8 *batch,
+                         u32 flags)
+{
+    TRY(batch_add(b, e, batch, pack_position(b->writer), flags));
+    return pack_write(b->writer, batch, e->bytes);
 }
 
 /* ---- compaction ------------------------------------------------------------------------------ */
@@ -253,10 +324,7 @@ static void partition_learn(struct filing_build *b, u32 first)
         compaction_fini(&b->compaction);
     }
     u32 partition = b->items[first].partition;
-    b->compacts = false;
-    for (u32 i = 0; i < b->job->compacted_count; i++) {
-        b->compacts = b->compacts || b->job->compacted[i] == partition;
-    }
+    b->compacts = partition_is_compacted(b->job, partition);
     if (!b->compacts) {
         return;
     }
@@ -337,7 +405,9 @@ static err_t item_write(struct filing_build *b, u32 i)
     TRY(hole_end(b));
     frame_entry_decode(item->entry, &e);
     const u8 *batch = item->frame + e.pos;
-    return batch_write(b, &e, batch, frame_batch_check(&e, batch) == OK ? 0 : PACK_RUN_QUARANTINED);
+    u32 flags = frame_batch_check(&e, batch) == OK ? 0 : PACK_RUN_QUARANTINED;
+    return item->kept_at == NOT_KEPT ? batch_write(b, &e, batch, flags)
+                                     : batch_add(b, &e, batch, item->kept_at + e.pos, flags);
 }
 
 /* ---- the pack -------------------------------------------------------------------------------- */
@@ -365,8 +435,19 @@ static err_t visit_first(struct filing_job *job)
         return OK;
     }
     qsort(b->items, b->item_count, sizeof(b->items[0]), item_compare);
-    return pack_create(job->home, job->pack_id, job->write_buffer->data,
-                       (u32)job->write_buffer->cap, &b->writer);
+    job->keep = job->keep && job->to == job->from + job->slot_count && items_keep(b);
+    void *buffer = job->write_buffer->data;
+    u32 buffer_bytes = (u32)job->write_buffer->cap;
+    if (job->keep) {
+        err_t e =
+            pack_keep(job->slots, job->pack_id, b->frames_end, buffer, buffer_bytes, &b->writer);
+        if (e != ERR_CORRUPT) {
+            return e;
+        }
+        job->keep = false;
+    }
+    items_copy(b);
+    return pack_create(job->home, job->pack_id, buffer, buffer_bytes, &b->writer);
 }
 
 static err_t visit_last(struct filing_job *job)
@@ -377,8 +458,13 @@ static err_t visit_last(struct filing_job *job)
     job->producer_count = producers_keep_last(job->producers, job->producer_count);
     struct pack_writer *writer = b->writer;
     b->writer = NULL;
-    return pack_finish(writer, job->runs, job->run_count, job->producers, job->producer_count,
-                       &job->pack_bytes);
+    u64 payload_end = pack_position(writer);
+    TRY(pack_finish(writer, job->runs, job->run_count, job->producers, job->producer_count,
+                    &job->pack_bytes));
+    job->written_bytes = job->keep ? payload_end - b->frames_end +
+                                         pack_index_bytes(job->run_count, job->producer_count)
+                                   : job->pack_bytes;
+    return OK;
 }
 
 static err_t visit(struct filing_job *job)

@@ -314,6 +314,8 @@ struct log {
     bool filing_due;          /* slots below filing_due_slot go, however little they are */
     u64 filing_due_slot;
     bool filing_no_space;
+    u64 keep_above;               /* bytes per second: of faster producers files are kept */
+    bool keep_failed;             /* the file system has no second names */
     struct io_timer filing_timer; /* the oldest unfiled batches are old enough */
     struct io_timer filing_retry;
     bool space_short; /* what is free may be needed to file what is unfiled: users wait */
@@ -500,6 +502,7 @@ u32 producers_keep_last(struct pack_producer *producers, u32 count);
 /* pace.c */
 u64 pace_visit_begin(struct log *l, struct pace *p); /* how many bytes it shall write, about */
 /* Between two visits: true: now; false: when p->pause fires. */
+u64 pace_producers_rate(struct log *l); /* bytes per second that become durable */
 bool pace_goes_on(struct log *l, struct pace *p);
 bool pace_hurry(struct log *l, struct pace *p); /* ends the pause; false: there is none */
 

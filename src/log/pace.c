@@ -46,6 +46,12 @@ static void rate_learn(struct log *l, u64 now_ns)
     l->durable_rate_ns = now_ns;
 }
 
+u64 pace_producers_rate(struct log *l)
+{
+    rate_learn(l, io_now_ns(l->io));
+    return l->durable_rate;
+}
+
 bool pace_goes_on(struct log *l, struct pace *p)
 {
     u64 now_ns = io_now_ns(l->io);

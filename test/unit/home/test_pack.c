@@ -198,10 +198,11 @@ static void test_header(void **state)
     struct rng rng = unit_rng();
     struct uuid cluster = random_cluster(&rng);
     u8 bytes[PACK_HEADER_BYTES];
-    u32 found;
+    struct pack_head found;
     u32 crc = pack_header_encode(cluster, 77, bytes);
     assert_int_equal(pack_header_decode(bytes, cluster, 77, &found), OK);
-    assert_int_equal(found, crc);
+    assert_int_equal(found.crc, crc);
+    assert_false(found.in_place);
     assert_int_equal(pack_header_decode(bytes, cluster, 78, &found), ERR_CORRUPT);
     assert_int_equal(pack_header_decode(bytes, random_cluster(&rng), 77, &found), ERR_CORRUPT);
     for (u32 bit = 0; bit < 8 * sizeof(bytes); bit++) {
@@ -228,20 +229,25 @@ static void test_trailer(void **state)
     assert_int_equal(l.total_bytes, 8192);
     u8 bytes[PACK_TRAILER_BYTES];
     struct pack_layout out;
+    const struct pack_head head = {.crc = l.header_crc};
+    const struct pack_head other = {.crc = l.header_crc + 1};
+    const struct pack_head in_place = {.crc = l.header_crc, .in_place = true};
     pack_trailer_encode(&l, 9, bytes);
-    assert_int_equal(pack_trailer_decode(bytes, 9, 8192, &out), OK);
+    assert_int_equal(pack_trailer_decode(bytes, other, 9, 8192, &out), ERR_CORRUPT);
+    assert_int_equal(pack_trailer_decode(bytes, in_place, 9, 8192, &out), ERR_CORRUPT);
+    assert_int_equal(pack_trailer_decode(bytes, head, 9, 8192, &out), OK);
     assert_memory_equal(&out, &l, sizeof(l));
-    assert_int_equal(pack_trailer_decode(bytes, 8, 8192, &out), ERR_CORRUPT);
-    assert_int_equal(pack_trailer_decode(bytes, 9, 12288, &out), ERR_CORRUPT);
+    assert_int_equal(pack_trailer_decode(bytes, head, 8, 8192, &out), ERR_CORRUPT);
+    assert_int_equal(pack_trailer_decode(bytes, head, 9, 12288, &out), ERR_CORRUPT);
     for (u32 bit = 0; bit < 8 * sizeof(bytes); bit++) {
         bytes[bit / 8] ^= (u8)(1u << bit % 8);
-        assert_int_equal(pack_trailer_decode(bytes, 9, 8192, &out), ERR_CORRUPT);
+        assert_int_equal(pack_trailer_decode(bytes, head, 9, 8192, &out), ERR_CORRUPT);
         bytes[bit / 8] ^= (u8)(1u << bit % 8);
     }
     for (u32 at = 40; at < 52; at++) {
         bytes[at]++;
         store_le32(bytes + 52, crc32c(bytes, 52));
-        assert_int_equal(pack_trailer_decode(bytes, 9, 8192, &out),
+        assert_int_equal(pack_trailer_decode(bytes, head, 9, 8192, &out),
                          at == 48 ? ERR_VERSION : ERR_CORRUPT);
         bytes[at]--;
     }
@@ -252,7 +258,7 @@ static err_t layout_try(struct pack_layout l, u64 file_bytes)
     u8 bytes[PACK_TRAILER_BYTES];
     struct pack_layout out;
     pack_trailer_encode(&l, 9, bytes);
-    return pack_trailer_decode(bytes, 9, file_bytes, &out);
+    return pack_trailer_decode(bytes, (struct pack_head){.crc = l.header_crc}, 9, file_bytes, &out);
 }
 
 static void test_layouts_that_do_not_fit(void **state)

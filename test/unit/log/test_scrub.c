@@ -308,10 +308,15 @@ static struct pack_layout layout_of(struct fixture *f, struct home_pack pack)
     assert_int_equal(sound_ops->pack_open(f->home, pack.id, &file), OK);
     u8 block[PACK_UNIT];
     assert_int_equal(file->ops->read(file, block, sizeof(block), pack.bytes - sizeof(block)), OK);
+    u8 first[PACK_UNIT];
+    assert_int_equal(file->ops->read(file, first, sizeof(first), 0), OK);
     file->ops->close(file);
+    struct pack_head head;
+    assert_int_equal(pack_header_decode(first, f->home->cluster, pack.id, &head), OK);
     struct pack_layout l;
     assert_int_equal(
-        pack_trailer_decode(block + PACK_UNIT - PACK_TRAILER_BYTES, pack.id, pack.bytes, &l), OK);
+        pack_trailer_decode(block + PACK_UNIT - PACK_TRAILER_BYTES, head, pack.id, pack.bytes, &l),
+        OK);
     return l;
 }
 
