@@ -268,6 +268,11 @@ static void print_yaml(FILE *to, const struct node *n, u32 depth, bool begun)
     }
 }
 
+void out_yaml(FILE *to, const struct node *list)
+{
+    print_yaml(to, list, 0, false);
+}
+
 /* ---- for people ------------------------------------------------------------------------------ */
 
 static bool is_shown(const struct column *c, enum out_format format)

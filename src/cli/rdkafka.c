@@ -15,10 +15,9 @@ static bool resolve(void *library, const char *name, void *slot)
     void *symbol = dlsym(library, name);
     memcpy(slot, &symbol, sizeof symbol);
     if (symbol == NULL) {
-        fprintf(stderr,
-                "error: librdkafka on this machine lacks %s\nversion 2.0 or newer is needed\n"
-                "install it: apt-get install librdkafka1\n",
-                name);
+        char what[160];
+        snprintf(what, sizeof what, "librdkafka on this machine lacks %s", name);
+        problem(CLI_FAILED, what, "version 2.0 or newer is needed", "apt-get install librdkafka1");
     }
     return symbol != NULL;
 }
@@ -30,10 +29,8 @@ const struct rdkafka *rdkafka_load(void)
     }
     void *library = dlopen("librdkafka.so.1", RTLD_NOW | RTLD_LOCAL);
     if (library == NULL) {
-        fprintf(stderr,
-                "error: client commands need librdkafka, which is not installed\n%s\n"
-                "install it: apt-get install librdkafka1   (the broker itself runs without it)\n",
-                dlerror());
+        problem(CLI_FAILED, "reading and writing records needs librdkafka, which is not installed",
+                dlerror(), "apt-get install librdkafka1   (everything else runs without it)");
         return NULL;
     }
 #define RD(name)                                 \
@@ -78,7 +75,7 @@ rd_kafka_t *rdkafka_client_with(const struct rdkafka *rd, rd_kafka_type_t type,
     va_end(list);
     rd_kafka_t *client = good ? rd->rd_kafka_new(type, conf, reason, sizeof reason) : NULL;
     if (client == NULL) {
-        fprintf(stderr, "error: %s\n", reason);
+        problem(CLI_USAGE, reason, NULL, NULL);
         rd->rd_kafka_conf_destroy(conf);
     }
     return client;
@@ -111,33 +108,4 @@ int rdkafka_failed(const struct rdkafka *rd, const struct cli_args *args, const 
         return err > 0 ? problem_of_kafka(args, what, (i16)err, (struct slice){0})
                        : problem(CLI_FAILED, what, why, NULL);
     }
-}
-
-const struct rd_kafka_metadata *rdkafka_metadata(const struct rdkafka *rd, rd_kafka_t *client,
-                                                 const struct cli_args *args, const char *topic,
-                                                 int *code)
-{
-    const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_topic_t *handle = topic == NULL ? NULL : rd->rd_kafka_topic_new(client, topic, NULL);
-    rd_kafka_resp_err_t err =
-        rd->rd_kafka_metadata(client, topic == NULL, handle, &metadata, RDKAFKA_TIMEOUT_MS);
-    if (handle != NULL) {
-        rd->rd_kafka_topic_destroy(handle);
-    }
-    if (err == RD_KAFKA_RESP_ERR_NO_ERROR && topic != NULL) {
-        err = metadata->topics[0].err;
-    }
-    if (err == RD_KAFKA_RESP_ERR_NO_ERROR) {
-        *code = CLI_OK;
-        return metadata;
-    }
-    if (metadata != NULL) {
-        rd->rd_kafka_metadata_destroy(metadata);
-    }
-    char what[320];
-    snprintf(what, sizeof what, "cannot read the metadata of %s%s%s",
-             topic == NULL ? "the broker" : "topic \"", topic == NULL ? "" : topic,
-             topic == NULL ? "" : "\"");
-    *code = rdkafka_failed(rd, args, what, err);
-    return NULL;
 }

@@ -30,10 +30,4 @@ rd_kafka_t *rdkafka_client_with(const struct rdkafka *rd, rd_kafka_type_t type,
 int rdkafka_failed(const struct rdkafka *rd, const struct cli_args *args, const char *what,
                    rd_kafka_resp_err_t err);
 
-/* Metadata of one topic (or all: NULL); NULL: told why, *code is the exit code. Give it back with
- * rd_kafka_metadata_destroy. */
-const struct rd_kafka_metadata *rdkafka_metadata(const struct rdkafka *rd, rd_kafka_t *client,
-                                                 const struct cli_args *args, const char *topic,
-                                                 int *code);
-
 enum { RDKAFKA_TIMEOUT_MS = 10000 };
