@@ -210,6 +210,9 @@ const char *io_files_mode_name(const struct io *io); /* "io_uring" or "threads" 
 /* machine.c: for start-up messages and defaults, outside any loop. */
 u64 io_clock_ns(void);       /* the clock of io_now_ns, read now */
 u64 io_machine_memory(void); /* bytes of RAM, or of the cgroup when that is less */
+/* What the cgroups allow that a file as /proc/self/cgroup names, under a root as /sys/fs/cgroup;
+   UINT64_MAX: no limit. */
+u64 io_cgroup_memory(const char *self, const char *root);
 /* A small regular file as a whole; *out is the caller's (mem_free). Any thread. ERR_INVALID: it is
    something else than a regular file; ERR_LIMIT: larger than bytes_max. */
 MUST_USE err_t io_read_whole(const char *path, size_t bytes_max, u8 **out, size_t *len);

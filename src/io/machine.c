@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -48,11 +49,53 @@ static u64 number_in(const char *path)
                : UINT64_MAX;
 }
 
+/* The least that the cgroup and those above it allow: their files are named `file`. */
+static u64 memory_above(const char *mount, const char *path, size_t path_bytes, const char *file)
+{
+    char name[512];
+    u64 least = UINT64_MAX;
+    for (size_t len = path_bytes;; len--) {
+        if (len == 0 || path[len] == '/' || len == path_bytes) {
+            int bytes = snprintf(name, sizeof name, "%s%.*s/%s", mount, (int)len, path, file);
+            least = bytes < (int)sizeof name ? MIN(least, number_in(name)) : least;
+        }
+        if (len == 0) {
+            return least;
+        }
+    }
+}
+
+u64 io_cgroup_memory(const char *self, const char *root)
+{
+    char text[4096];
+    char memory[256];
+    u64 least = UINT64_MAX;
+    if (!file_begin(self, text, sizeof text) ||
+        snprintf(memory, sizeof memory, "%s/memory", root) >= (int)sizeof memory) {
+        return least;
+    }
+    /* HIERARCHY:CONTROLLERS:PATH in lines; the second kind of cgroups has no controllers here. */
+    for (char *line = text, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        *end = 0;
+        char *controllers = strchr(line, ':');
+        char *path = controllers == NULL ? NULL : strchr(controllers + 1, ':');
+        if (path == NULL) {
+            continue;
+        }
+        *path++ = 0;
+        if (controllers[1] == 0) {
+            least = MIN(least, memory_above(root, path, strlen(path), "memory.max"));
+        } else if (strstr(controllers, "memory") != NULL) {
+            least = MIN(least, memory_above(memory, path, strlen(path), "memory.limit_in_bytes"));
+        }
+    }
+    return least;
+}
+
 u64 io_machine_memory(void)
 {
     u64 memory = (u64)sysconf(_SC_PHYS_PAGES) * (u64)sysconf(_SC_PAGESIZE);
-    memory = MIN(memory, number_in("/sys/fs/cgroup/memory.max"));
-    return MIN(memory, number_in("/sys/fs/cgroup/memory/memory.limit_in_bytes"));
+    return MIN(memory, io_cgroup_memory("/proc/self/cgroup", "/sys/fs/cgroup"));
 }
 
 /* The number behind a name that begins a line, "Threads:"; 0 when there is none. */

@@ -2,6 +2,8 @@
    a number a machine can have, and what the process says of itself is so. */
 #include "io_unit.h"
 
+#include <sys/stat.h>
+
 static void the_clock_goes_forward(void **state)
 {
     u64 last_ns = io_clock_ns();
@@ -25,6 +27,45 @@ static void the_loop_samples_the_same_clock(void **state)
 static void memory_is_plausible(void **state)
 {
     assert_in_range(io_machine_memory(), 16 * MIB, 1ull << 50);
+}
+
+static void put(const char *name, const char *text)
+{
+    FILE *file = fopen(unit_path(name), "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+/* A service's limit is its unit's, or that of a slice above it: whichever is less. */
+static void memory_is_what_the_cgroups_allow(void **state)
+{
+    unit_open_dir();
+    assert_int_equal(mkdir(unit_path("system.slice"), 0700), 0);
+    assert_int_equal(mkdir(unit_path("system.slice/odradek.service"), 0700), 0);
+    assert_int_equal(mkdir(unit_path("memory"), 0700), 0);
+    assert_int_equal(mkdir(unit_path("memory/box"), 0700), 0);
+    put("self", "0::/system.slice/odradek.service\n");
+    assert_true(io_cgroup_memory(unit_path("self"), unit_dir) == UINT64_MAX);
+    put("system.slice/odradek.service/memory.max", "536870912\n");
+    put("system.slice/memory.max", "max\n");
+    assert_true(io_cgroup_memory(unit_path("self"), unit_dir) == 512 * MIB);
+    put("system.slice/memory.max", "268435456\n");
+    assert_true(io_cgroup_memory(unit_path("self"), unit_dir) == 256 * MIB);
+    put("memory.max", "134217728\n");
+    assert_true(io_cgroup_memory(unit_path("self"), unit_dir) == 128 * MIB);
+    put("self", "0::/\n");
+    assert_true(io_cgroup_memory(unit_path("self"), unit_dir) == 128 * MIB);
+    /* The first kind of cgroups, each controller in a tree of its own. */
+    put("self", "3:cpu,cpuacct:/box\n2:memory:/box\n1:name=systemd:/\n");
+    assert_true(io_cgroup_memory(unit_path("self"), unit_dir) == UINT64_MAX);
+    put("memory/box/memory.limit_in_bytes", "67108864\n");
+    assert_true(io_cgroup_memory(unit_path("self"), unit_dir) == 64 * MIB);
+    /* What cannot be read limits nothing. */
+    put("self", "nonsense\n:\n");
+    assert_true(io_cgroup_memory(unit_path("self"), unit_dir) == UINT64_MAX);
+    assert_true(io_cgroup_memory(unit_path("absent"), unit_dir) == UINT64_MAX);
+    unit_close_dir();
 }
 
 static void processor_time_passes_with_work(void **state)
@@ -62,6 +103,7 @@ int main(void)
         cmocka_unit_test(the_clock_goes_forward),
         cmocka_unit_test(the_loop_samples_the_same_clock),
         cmocka_unit_test(memory_is_plausible),
+        cmocka_unit_test(memory_is_what_the_cgroups_allow),
         cmocka_unit_test(processor_time_passes_with_work),
         cmocka_unit_test(the_process_is_told_as_it_is),
     };
