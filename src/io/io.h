@@ -52,7 +52,7 @@ struct io_op {
     u64 moved; /* bytes done so far: short reads and writes are continued below the border */
     void (*work)(void *arg);
     void *arg;
-    u64 private_[4];
+    u64 private_[6];
 };
 
 /* ---- the loop ------------------------------------------------------------------------------ */

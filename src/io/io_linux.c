@@ -9,7 +9,8 @@
      4. results of the ring and of the threads are collected and delivered, each done() once;
      5. socket events are delivered to what is still open and still wants them.
    submit, the last step: epoll is told which interests changed, closed sockets are freed, queued
-   file operations leave together. An idle loop holds one sleeping thread, no periodic timer. */
+   file operations leave together, of reads as many as may (io_linux_reads.c). An idle loop holds
+   one sleeping thread, no periodic timer. */
 #include "io/io_linux.h"
 
 #include <errno.h>
@@ -101,6 +102,7 @@ err_t io_linux_create(const struct io_linux_params *params, struct io **out)
     io_init_base(&l->io, &linux_backend);
     l->refuse_direct = params->refuse_direct;
     l->epoll_fd = l->spare_fd = l->back_fd = l->signal_fd = -1;
+    reads_init(&l->reads);
     list_init(&l->queued);
     list_init(&l->finished);
     list_init(&l->closed_files);
@@ -160,6 +162,11 @@ void op_finish(struct io_linux *l, struct io_op *op, i64 result)
     if (op->kind == OP_WORK) {
         return;
     }
+    if (op->kind == OP_READ) {
+        reads_came(&l->reads, op);
+    } else if (op->durable) {
+        reads_write_ends(&l->reads, l->io.now_ns);
+    }
     struct io_file *f = op->file;
     assert(f->op_count > 0);
     f->op_count--;
@@ -195,11 +202,18 @@ static void begin_transfer(struct io *io, struct io_op *op, enum op_kind kind)
     l->op_count++;
     assert(!op->file->closed);
     op->file->op_count++;
+    if (op->durable) {
+        reads_write_begins(&l->reads, l->io.now_ns);
+    }
     if (kind != OP_SYNC && op->private_[OP_TOTAL_BYTES] == 0) {
         op_finish(l, op, 0);
         return;
     }
-    list_push_back(&l->queued, &op->node);
+    if (kind == OP_READ) {
+        reads_add(&l->reads, op);
+    } else {
+        list_push_back(&l->queued, &op->node);
+    }
 }
 
 static void linux_file_readv(struct io *io, struct io_op *op)
@@ -274,6 +288,7 @@ static void linux_submit(struct io *io)
 {
     struct io_linux *l = linux_of(io);
     sockets_settle(l);
+    reads_release(l);
     if (l->uses_ring) {
         ring_submit(l);
     } else {

@@ -2,14 +2,16 @@
 
    io_linux.c           the loop's side: create, poll, submit, cancel, signals, clocks
    io_linux_transfer.c  one read or write as a series of system calls, whoever makes them; errno
+   io_linux_reads.c     when reads may go: not beside durable writes
    io_linux_ring.c      file operations through io_uring
    io_linux_threads.c   threads: io_work, and file operations where io_uring is forbidden
    io_linux_file.c      the blocking file verbs
    io_linux_socket.c    listeners and sockets
 
    The life of an io_op: IDLE -> QUEUED (in the loop's list until the turn ends) -> RUNNING (the
-   kernel's, or the threads') -> back to QUEUED when a transfer in the ring was short, or FINISHED
-   (in the list of what the next poll delivers) -> IDLE, done() entered. Only the loop moves it. */
+   kernel's, or the threads') -> back to QUEUED when a transfer in the ring was short or a piece of
+   a read has come, or FINISHED (in the list of what the next poll delivers) -> IDLE, done()
+   entered. Only the loop moves it. */
 #pragma once
 
 #include "io/io.h"
@@ -41,8 +43,9 @@ enum op_stage { STAGE_FLAGGED, STAGE_PLAIN, STAGE_SYNC };
 /* What happened to it while it ran. The loop marks what the ring runs; a thread marks what it
    takes, under the lock of its queue. */
 enum op_mark { MARK_NONE, MARK_CANCEL_ASKED, MARK_BEGUN };
-/* The places of io_op.private_. */
-enum op_private { OP_VEC_COPY, OP_TOTAL_BYTES, OP_STAGE, OP_MARK };
+/* The places of io_op.private_. OP_PIECE: how much of a read was let go, 0: it was not. OP_MORE: a
+   thread has done that, and more is left. */
+enum op_private { OP_VEC_COPY, OP_TOTAL_BYTES, OP_STAGE, OP_MARK, OP_PIECE, OP_MORE };
 
 struct io_file {
     struct io *io;
@@ -93,6 +96,17 @@ struct threads {
     pthread_t thread[THREADS_MAX];
 };
 
+/* Reads, and what they give way to. */
+struct reads {
+    struct list waiting;  /* of io_op */
+    u64 bytes;            /* of reads that were let go and are not back */
+    u64 left_ns;          /* when the last one was let go */
+    u32 writes;           /* durable ones under way */
+    u64 written_ns;       /* when the last of them began or ended */
+    bool written;         /* there was one */
+    struct io_timer hold; /* while a durable write holds reads */
+};
+
 struct io_linux {
     struct io io; /* first */
     bool refuse_direct;
@@ -103,7 +117,8 @@ struct io_linux {
     int spare_fd; /* given up to accept and close a connection when descriptors are out */
 
     u32 op_count;             /* begun and not delivered */
-    struct list queued;       /* file operations that leave at the end of the turn */
+    struct reads reads;       /* which reads leave at the end of the turn */
+    struct list queued;       /* file operations that do */
     struct list finished;     /* operations that the next poll delivers */
     struct list closed_files; /* files whose operations are not over */
 
@@ -150,13 +165,27 @@ MUST_USE err_t err_of_errno(int number);
 void op_begin(struct io_op *op, enum op_kind kind);
 /* Decides how the next system call of a durable write asks for durability. */
 void op_choose_stage(struct io_linux *l, struct io_op *op);
-/* What is left to move, at most IOV_MAX pieces of it, from op->offset + op->moved. */
+/* What is left to move, of a read as much as was let go, at most IOV_MAX vecs, from op->offset +
+   op->moved. */
 const struct iovec *op_rest(struct io_op *op, u32 *count);
 /* Takes the result of one system call (bytes or -errno). False: another call is needed. True: the
    operation is over and op->result says how. */
 MUST_USE bool op_advance(struct io_linux *l, struct io_op *op, i64 result);
 void op_drop(struct io_op *op); /* frees what op_rest cut */
+/* Makes one system call. False: another is needed. */
+MUST_USE bool op_run_once(struct io_linux *l, struct io_op *op);
 void op_run_blocking(struct io_linux *l, struct io_op *op);
+
+/* io_linux_reads.c */
+void reads_init(struct reads *r);
+void reads_add(struct reads *r, struct io_op *op);
+void reads_write_begins(struct reads *r, u64 now_ns);
+void reads_write_ends(struct reads *r, u64 now_ns);
+/* How many bytes of the next read may go now; UINT64_MAX: all of it. */
+u64 reads_allowed(const struct reads *r, u64 now_ns);
+void reads_release(struct io_linux *l);
+void reads_came(struct reads *r, struct io_op *op);
+void reads_add_rest(struct reads *r, struct io_op *op);
 
 /* io_linux_ring.c */
 MUST_USE err_t ring_init(struct io_linux *l);

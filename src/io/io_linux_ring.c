@@ -6,8 +6,8 @@
      3. the ring's descriptor becomes readable in epoll; ring_collect takes the result;
      4. the operation moves to io_linux.finished, poll delivers it.
    Failures: the ring is full - the operation stays in the list and leaves in a later turn; a short
-   transfer goes back to the head of the list; io_uring is missing or forbidden - ring_init says so
-   and the threads do the work.
+   transfer goes back to the head of the list, a read to those that wait (io_linux_reads.c);
+   io_uring is missing or forbidden - ring_init says so and the threads do the work.
 
    Never more operations are in the kernel than RING_ENTRIES, and the completion ring has twice as
    many places, so that cancellations fit too and it never overflows. */
@@ -188,6 +188,9 @@ void ring_collect(struct io_linux *l)
         l->ring_in_flight--;
         if (op_advance(l, op, cqe->res)) {
             op_finish(l, op, op->result);
+        } else if (op->kind == OP_READ) {
+            reads_came(&l->reads, op);
+            reads_add_rest(&l->reads, op);
         } else {
             op->state = OP_QUEUED;
             list_push_front(&l->queued, &op->node);

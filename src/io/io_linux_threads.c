@@ -4,7 +4,8 @@
      1. threads_give appends it to the queue of its group, wakes or creates a thread;
      2. the thread runs it without holding the lock;
      3. it appends it to io_linux.back and, when the loop was not told yet, writes the eventfd;
-     4. the loop moves all of io_linux.back to io_linux.finished, poll delivers.
+     4. the loop moves all of io_linux.back to io_linux.finished, poll delivers; a read of which a
+        piece has come waits for its next (io_linux_reads.c).
    Failure: no thread can be created - if the group has none at all, the loop does the work itself:
    slow, but nothing is lost.
 
@@ -43,11 +44,26 @@ void threads_fini(struct threads *t)
 
 static void run_op(struct io_linux *l, struct io_op *op)
 {
+    op->private_[OP_MORE] = false;
     if (op->kind == OP_WORK) {
         op->work(op->arg);
         op->result = 0;
+    } else if (op->private_[OP_PIECE] != 0) {
+        op->private_[OP_MORE] = !op_run_once(l, op);
     } else {
         op_run_blocking(l, op);
+    }
+}
+
+/* A thread, or the loop in its place, is done with it. */
+static void op_came_back(struct io_linux *l, struct io_op *op)
+{
+    if (op->private_[OP_MORE] != 0) {
+        op->private_[OP_MARK] = MARK_NONE;
+        reads_came(&l->reads, op);
+        reads_add_rest(&l->reads, op);
+    } else {
+        op_finish(l, op, op->result);
     }
 }
 
@@ -131,7 +147,7 @@ void threads_give(struct threads *t, struct io_op *op)
     pthread_mutex_unlock(&t->lock);
     if (nobody) {
         run_op(t->l, op);
-        op_finish(t->l, op, op->result);
+        op_came_back(t->l, op);
     }
 }
 
@@ -219,8 +235,7 @@ void threads_collect(struct io_linux *l, struct source *s, u32 epoll_events)
     pthread_mutex_unlock(&l->back_lock);
     struct list_node *n;
     while ((n = list_pop_front(&back)) != NULL) {
-        struct io_op *op = CONTAINER_OF(n, struct io_op, node);
-        op_finish(l, op, op->result);
+        op_came_back(l, CONTAINER_OF(n, struct io_op, node));
     }
     bells_hear(l);
 }

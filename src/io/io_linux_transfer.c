@@ -54,6 +54,8 @@ void op_begin(struct io_op *op, enum op_kind kind)
     op->private_[OP_TOTAL_BYTES] = total;
     op->private_[OP_STAGE] = STAGE_FLAGGED;
     op->private_[OP_MARK] = MARK_NONE;
+    op->private_[OP_PIECE] = 0;
+    op->private_[OP_MORE] = false;
     op->state = OP_QUEUED;
     if (kind == OP_READ || kind == OP_WRITE) {
         assert(!op->file->direct || op->offset % op->file->block_bytes == 0);
@@ -69,8 +71,23 @@ void op_choose_stage(struct io_linux *l, struct io_op *op)
     }
 }
 
+/* The first of `count` vecs that hold `bytes`, the last of them cut there. */
+static u32 vecs_cut(struct iovec *vecs, u32 count, u64 bytes)
+{
+    for (u32 i = 0; i < count; i++) {
+        if (vecs[i].iov_len >= bytes) {
+            vecs[i].iov_len = bytes;
+            return i + 1;
+        }
+        bytes -= vecs[i].iov_len;
+    }
+    return count;
+}
+
 const struct iovec *op_rest(struct io_op *op, u32 *count)
 {
+    u64 piece = op->private_[OP_PIECE];
+    bool whole = piece == 0 || op->moved + piece == op->private_[OP_TOTAL_BYTES];
     u64 skip = op->moved;
     u32 index = 0;
     while (index < op->vec_count && skip >= op->vecs[index].len) {
@@ -80,10 +97,11 @@ const struct iovec *op_rest(struct io_op *op, u32 *count)
     assert(index < op->vec_count);
     *count = MIN(op->vec_count - index, (u32)IOV_MAX);
     const struct iovec *rest = (const struct iovec *)&op->vecs[index];
-    if (skip == 0) {
+    if (skip == 0 && whole) {
         return rest;
     }
-    /* The call stopped inside a piece: the caller's vecs are not ours to change, so cut a copy. */
+    /* Not from the beginning of a vec to the end of the last: the caller's are not ours to change,
+       so cut a copy. */
     struct iovec *copy = (struct iovec *)(uintptr_t)op->private_[OP_VEC_COPY];
     if (copy == NULL) {
         copy = mem_alloc(op->vec_count * sizeof(copy[0]));
@@ -94,6 +112,9 @@ const struct iovec *op_rest(struct io_op *op, u32 *count)
     }
     copy[0].iov_base = (u8 *)copy[0].iov_base + skip;
     copy[0].iov_len -= skip;
+    if (!whole) {
+        *count = vecs_cut(copy, *count, piece);
+    }
     return copy;
 }
 
@@ -184,8 +205,13 @@ static i64 call_once(struct io_linux *l, struct io_op *op)
     return result < 0 ? -(i64)errno : (i64)result;
 }
 
+bool op_run_once(struct io_linux *l, struct io_op *op)
+{
+    return op_advance(l, op, call_once(l, op));
+}
+
 void op_run_blocking(struct io_linux *l, struct io_op *op)
 {
-    while (!op_advance(l, op, call_once(l, op))) {
+    while (!op_run_once(l, op)) {
     }
 }
