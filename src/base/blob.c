@@ -76,10 +76,10 @@ void blob_pool_init(struct blob_pool *p, const char *name, struct quota *quota, 
     };
 }
 
-void blob_pool_fini(struct blob_pool *p)
+void blob_pool_trim(struct blob_pool *p)
 {
-    assert(p->live_count == 0);
     struct cell *cell = p->free_list;
+    p->free_list = NULL;
     while (cell != NULL) {
         struct cell *next = cell->next;
         cell_destroy(p, cell);
@@ -87,6 +87,12 @@ void blob_pool_fini(struct blob_pool *p)
         cell = next;
     }
     assert(p->free_count == 0);
+}
+
+void blob_pool_fini(struct blob_pool *p)
+{
+    assert(p->live_count == 0);
+    blob_pool_trim(p);
     *p = (struct blob_pool){0};
 }
 

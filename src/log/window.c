@@ -26,7 +26,9 @@ void windows_init(struct log *l)
 }
 
 /* The home knows only after it was opened how large an aligned buffer must be. Free buffers kept
-   mapped stay charged, so they may take a quarter of the pool each at most. */
+   mapped stay charged, half of cold_bytes at most and large ones above all: mapping one anew and
+   touching it costs the loop as much as reading into it costs the disk. They are given back when
+   buffers of another size are wanted. */
 void windows_size(struct log *l)
 {
     if (l->cold_ready) {
@@ -35,10 +37,10 @@ void windows_size(struct log *l)
     u64 tiny = home_read_room(l->home, LOG_TINY_WINDOW_BYTES);
     u64 small = home_read_room(l->home, LOG_WINDOW_BYTES);
     u64 large = home_read_room(l->home, LOG_LOAD_BYTES_MAX);
-    u64 part = l->params.cold_bytes / 6;
+    u64 part = l->params.cold_bytes / 16;
     u32 keep_tiny = (u32)MIN(part / tiny, (u64)KEEP_FREE_TINY_MAX);
     u32 keep_small = (u32)MIN(part / small, (u64)KEEP_FREE_MAX);
-    u32 keep_large = (u32)MIN(part / large, (u64)KEEP_FREE_MAX);
+    u32 keep_large = (u32)MIN(6 * part / large, (u64)KEEP_FREE_MAX);
     blob_pool_init(&l->cold_tiny, "cold reads, tiny", &l->cold_quota, tiny, keep_tiny);
     blob_pool_init(&l->cold_small, "cold reads, small", &l->cold_quota, small, keep_small);
     blob_pool_init(&l->cold_large, "cold reads, large", &l->cold_quota, large, keep_large);
@@ -177,9 +179,20 @@ static struct blob *blob_of(struct log *l, u32 bytes)
     return blob != NULL || exact >= pool->usual_bytes ? blob : blob_get(pool, exact);
 }
 
+static void free_blobs_release(struct log *l)
+{
+    blob_pool_trim(&l->cold_tiny);
+    blob_pool_trim(&l->cold_small);
+    blob_pool_trim(&l->cold_large);
+}
+
 static struct blob *blob_take(struct log *l, u32 bytes, bool ahead)
 {
     struct blob *blob = blob_of(l, bytes);
+    if (blob == NULL) {
+        free_blobs_release(l);
+        blob = blob_of(l, bytes);
+    }
     while (blob == NULL && window_evict(l, ahead)) {
         blob = blob_of(l, bytes);
     }

@@ -67,6 +67,30 @@ static void full_quota_gives_nothing(void **state)
     blob_pool_fini(&p);
 }
 
+static void what_is_free_makes_room_for_others(void **state)
+{
+    struct quota q;
+    quota_init(&q, "test", NULL, 128 * KIB);
+    struct blob_pool p;
+    struct blob_pool other;
+    blob_pool_init(&p, "test", &q, 64 * KIB, 2);
+    blob_pool_init(&other, "other", &q, 128 * KIB, 0);
+    struct blob *a = blob_get(&p, 64 * KIB);
+    struct blob *b = blob_get(&p, 64 * KIB);
+    blob_unref(a);
+    blob_pool_trim(&p);
+    assert_int_equal(q.used, 64 * KIB); /* what is in use stays */
+    blob_unref(b);
+    assert_null(blob_get(&other, 128 * KIB));
+    blob_pool_trim(&p);
+    assert_int_equal(p.free_count, 0);
+    struct blob *c = blob_get(&other, 128 * KIB);
+    assert_non_null(c);
+    blob_unref(c);
+    blob_pool_fini(&other);
+    blob_pool_fini(&p);
+}
+
 static u32 resident_pages(const struct blob *b)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -104,6 +128,7 @@ int main(void)
         cmocka_unit_test(references_and_quota),
         cmocka_unit_test(usual_size_is_recycled),
         cmocka_unit_test(full_quota_gives_nothing),
+        cmocka_unit_test(what_is_free_makes_room_for_others),
         cmocka_unit_test(nothing_is_resident_before_a_touch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
