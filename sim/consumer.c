@@ -28,6 +28,7 @@ struct consumer {
     bool verified;
     bool passes_over;
     u64 passed_over; /* offsets that were refused */
+    u64 lasting;     /* ... of topics without retention limits */
     i16 version;
     bool sessions;
     i32 session_id;
@@ -94,6 +95,7 @@ static void position_refused(struct consumer *c, struct position *p, i16 kerr)
     }
     if (c->passes_over && kerr == KERR_KAFKA_STORAGE_ERROR) {
         c->passed_over++;
+        c->lasting += !at->topic->limited;
         p->offset++;
         return;
     }
@@ -407,9 +409,9 @@ void consumer_pass_over(struct consumer *c)
     c->passes_over = true;
 }
 
-u64 consumer_passed_over(const struct consumer *c)
+u64 consumer_passed_over(const struct consumer *c, bool lasting)
 {
-    return c->passed_over;
+    return lasting ? c->lasting : c->passed_over;
 }
 
 u64 consumer_progress(const struct consumer *c)

@@ -177,15 +177,15 @@ static int seed_run(const struct command *c, u64 seed)
     printf("seed %" PRIu64 " %s hash %016" PRIx64 " acked %" PRIu64 " records %" PRIu64
            " read %" PRIu64
            " lives %u crashes %u in-write %u in-start %u faulty %u starved %u torn %" PRIu64
-           " planted %" PRIu64 " rotten %u refused %u unreadable %" PRIu64 " commits %" PRIu64
-           " commits-refused %" PRIu64 " commits-stale %" PRIu64 " generations %" PRIu64
-           " naps %" PRIu64 " member-crashes %" PRIu64 " evictions %" PRIu64 " calls %" PRIu64
-           " simulated %.1f s\n",
+           " planted %" PRIu64 " rotten %u refused %u unreadable %" PRIu64
+           " packs-rotten %u damages-told %u commits %" PRIu64 " commits-refused %" PRIu64
+           " commits-stale %" PRIu64 " generations %" PRIu64 " naps %" PRIu64
+           " member-crashes %" PRIu64 " evictions %" PRIu64 " calls %" PRIu64 " simulated %.1f s\n",
            seed, r.ok ? "ok" : "FAIL", r.hash, r.acked_produces, r.acked_records, r.read_records,
            r.lives, r.crashes, r.write_crashes, r.start_crashes, r.faults, r.starved, r.torn_writes,
-           r.planted_frames, r.rotten_starts, r.rot_refused, r.unreadable, r.group_commits,
-           r.group_refused, r.group_stale, r.group_generations, r.group_naps, r.group_crashes,
-           r.group_evictions, r.calls, r.seconds);
+           r.planted_frames, r.rotten_starts, r.rot_refused, r.unreadable, r.rotten_packs,
+           r.damages_told, r.group_commits, r.group_refused, r.group_stale, r.group_generations,
+           r.group_naps, r.group_crashes, r.group_evictions, r.calls, r.seconds);
     fflush(stdout);
     return r.ok ? 0 : 1;
 }

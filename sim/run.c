@@ -9,7 +9,9 @@
    rest, the directory has the files that the metadata name and no others
      4. in some runs every record is deleted and every pack that has one buried; the broker that is
    started then still knows every idempotent producer
-     5. in others a bit of the data directory rots, several times: the broker refuses to start,
+     5. in others bits of packs rot and stay so: the broker refuses to start, or refuses what is
+   hit to readers and nothing else, life after life, whatever is rewritten; the scrubber says so
+     6. in others a bit of the data directory rots, several times: the broker refuses to start,
    or serves everything but what the bit belongs to, and never anything wrong; turned back,
    everything is there again
 
@@ -38,10 +40,19 @@ enum {
 #define CLOCK_JUMP_MAX_MS (25 * 60 * 1000) /* a batch of before the jump is still accepted */
 #define STARVED_NS        (10 * SIM_S)     /* the same, when the log has no memory left */
 #define FILES_NS          (30 * SIM_S)     /* the same, when files stay that nobody names */
+#define TELLING_NS        (15 * SIM_S)     /* from the start: the scrubber has read everything */
+#define SCRUB_MS          500              /* ... when it is asked to do so in that time */
 #define BURIAL_NS         (5 * SIM_S)      /* all is filed, and what is dead has gone */
 #define STUCK_NS          (30 * SIM_S)     /* so long without any progress: something is stuck */
 
-enum phase { PHASE_CHAOS, PHASE_SETTLE, PHASE_BURY, PHASE_VERIFY, PHASE_ROT };
+enum phase {
+    PHASE_CHAOS,
+    PHASE_SETTLE,
+    PHASE_BURY,
+    PHASE_VERIFY,
+    PHASE_ROT,
+    PHASE_PACK_ROT,
+};
 enum end_kind { END_POWER_CUT, END_KILL, END_STOP };
 enum moment { MOMENT_ANY_CALL, MOMENT_START, MOMENT_WAL_WRITE, MOMENT_META_WRITE, MOMENT_COUNT };
 
@@ -83,6 +94,7 @@ struct run {
     enum end_kind end_kind;
     enum moment moment;
     bool reads_fail;
+    bool damage_told; /* by the scrubber */
     bool armed;
     bool stopping;
     bool stopped;
@@ -412,7 +424,9 @@ static err_t life_begin(struct run *r)
     config_number(r->config, "group.min.session.timeout.ms", 1);
     config_number(r->config, "group.initial.rebalance.delay.ms", r->initial_rebalance_delay_ms);
     config_number(r->config, "offsets.topic.num.partitions", r->offsets_partitions);
-    config_number(r->config, "odradek.scrub.period.ms", r->scrub_period_ms);
+    config_number(r->config, "odradek.scrub.period.ms",
+                  r->phase == PHASE_PACK_ROT ? SCRUB_MS : r->scrub_period_ms);
+    r->damage_told = false;
     r->reads_fail = io.faults.read_fails_in != SIM_NEVER;
     const struct broker_params params = {
         .io = r->io,
@@ -471,6 +485,7 @@ static bool phase_over(struct run *r)
         return burial_over(r);
     case PHASE_VERIFY:
     case PHASE_ROT:
+    case PHASE_PACK_ROT:
         return workload_verified(&r->workload);
     }
     return false;
@@ -760,9 +775,9 @@ static void rot_life(struct run *r, const struct sim_rot *rot)
     err_t e = life_begin(r);
     r->end_kind = END_POWER_CUT;
     if (e == OK) {
-        workload_reread(&r->workload);
+        workload_reread(&r->workload, false);
         life_run(r);
-        u64 unreadable = workload_unreadable(&r->workload);
+        u64 unreadable = workload_unreadable(&r->workload, false);
         r->result->unreadable += unreadable;
         if (unreadable > ROT_UNREADABLE_MAX || (unreadable > 0 && !wal)) {
             world_fail(w, rot_promise, "%llu offsets cannot be read after one bit of %s",
@@ -786,7 +801,7 @@ static void rot_run(struct run *r)
     workload_groups_stop(&r->workload);
     for (u32 i = 0; i < lives && !w->failed; i++) {
         struct sim_rot rot;
-        if (!sim_disk_rot(r->disk, &rot)) {
+        if (!sim_disk_rot(r->disk, false, &rot)) {
             return;
         }
         r->phase = PHASE_ROT;
@@ -803,6 +818,74 @@ static void rot_run(struct run *r)
     lives_run(r);
 }
 
+/* The broker is up, everything is read, and the scrubber has been through. */
+static void pack_rot_read(struct run *r, u32 bits)
+{
+    struct world *w = &r->world;
+    u64 until_ns = w->now_ns + TELLING_NS;
+    workload_reread(&r->workload, true);
+    life_run(r);
+    u64 unreadable = workload_unreadable(&r->workload, false);
+    u64 lasting = workload_unreadable(&r->workload, true);
+    r->result->unreadable += unreadable;
+    if (unreadable > (u64)bits * ROT_UNREADABLE_MAX) {
+        world_fail(w, rot_promise, "%llu offsets cannot be read after %u bits of packs",
+                   (unsigned long long)unreadable, bits);
+    }
+    while (!w->failed && !r->damage_told && w->now_ns < until_ns) {
+        io_turn(r->io, true);
+    }
+    r->result->damages_told += r->damage_told;
+    if (lasting > 0 && !r->damage_told) {
+        world_fail(w, rot_promise,
+                   "%llu offsets cannot be read, and the scrubber has found nothing",
+                   (unsigned long long)lasting);
+    }
+}
+
+/* One life with so many bits of packs wrong; the last one is new. false: it was refused. */
+static bool pack_rot_life(struct run *r, u32 bits, bool is_new)
+{
+    err_t e = life_begin(r);
+    r->end_kind = chance(&r->world, 1, 2) ? END_POWER_CUT : END_KILL;
+    if (e == OK) {
+        pack_rot_read(r, bits);
+    } else if (e != ERR_CORRUPT || !is_new) {
+        world_fail(&r->world, rot_promise, "%u bits of packs, and the start ends with: %s: %s",
+                   bits, err_name(e), broker_reason(r->broker));
+    }
+    life_end(r);
+    return e == OK;
+}
+
+static void pack_rot_run(struct run *r)
+{
+    struct world *w = &r->world;
+    u32 bits = (u32)chance_between(w, 1, 4);
+    u32 stay = 0;
+    workload_groups_stop(&r->workload);
+    r->phase = PHASE_PACK_ROT;
+    for (u32 i = 0; i < bits && !w->failed; i++) {
+        struct sim_rot rot;
+        if (!sim_disk_rot(r->disk, true, &rot)) {
+            return;
+        }
+        world_say(w, "ROT    pack, file %u, byte %llu, bit %02x", rot.inode,
+                  (unsigned long long)rot.offset, rot.bit);
+        r->result->rotten_starts++;
+        if (pack_rot_life(r, stay + 1, true)) {
+            stay++;
+        } else {
+            r->result->rot_refused++;
+            sim_disk_unrot(r->disk, &rot);
+        }
+    }
+    r->result->rotten_packs += stay;
+    if (stay > 0 && !w->failed) {
+        (void)pack_rot_life(r, stay, false);
+    }
+}
+
 /* ---- everything ------------------------------------------------------------------------------ */
 
 static void diag_line(void *user, const char *line, size_t len)
@@ -811,7 +894,8 @@ static void diag_line(void *user, const char *line, size_t len)
     world_say(&r->world, "diag   %.*s", (int)len, line);
     bool damage =
         memmem(line, len, "ODK-3010", 8) != NULL || memmem(line, len, "ODK-3011", 8) != NULL;
-    if (damage && !r->reads_fail && r->phase != PHASE_ROT) {
+    r->damage_told = r->damage_told || damage;
+    if (damage && !r->reads_fail && r->phase != PHASE_ROT && r->phase != PHASE_PACK_ROT) {
         world_fail(&r->world, "the scrubber finds no damage where there is none", "%.*s", (int)len,
                    line);
     }
@@ -882,9 +966,14 @@ void run_seed(const struct run_options *options, struct run_result *out)
     lives_run(r);
     bool script = options->script != NULL;
     bool rots = !script && chance(&r->world, 1, 6);
-    bool dies = script || (!rots && r->file_delay_ms > 0 && chance(&r->world, 1, 3));
+    bool files = !script && !rots && r->file_delay_ms > 0;
+    bool dies = script || (files && chance(&r->world, 1, 3));
+    bool packs_rot = files && !dies && chance(&r->world, 1, 4);
     if (rots && !r->world.failed) {
         rot_run(r);
+    }
+    if (packs_rot && !r->world.failed) {
+        pack_rot_run(r);
     }
     if (dies && !r->cut_came && !r->world.failed) {
         burial_run(r);

@@ -44,8 +44,10 @@ struct run_result {
     u32 faults;        /* lives with an injected error of the disk */
     u32 starved;       /* lives whose memory budget was too small for the log */
     u32 rotten_starts; /* with a bit of the data directory changed */
-    u32 rot_refused; /* ... that were refused, as they should be when the log's structure is hit */
-    u64 unreadable;  /* offsets refused after rot */
+    u32 rot_refused;  /* ... that were refused, as they should be when the log's structure is hit */
+    u64 unreadable;   /* offsets refused after rot */
+    u32 rotten_packs; /* bits of packs that stayed as they were, for a broker that started */
+    u32 damages_told; /* by the scrubber, of them */
     u64 torn_writes;
     u64 group_commits;
     u64 group_refused; /* commits */

@@ -956,27 +956,31 @@ void sim_disk_power_cut(struct sim_disk *d)
 
 /* ---- bit rot --------------------------------------------------------------------------------- */
 
-static u64 written_bytes(const struct sim_inode *n)
+static u64 written_bytes(const struct sim_inode *n, bool packs)
 {
-    return n->kind == SIM_INODE_OTHER ? 0 : MIN(n->tail, n->durable_size);
+    if (packs) {
+        return n->kind == SIM_INODE_PACK ? n->durable_size : 0;
+    }
+    bool rots = n->kind == SIM_INODE_WAL || n->kind == SIM_INODE_MIRRORED;
+    return rots ? MIN(n->tail, n->durable_size) : 0;
 }
 
-bool sim_disk_rot(struct sim_disk *d, struct sim_rot *out)
+bool sim_disk_rot(struct sim_disk *d, bool packs, struct sim_rot *out)
 {
     u64 total = 0;
     LIST_EACH (&d->inodes, node) {
-        total += written_bytes(CONTAINER_OF(node, struct sim_inode, node));
+        total += written_bytes(CONTAINER_OF(node, struct sim_inode, node), packs);
     }
     u64 at = total == 0 ? 0 : below(d, total);
     LIST_EACH (&d->inodes, node) {
         struct sim_inode *n = CONTAINER_OF(node, struct sim_inode, node);
-        if (at < written_bytes(n)) {
+        if (at < written_bytes(n, packs)) {
             *out = (struct sim_rot){n->kind, n->number, at, (u8)(1u << below(d, 8))};
             n->live[at] ^= out->bit;
             n->durable[at] ^= out->bit;
             return true;
         }
-        at -= written_bytes(n);
+        at -= written_bytes(n, packs);
     }
     return false;
 }

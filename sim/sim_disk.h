@@ -62,7 +62,7 @@ u64 sim_inode_size(const struct sim_inode *n);
 u32 sim_inode_number(const struct sim_inode *n);
 /* What the file is for. A WAL extent's space may have been used before: behind its last write there
    may be older frames instead of zeros. Of a mirrored file there are two. */
-enum sim_inode_kind { SIM_INODE_OTHER, SIM_INODE_WAL, SIM_INODE_MIRRORED };
+enum sim_inode_kind { SIM_INODE_OTHER, SIM_INODE_WAL, SIM_INODE_MIRRORED, SIM_INODE_PACK };
 void sim_inode_set_kind(struct sim_inode *n, enum sim_inode_kind kind);
 void sim_disk_read(const struct sim_inode *n, void *out, size_t len, u64 offset, size_t *moved);
 void sim_disk_write(struct sim_disk *d, struct sim_inode *n, const void *data, size_t len,
@@ -106,15 +106,16 @@ u64 sim_disk_version(const struct sim_disk *d);   /* another one after every cha
 /* Let the next end leave copies of older frames where writes did not arrive, and behind the last
  * write of a file. */
 void sim_disk_plant(struct sim_disk *d, bool on);
-/* Bit rot: one bit of what was once written to a WAL extent, or to a mirrored file, is another one.
-   false: there is nothing. sim_disk_unrot turns it back, as a restored backup would. */
+/* Bit rot: one bit of what was once written to a WAL extent or a mirrored file, or to a pack, is
+   another one. false: there is nothing. sim_disk_unrot turns it back, as a restored backup would.
+ */
 struct sim_rot {
     enum sim_inode_kind kind;
     u32 inode; /* its number */
     u64 offset;
     u8 bit;
 };
-MUST_USE bool sim_disk_rot(struct sim_disk *d, struct sim_rot *out);
+MUST_USE bool sim_disk_rot(struct sim_disk *d, bool packs, struct sim_rot *out);
 void sim_disk_unrot(struct sim_disk *d, const struct sim_rot *rot);
 struct sim_disk_stats {
     u64 writes_dropped;

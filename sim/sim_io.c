@@ -657,9 +657,10 @@ static err_t sim_open(struct io *io, const char *path, u32 flags, struct io_file
     f->direct = direct;
     f->wal = strstr(path, "/wal/") != NULL;
     f->meta = strstr(path, "/meta/") != NULL;
-    sim_inode_set_kind(inode, f->wal    ? SIM_INODE_WAL
-                              : f->meta ? SIM_INODE_MIRRORED
-                                        : SIM_INODE_OTHER);
+    sim_inode_set_kind(inode, f->wal                            ? SIM_INODE_WAL
+                              : f->meta                         ? SIM_INODE_MIRRORED
+                              : strstr(path, "/packs/") != NULL ? SIM_INODE_PACK
+                                                                : SIM_INODE_OTHER);
     (void)snprintf(f->path, sizeof f->path, "%s", path);
     list_push_back(&s->files, &f->node);
     *out = f;

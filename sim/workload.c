@@ -150,6 +150,14 @@ void workload_group_numbers(const struct workload *wl, struct workload_group_num
     }
 }
 
+static void producers_ask(struct workload *wl)
+{
+    wl->asking = true;
+    for (u32 i = 0; i < wl->knobs.producer_count; i++) {
+        producer_ask_again(wl->producers[i]);
+    }
+}
+
 void workload_verify(struct workload *wl)
 {
     if (wl->verifier != NULL) {
@@ -159,10 +167,7 @@ void workload_verify(struct workload *wl)
     if (wl->group_admin != NULL) {
         group_admin_verify(wl->group_admin);
     }
-    wl->asking = true;
-    for (u32 i = 0; i < wl->knobs.producer_count; i++) {
-        producer_ask_again(wl->producers[i]);
-    }
+    producers_ask(wl);
 }
 
 void workload_verify_again(struct workload *wl)
@@ -205,7 +210,7 @@ bool workload_buried(const struct workload *wl)
     return admin_buried(wl->admin);
 }
 
-void workload_reread(struct workload *wl)
+void workload_reread(struct workload *wl, bool asks)
 {
     if (wl->verifier != NULL) {
         consumer_destroy(wl->verifier);
@@ -214,11 +219,14 @@ void workload_reread(struct workload *wl)
     consumer_pass_over(wl->verifier);
     wl->rotten = true;
     wl->asking = false;
+    if (asks) {
+        producers_ask(wl);
+    }
 }
 
-u64 workload_unreadable(const struct workload *wl)
+u64 workload_unreadable(const struct workload *wl, bool lasting)
 {
-    return wl->verifier == NULL ? 0 : consumer_passed_over(wl->verifier);
+    return wl->verifier == NULL ? 0 : consumer_passed_over(wl->verifier, lasting);
 }
 
 /* ---- topics ---------------------------------------------------------------------------------- */

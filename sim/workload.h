@@ -82,8 +82,9 @@ void workload_verify_again(struct workload *wl);
 void workload_bury(struct workload *wl);
 bool workload_buried(const struct workload *wl);
 /* The same again after a bit has rotted: what cannot be read (that is, is refused) is passed over
-   and counted, what is read must be right. workload_verified tells when it is through. */
-void workload_reread(struct workload *wl);
+   and counted, what is read must be right. workload_verified tells when it is through. asks: and
+   idempotent producers ask again all the same. */
+void workload_reread(struct workload *wl, bool asks);
 /* Members and their admin say nothing more; workload_verify wakes the admin. */
 void workload_groups_stop(struct workload *wl);
 struct workload_group_numbers {
@@ -96,7 +97,8 @@ struct workload_group_numbers {
     u64 generations; /* of which some assignment was told */
 };
 void workload_group_numbers(const struct workload *wl, struct workload_group_numbers *out);
-u64 workload_unreadable(const struct workload *wl);
+/* lasting: of topics without retention limits alone, whose records do not go by themselves. */
+u64 workload_unreadable(const struct workload *wl, bool lasting);
 
 /* ---- shared by the clients ------------------------------------------------------------------- */
 
@@ -119,7 +121,7 @@ bool producer_asked(const struct producer *p);
 struct consumer *consumer_create(struct workload *wl, u32 number, bool verifier);
 /* A verifier that passes over what is refused. */
 void consumer_pass_over(struct consumer *c);
-u64 consumer_passed_over(const struct consumer *c);
+u64 consumer_passed_over(const struct consumer *c, bool lasting);
 void consumer_destroy(struct consumer *c);
 void consumer_quiet(struct consumer *c);
 bool consumer_verified(const struct consumer *c);

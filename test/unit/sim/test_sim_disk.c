@@ -496,12 +496,13 @@ static void test_rot_and_back(void **state)
         fixture_init(&f, seed);
         struct sim_inode *n = file_make(&f, "f", 4 * BLOCK);
         struct sim_rot rot;
-        assert_false(sim_disk_rot(f.disk, &rot)); /* nothing was written to a file that may rot */
+        assert_false(
+            sim_disk_rot(f.disk, false, &rot)); /* nothing was written to a file that may rot */
         sim_inode_set_kind(n, SIM_INODE_WAL);
         u8 block[BLOCK];
         fill(block, 8);
         sim_disk_write_end(f.disk, sim_disk_write_begin(f.disk, n, block, BLOCK, 0), true);
-        assert_true(sim_disk_rot(f.disk, &rot));
+        assert_true(sim_disk_rot(f.disk, false, &rot));
         assert_true(rot.offset < BLOCK);
         sim_disk_power_cut(f.disk);
         size_t moved;
@@ -509,6 +510,12 @@ static void test_rot_and_back(void **state)
         assert_int_equal(block[rot.offset], 8 ^ rot.bit);
         sim_disk_unrot(f.disk, &rot);
         assert_int_equal(sectors_with(n, 0, 8, 0), 8);
+        assert_false(sim_disk_rot(f.disk, true, &rot)); /* no pack */
+        sim_inode_set_kind(n, SIM_INODE_PACK);
+        assert_false(sim_disk_rot(f.disk, false, &rot));
+        assert_true(sim_disk_rot(f.disk, true, &rot));
+        assert_true(rot.offset < (u64)4 * BLOCK);
+        assert_int_equal(rot.kind, SIM_INODE_PACK);
         fixture_fini(&f);
     }
 }
