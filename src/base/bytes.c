@@ -460,3 +460,33 @@ void store_le64(void *p, u64 v)
 {
     memcpy(p, &v, sizeof(v));
 }
+
+size_t utf8_sequence(const u8 *at, size_t left, u32 *point)
+{
+    static const struct {
+        u8 mask, lead;
+        u32 min;
+    } shapes[] = {{0x80, 0x00, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
+    for (size_t len = 1; len <= ARRAY_LEN(shapes); len++) {
+        if ((at[0] & shapes[len - 1].mask) != shapes[len - 1].lead) {
+            continue;
+        }
+        if (len > left) {
+            return 0;
+        }
+        u32 value = at[0] & (u8)~shapes[len - 1].mask;
+        for (size_t i = 1; i < len; i++) {
+            if ((at[i] & 0xc0u) != 0x80u) {
+                return 0;
+            }
+            value = (value << 6) | (at[i] & 0x3fu);
+        }
+        bool surrogate = value >= 0xd800 && value <= 0xdfff;
+        if (value < shapes[len - 1].min || value > 0x10ffff || surrogate) {
+            return 0;
+        }
+        *point = value;
+        return len;
+    }
+    return 0;
+}

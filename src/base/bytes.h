@@ -16,6 +16,8 @@ bool slice_eq_cstr(struct slice a, const char *s);
 /* Without blanks, and whatever else sorts below them, at both ends: Java's trim. */
 struct slice slice_trim(struct slice text);
 u64 slice_hash(struct slice s, u64 seed);
+/* The length of the well-formed UTF-8 sequence at `at`, with its code point; 0 if there is none. */
+size_t utf8_sequence(const u8 *at, size_t left, u32 *point);
 bool uuid_eq(struct uuid a, struct uuid b);
 bool uuid_is_zero(struct uuid id);
 /* Kafka prints uuids as 22 characters of URL-safe base64 without padding. out has room for 23. */

@@ -88,37 +88,6 @@ PRINTF_LIKE(2, 3) static void line_printf(struct line *l, const char *fmt, ...)
     line_bytes(l, piece, (size_t)len);
 }
 
-/* The length of the well-formed UTF-8 sequence at `at`, 0 if there is none. */
-static size_t utf8_length(const u8 *at, size_t left, u32 *point)
-{
-    static const struct {
-        u8 mask, lead;
-        u32 min;
-    } shapes[] = {{0x80, 0x00, 0}, {0xe0, 0xc0, 0x80}, {0xf0, 0xe0, 0x800}, {0xf8, 0xf0, 0x10000}};
-    for (size_t len = 1; len <= ARRAY_LEN(shapes); len++) {
-        if ((at[0] & shapes[len - 1].mask) != shapes[len - 1].lead) {
-            continue;
-        }
-        if (len > left) {
-            return 0;
-        }
-        u32 value = at[0] & (u8)~shapes[len - 1].mask;
-        for (size_t i = 1; i < len; i++) {
-            if ((at[i] & 0xc0u) != 0x80u) {
-                return 0;
-            }
-            value = (value << 6) | (at[i] & 0x3fu);
-        }
-        bool surrogate = value >= 0xd800 && value <= 0xdfff;
-        if (value < shapes[len - 1].min || value > 0x10ffff || surrogate) {
-            return 0;
-        }
-        *point = value;
-        return len;
-    }
-    return 0;
-}
-
 /* Controls, and the marks that turn the direction of text around. */
 static bool is_hidden(u32 point)
 {
@@ -136,7 +105,7 @@ static void line_escaped(struct line *l, struct slice s, enum escaping how)
     s.len = shortened ? (size_t)VALUE_MAX_BYTES : s.len;
     for (size_t at = 0; at < s.len;) {
         u32 point = 0;
-        size_t len = utf8_length(s.ptr + at, s.len - at, &point);
+        size_t len = utf8_sequence(s.ptr + at, s.len - at, &point);
         if (len == 0) {
             if (json) {
                 line_text(l, "\\ufffd");

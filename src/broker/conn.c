@@ -17,6 +17,8 @@
        other's memory): the same */
 #include "broker/conn.h"
 
+#include "broker/traffic.h"
+
 #include <string.h>
 
 #define FRAME_STALL_NS         (10ull * 1000 * 1000 * 1000)
@@ -152,6 +154,9 @@ void conn_request_gone(struct request *r)
     c->request_count--;
     assert(c->unsent_bytes >= r->encoded_bytes);
     c->unsent_bytes -= r->encoded_bytes;
+    if (r->state == REQUEST_READY && r->part_index == r->part_count) {
+        traffic_request(c->broker->traffic, r, io_now_ns(c->broker->io));
+    }
     request_free(r);
 }
 
@@ -461,6 +466,7 @@ static MUST_USE bool conn_dispatch(struct conn *c, struct slice frame)
         return true;
     }
     r->started = true;
+    r->started_ns = io_now_ns(b->io);
     handler(r);
     return true;
 }

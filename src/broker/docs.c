@@ -3,7 +3,7 @@
 #include "broker/docs.h"
 
 #include "broker/config_rows.h"
-#include "broker/request.h"
+#include "broker/facts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,15 +98,44 @@ static void print_errors(void)
 
 static void print_metrics(void)
 {
-    printf("# Metrics\n\nPrinted by `odradek docs metrics` from `src/base/metrics.def`. The broker "
-           "prints them in one\n"
-           "diagnostic when it stops and on SIGUSR1.\n\n| metric | kind | unit | meaning "
-           "|\n|---|---|---|---|\n");
+    printf("# Metrics\n\nPrinted by `odradek docs metrics` from `src/broker/metrics_families.def` and "
+           "`src/base/metrics.def`.\n"
+           "`/metrics` on the HTTP port (`odradek.http.listen`, 127.0.0.1:8080) has them in "
+           "Prometheus' text format 0.0.4.\n\n"
+           "```\nscrape_configs:\n  - job_name: odradek\n    static_configs:\n      - targets: "
+           "[127.0.0.1:8080]\n```\n\n"
+           "Names that begin with `kafka_` are those of kafka_exporter and of Strimzi's JMX rules, so "
+           "that boards made for them show\n"
+           "this broker. Topics, partitions, groups and offsets have series of their own up to "
+           "`odradek.http.series.max` of a\nkind. Histograms are in seconds.\n\n"
+           "| metric | kind | labels | meaning |\n|---|---|---|---|\n");
+    const char *name;
+    const char *kind;
+    const char *labels;
+    const char *doc;
+    for (u32 i = 0; metrics_family_at(i, &name, &kind, &labels, &doc); i++) {
+        printf("| `%s` | %s | %s | ", name, kind, labels);
+        print_cell(doc);
+        printf(" |\n");
+    }
+    printf("\nThe broker prints these also in one diagnostic when it stops and on SIGUSR1:\n\n"
+           "| metric | kind | unit | meaning |\n|---|---|---|---|\n");
     for (u32 i = 0; i < METRIC_COUNT; i++) {
         printf("| `odradek_%s` | %s | %s | %s |\n", metric_rows[i].name,
                metric_rows[i].kind == METRIC_COUNTER ? "counter" : "gauge", metric_rows[i].unit,
                metric_rows[i].doc);
     }
+    printf("\nAnd not these:\n\n| metric | kind | unit | meaning |\n|---|---|---|---|\n");
+    for (u32 i = 0; i < HISTOGRAM_COUNT; i++) {
+        printf("| `odradek_%s` | histogram | seconds | %s |\n", histogram_rows[i].name,
+               histogram_rows[i].doc);
+    }
+    printf("\n## Health\n\nOn the same port; 200 is good, 503 is not. `?verbose` names every check "
+           "with what it looked at.\n\n| page | asks | checks |\n|---|---|---|\n"
+           "| `/livez` | is it alive? Restart it when this fails for long | loop, storage |\n"
+           "| `/readyz`, `/v1/status/ready` | may clients be sent to it? | the same, in-service, "
+           "groups |\n"
+           "| `/healthz` | is anything wrong with it? | the same, space, connections, damage |\n");
 }
 
 static const char *level_word(enum diag_level level)

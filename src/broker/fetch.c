@@ -14,6 +14,7 @@
 #include "broker/fetch_session.h"
 
 #include "broker/conn.h"
+#include "broker/traffic.h"
 
 #include <string.h>
 
@@ -351,6 +352,9 @@ static bool answer_item(struct fetch *f, struct answer *a, struct fetch_item *it
         return false;
     }
     fill_partition(f, item, &t, kerr, row);
+    struct topic_traffic traffic = {
+        .bytes_out = bytes, .fetch_requests = 1, .fetch_failed = kerr != KERR_NONE};
+    traffic_add(f->r->broker, t.topic != NULL ? t.topic->id : (struct uuid){0}, &traffic);
     if (bytes > 0) {
         row->records = (struct wire_records){.hole_bytes = bytes, .hole_id = a->hole_count};
         if (!answer_hole(f, a, &hole)) {

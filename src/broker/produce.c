@@ -16,6 +16,7 @@
      storage failed: no answer at all, the process ends */
 #include "broker/conn.h"
 #include "broker/retention.h"
+#include "broker/traffic.h"
 
 enum {
     ZSTD_FROM = 7,             /* version of Produce */
@@ -41,6 +42,7 @@ struct produce_item {
     bool accepted;      /* until something says otherwise */
     bool refused_early; /* before its topic's log was asked */
     bool for_worker;    /* records not walked yet */
+    bool appended;
     struct batch_verdict verdict;
     struct batch_summary summary;
 };
@@ -132,8 +134,28 @@ static void item_refuse_verdict(struct produce *p, struct produce_item *item,
     item->answer->record_errors.count = v->error_count;
 }
 
+/* For the metrics: one sum for each run of items of one topic. */
+static void produce_count(const struct produce *p)
+{
+    struct topic_traffic sum = {0};
+    for (u32 i = 0; i < p->item_count; i++) {
+        const struct produce_item *item = &p->items[i];
+        sum.produce_requests++;
+        sum.produce_failed += item->answer->error_code != KERR_NONE;
+        if (item->appended) {
+            sum.messages_in += (u64)item->view.record_count;
+            sum.bytes_in += item->view.whole.len;
+        }
+        if (i + 1 == p->item_count || p->items[i + 1].topic != item->topic) {
+            traffic_add(p->r->broker, item->topic->id, &sum);
+            sum = (struct topic_traffic){0};
+        }
+    }
+}
+
 static void produce_reply(struct produce *p)
 {
+    produce_count(p);
     if (p->acks == 0) {
         if (p->any_error) {
             request_fail(p->r);
@@ -497,6 +519,7 @@ static void item_append(struct produce *p, struct produce_item *item)
     if (result.duplicate) {
         metric_add(METRIC_produce_duplicates_total, 1);
     }
+    item->appended = !result.duplicate;
     struct partition_info info;
     partition_info(item->partition, &info);
     item->answer->base_offset = (i64)result.base_offset;

@@ -87,6 +87,7 @@ static void request_ready(struct request *r)
 {
     assert(r->state == REQUEST_RUNNING);
     r->state = REQUEST_READY;
+    r->ready_ns = io_now_ns(r->broker->io);
     r->cancelled = NULL;
     request_release_frame(r);
     conn_dirty(r->conn);

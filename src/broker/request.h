@@ -36,6 +36,8 @@ struct request {
     bool close_after; /* close the connection once everything before and this has been sent */
     bool no_answer;
     bool started; /* the handler has it */
+    u64 started_ns;
+    u64 ready_ns; /* since then the answer is known */
 
     u64 encoded_bytes; /* of the answer, without ranges of the log */
     struct reply_part *parts;

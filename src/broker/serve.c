@@ -3,6 +3,7 @@
 #include "broker/serve.h"
 
 #include "broker/config_rows.h"
+#include "broker/monitor.h"
 #include "broker/notify.h"
 #include "broker/server.h"
 
@@ -18,6 +19,7 @@ struct serve {
     struct io *io;
     struct broker *broker;
     struct notify notify;
+    struct monitor *monitor; /* NULL: no HTTP port */
     int exit_code;
 };
 
@@ -93,6 +95,26 @@ static enum io_files_mode files_mode(const struct config *config)
                                             : IO_FILES_AUTO;
 }
 
+/* The words of odradek.log.format and odradek.log.level, as the rows list them. */
+static void configure_diagnostics(const struct config *config)
+{
+    static const char *const formats[] = {
+        [DIAG_AUTO] = "auto", [DIAG_TEXT] = "text", [DIAG_JSON] = "json"};
+    static const char *const levels[] = {
+        [DIAG_DEBUG] = "debug", [DIAG_INFO] = "info", [DIAG_WARN] = "warn", [DIAG_ERROR] = "error"};
+    enum diag_format format = DIAG_AUTO;
+    enum diag_level level = DIAG_INFO;
+    for (u32 i = 0; i < ARRAY_LEN(formats); i++) {
+        bool is = slice_eq_cstr(config_str(config, CONFIG_odradek_log_format), formats[i]);
+        format = is ? (enum diag_format)i : format;
+    }
+    for (u32 i = 0; i < ARRAY_LEN(levels); i++) {
+        bool is = slice_eq_cstr(config_str(config, CONFIG_odradek_log_level), levels[i]);
+        level = is ? (enum diag_level)i : level;
+    }
+    diag_configure(format, level);
+}
+
 static u64 memory_bytes(const struct serve_options *o, const struct config *config)
 {
     u64 asked =
@@ -100,8 +122,8 @@ static u64 memory_bytes(const struct serve_options *o, const struct config *conf
     return asked != 0 ? asked : MIN(io_machine_memory() / 4, MEMORY_MAX);
 }
 
-static void print_ready(const struct broker *b, const char *version, const char *directory,
-                        u64 started_ns)
+static void print_ready(const struct broker *b, const struct monitor *m, const char *version,
+                        const char *directory, u64 started_ns)
 {
     struct io_address at;
     broker_address(b, &at);
@@ -112,6 +134,11 @@ static void print_ready(const struct broker *b, const char *version, const char 
     printf("odradek %s  data %s  durability %s  files %s%s\n", version, directory,
            "every acknowledgement", io_files_mode_name(b->io),
            home_is_direct(b->home) ? "" : ", buffered: the file system refuses O_DIRECT");
+    if (m != NULL) {
+        char http[80];
+        monitor_address(m, http, sizeof http);
+        printf(" HTTP http://%s/  with /metrics, /livez, /readyz, /healthz\n", http);
+    }
     printf("Ready in %llu ms on %s. Try:  odradek pub -b %s demo 'hello'   then   odradek tail -b "
            "%s demo\n",
            ms, address, address, address);
@@ -122,15 +149,25 @@ static void print_ready(const struct broker *b, const char *version, const char 
 static int serve_loop(struct serve *s, const struct serve_options *o,
                       const struct broker_params *params, u64 started_ns)
 {
+    char reason[512];
+    err_t e = monitor_create(s->io, params->config, reason, sizeof reason, &s->monitor);
+    if (e != OK) {
+        fprintf(stderr, "error: %s\n", reason);
+        return SERVE_EXIT_FAILED;
+    }
     s->broker = broker_create(params);
-    err_t e = broker_start(s->broker);
+    e = broker_start(s->broker);
     if (e != OK) {
         fprintf(stderr, "error: %s\n", broker_reason(s->broker));
+        monitor_destroy(s->monitor);
         broker_destroy(s->broker);
         return SERVE_EXIT_FAILED;
     }
     io_signals(s->io, serve_signal, s);
-    print_ready(s->broker, o->version, params->data_directory, started_ns);
+    if (s->monitor != NULL) {
+        monitor_open(s->monitor, s->broker);
+    }
+    print_ready(s->broker, s->monitor, o->version, params->data_directory, started_ns);
     notify_ready(&s->notify, s->io, s->broker);
     io_run(s->io);
     notify_stop(&s->notify);
@@ -138,6 +175,7 @@ static int serve_loop(struct serve *s, const struct serve_options *o,
     if (s->exit_code == SERVE_EXIT_STORAGE) {
         return s->exit_code; /* fenced: nothing more is touched */
     }
+    monitor_destroy(s->monitor);
     broker_destroy(s->broker);
     diag0(MSG_stopped);
     return s->exit_code;
@@ -163,6 +201,7 @@ int serve_run(const struct serve_options *o)
         config_destroy(config);
         return SERVE_EXIT_USAGE;
     }
+    configure_diagnostics(config);
     u64 memory = memory_bytes(o, config);
     if (memory < MEMORY_MIN) {
         config_destroy(config);

@@ -7,6 +7,7 @@
 #include "broker/coordinator.h"
 #include "broker/retention.h"
 #include "broker/scrub.h"
+#include "broker/traffic.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -55,6 +56,7 @@ struct broker *broker_create(const struct broker_params *params)
     pool_init(&b->request_pool, "requests", &b->memory.requests, sizeof(struct request), 65536);
     pool_init(&b->conn_pool, "connections", &b->memory.requests, sizeof(struct conn), 65536);
     pool_init(&b->peer_pool, "peers", &b->memory.requests, sizeof(struct conn_peer), 65536);
+    b->traffic = traffic_create();
     return b;
 }
 
@@ -165,6 +167,7 @@ static err_t broker_start_storage(struct broker *b)
 static void topic_deleted(void *user, const struct meta_topic *topic)
 {
     struct broker *b = user;
+    traffic_topic_gone(b->traffic, topic->id);
     if (b->coordinator != NULL) {
         coordinator_topic_deleted(b->coordinator, topic->name, topic->id);
     }
@@ -399,6 +402,7 @@ void broker_destroy(struct broker *b)
     pool_fini(&b->peer_pool);
     map_slice_fini(&b->peers);
     blob_pool_fini(&b->receive_pool);
+    traffic_destroy(b->traffic);
     mem_free(b);
 }
 

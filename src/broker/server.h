@@ -19,6 +19,7 @@ struct memory {
 
 struct coordinator;
 struct fetch_sessions;
+struct traffic;
 
 /* One place where clients come in. */
 struct broker_listener {
@@ -67,6 +68,7 @@ struct broker {
     struct list jobs;            /* produce.c: batches on a worker */
 
     struct coordinator *coordinator;
+    struct traffic *traffic; /* counters by topic and by request */
 
     struct retention *retention; /* NULL while the broker starts and stops */
 

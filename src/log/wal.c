@@ -394,8 +394,9 @@ static void slot_written(struct home_write *w, err_t result)
     l->writing--;
     if (result == OK) {
         s->state = SLOT_WRITTEN;
+        u64 ns = io_now_ns(l->io) - s->write_start_ns;
+        metric_observe(HISTOGRAM_commit_seconds, ns);
         if (s->alone) {
-            u64 ns = io_now_ns(l->io) - s->write_start_ns;
             l->write_ns = l->write_ns == 0 ? ns : l->write_ns - l->write_ns / 8 + ns / 8;
         }
         if (l->no_space) {

@@ -294,6 +294,34 @@ static void hostile_lengths_are_refused(void **state)
     assert_true(r.failed);
 }
 
+static void utf8_sequences(void **state)
+{
+    static const struct {
+        const char *bytes;
+        size_t len;
+        u32 point;
+    } rows[] = {
+        {"a", 1, 'a'},
+        {"\xc3\xa9", 2, 0xe9},
+        {"\xe2\x82\xac", 3, 0x20ac},
+        {"\xf0\x9f\x90\x98", 4, 0x1f418},
+        {"\x80", 0, 0},
+        {"\xc3", 0, 0},
+        {"\xc0\xaf", 0, 0},
+        {"\xed\xa0\x80", 0, 0},
+        {"\xf4\x90\x80\x80", 0, 0},
+        {"\xe2\x82", 0, 0},
+        {"\xc3(", 0, 0},
+        {"\xff", 0, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        u32 point = 0;
+        size_t left = strlen(rows[i].bytes);
+        assert_int_equal(utf8_sequence((const u8 *)rows[i].bytes, left, &point), rows[i].len);
+        assert_int_equal(point, rows[i].point);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,6 +335,7 @@ int main(void)
         cmocka_unit_test(varint_sizes_are_exact),
         cmocka_unit_test(a_full_writer_stays_failed),
         cmocka_unit_test(hostile_lengths_are_refused),
+        cmocka_unit_test(utf8_sequences),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,20 @@
+/* The broker seen from outside: its HTTP port with /metrics and the health pages. serve.c starts
+   it before the broker, so that a long start is seen too, and ends it before the broker goes.
+
+   monitor_open -> a question arrives (monitor_rang) -> facts are collected -> the HTTP thread makes
+   text of them (page_render). Without odradek.http.listen there is no monitor. */
+#pragma once
+
+#include "broker/broker.h"
+
+struct monitor;
+
+/* *out NULL with OK: the port is off, or the default one was taken, and that was said. Otherwise
+   reason has three lines. */
+MUST_USE err_t monitor_create(struct io *io, const struct config *config, char *reason,
+                              size_t reason_bytes, struct monitor **out);
+void monitor_destroy(struct monitor *m); /* NULL is allowed; before broker_destroy */
+/* The broker runs: from now on it is asked. */
+void monitor_open(struct monitor *m, struct broker *b);
+/* "127.0.0.1:8080". */
+void monitor_address(const struct monitor *m, char *out, size_t out_bytes);
