@@ -31,6 +31,7 @@ enum fault_verb {
     FAULT_SIZE,
     FAULT_LOCK,
     FAULT_RENAME,
+    FAULT_LINK,
     FAULT_UNLINK,
     FAULT_LIST,
     FAULT_READ,      /* reads on the loop */
@@ -44,6 +45,7 @@ static struct {
     _Atomic u32 after; /* calls that still go well */
     _Atomic err_t error;
     _Atomic u32 hits;
+    _Atomic u64 read_now_bytes; /* that blocking reads have moved */
     struct io_op *held;
     struct io_op *held_read;
 } fault;
@@ -134,8 +136,12 @@ static inline err_t fault_open(struct io *io, const char *path, u32 flags, struc
 static inline err_t fault_read_now(struct io *io, struct io_file *f, void *buf, size_t len,
                                    u64 offset, size_t *moved)
 {
-    return fault_now(FAULT_READ_NOW) ? fault.error
-                                     : fault.real->file_read_now(io, f, buf, len, offset, moved);
+    if (fault_now(FAULT_READ_NOW)) {
+        return fault.error;
+    }
+    err_t e = fault.real->file_read_now(io, f, buf, len, offset, moved);
+    fault.read_now_bytes += e == OK ? *moved : 0;
+    return e;
 }
 static inline err_t fault_size(struct io *io, struct io_file *f, u64 *bytes)
 {
@@ -148,6 +154,10 @@ static inline err_t fault_lock(struct io *io, struct io_file *f)
 static inline err_t fault_rename(struct io *io, const char *from, const char *to)
 {
     return fault_now(FAULT_RENAME) ? fault.error : fault.real->rename(io, from, to);
+}
+static inline err_t fault_link(struct io *io, const char *from, const char *to)
+{
+    return fault_now(FAULT_LINK) ? fault.error : fault.real->link(io, from, to);
 }
 static inline err_t fault_unlink(struct io *io, const char *path)
 {
@@ -193,6 +203,7 @@ static inline void fault_install(struct io *io)
     fault.table.file_size = fault_size;
     fault.table.file_lock = fault_lock;
     fault.table.rename = fault_rename;
+    fault.table.link = fault_link;
     fault.table.unlink = fault_unlink;
     fault.table.list = fault_list;
     fault.table.file_readv = fault_readv;

@@ -65,13 +65,18 @@ static void test_runs(void **state)
     }
 }
 
-static err_t run_try(struct pack_run run, const struct pack_run *before)
+static err_t run_try_in(bool in_place, struct pack_run run, const struct pack_run *before)
 {
-    struct pack_layout l = {.runs_pos = 100000};
+    struct pack_layout l = {.runs_pos = 100000, .in_place = in_place};
     u8 bytes[PACK_RUN_BYTES];
     struct pack_run out;
     pack_run_encode(&run, bytes);
     return pack_run_decode(bytes, &l, before, &out);
+}
+
+static err_t run_try(struct pack_run run, const struct pack_run *before)
+{
+    return run_try_in(false, run, before);
 }
 
 static void test_runs_that_do_not_fit(void **state)
@@ -132,6 +137,54 @@ static void test_runs_that_do_not_fit(void **state)
         bytes[i] = 1;
         assert_int_equal(pack_run_decode(bytes, &l, NULL, &run), ERR_CORRUPT);
     }
+}
+
+/* In a pack in place a run is behind the first frame's header and before the index, and runs lie in
+   any order; offsets and partitions have the order of any pack. */
+static void test_runs_in_place(void **state)
+{
+    (void)state;
+    const struct pack_run before = {.partition = 5,
+                                    .base_offset = 100,
+                                    .next_offset = 200,
+                                    .pos = 50000,
+                                    .bytes = 1000,
+                                    .batches = 3};
+    struct pack_run run = {.partition = 5,
+                           .base_offset = 200,
+                           .next_offset = 201,
+                           .pos = FRAME_HEADER_BYTES,
+                           .bytes = 1000,
+                           .batches = 1};
+    assert_int_equal(run_try_in(true, run, &before), OK);
+    assert_int_equal(run_try_in(true, run, NULL), OK);
+    assert_int_equal(run_try_in(false, run, NULL), ERR_CORRUPT);
+    for (u32 pos = 0; pos < FRAME_HEADER_BYTES; pos++) {
+        run.pos = pos;
+        assert_int_equal(run_try_in(true, run, &before), ERR_CORRUPT);
+        assert_int_equal(run_try_in(false, run, NULL), ERR_CORRUPT);
+    }
+    run.pos = 49000;
+    assert_int_equal(run_try_in(true, run, &before), OK);
+    assert_int_equal(run_try_in(false, run, &before), ERR_CORRUPT);
+    run.pos = 99000; /* to the index */
+    assert_int_equal(run_try_in(true, run, &before), OK);
+    assert_int_equal(run_try_in(false, run, &before), OK);
+    static const u32 beyond[] = {99001, 100000, UINT32_MAX - 999, UINT32_MAX};
+    for (u32 i = 0; i < ARRAY_LEN(beyond); i++) {
+        run.pos = beyond[i];
+        assert_int_equal(run_try_in(true, run, &before), ERR_CORRUPT);
+        assert_int_equal(run_try_in(false, run, &before), ERR_CORRUPT);
+    }
+    run.pos = 200;
+    run.base_offset = 199;
+    assert_int_equal(run_try_in(true, run, &before), ERR_CORRUPT);
+    run.base_offset = 200;
+    run.partition = 4;
+    assert_int_equal(run_try_in(true, run, &before), ERR_CORRUPT);
+    run.partition = 5;
+    run.bytes = 0;
+    assert_int_equal(run_try_in(true, run, &before), ERR_CORRUPT);
 }
 
 static void test_producers(void **state)
@@ -220,6 +273,52 @@ static void test_header(void **state)
     }
 }
 
+/* A frame in front: its CRC is the head's, and any bit of it counts. */
+static void test_header_in_place(void **state)
+{
+    (void)state;
+    struct rng rng = unit_rng();
+    struct uuid cluster = random_cluster(&rng);
+    static u8 frame[FRAME_HEADER_BYTES + 4096] __attribute__((aligned(BLOB_ALIGN)));
+    struct frame_header header = {
+        .kind = FRAME_MARK, .cluster = cluster, .wal = 4, .slot = 99, .nonce = 5};
+    frame_seal(frame, &header, NULL, 4096);
+    struct pack_head found;
+    assert_int_equal(pack_header_decode(frame, cluster, 77, &found), OK);
+    assert_true(found.in_place);
+    assert_int_equal(found.crc, load_le32(frame + 124));
+    assert_int_equal(pack_header_decode(frame, random_cluster(&rng), 77, &found), ERR_CORRUPT);
+    for (u32 bit = 0; bit < 8 * FRAME_HEADER_BYTES; bit++) {
+        frame[bit / 8] ^= (u8)(1u << bit % 8);
+        assert_int_equal(pack_header_decode(frame, cluster, 77, &found), ERR_CORRUPT);
+        frame[bit / 8] ^= (u8)(1u << bit % 8);
+    }
+}
+
+/* The index ends with the file, or follows the payload. */
+static void test_index_place(void **state)
+{
+    (void)state;
+    assert_int_equal(pack_index_bytes(0, 0), 4096);
+    assert_int_equal(pack_index_bytes(63, 0), 4096);
+    assert_int_equal(pack_index_bytes(63, 1), 8192);
+    assert_int_equal(pack_index_bytes(1, 100), 8192);
+    assert_int_equal(pack_index_place(4096, 65536, 10, 10), 65536 - 4096);
+    assert_int_equal(pack_index_place(61439, 65536, 10, 10), 61440);
+    assert_int_equal(pack_index_place(61440, 65536, 10, 10), 61440);
+    assert_int_equal(pack_index_place(61441, 65536, 10, 10), 61441);
+    assert_int_equal(pack_index_place(65536, 65536, 10, 10), 65536);
+    assert_int_equal(pack_index_place(70001, 65536, 10, 10), 70001);
+    for (u32 payload_end = 4096; payload_end < 70000; payload_end += 13) {
+        struct pack_layout l = {0};
+        u32 runs_pos = pack_index_place(payload_end, 65536, 100, 9);
+        pack_layout_place(&l, runs_pos, 100, 9);
+        assert_true(runs_pos >= payload_end);
+        assert_true(l.total_bytes == 65536 || runs_pos == payload_end);
+        assert_true(l.total_bytes >= 65536);
+    }
+}
+
 static void test_trailer(void **state)
 {
     (void)state;
@@ -239,6 +338,13 @@ static void test_trailer(void **state)
     assert_memory_equal(&out, &l, sizeof(l));
     assert_int_equal(pack_trailer_decode(bytes, head, 8, 8192, &out), ERR_CORRUPT);
     assert_int_equal(pack_trailer_decode(bytes, head, 9, 12288, &out), ERR_CORRUPT);
+    l.in_place = true;
+    pack_trailer_encode(&l, 9, bytes);
+    assert_int_equal(pack_trailer_decode(bytes, head, 9, 8192, &out), ERR_CORRUPT);
+    assert_int_equal(pack_trailer_decode(bytes, in_place, 9, 8192, &out), OK);
+    assert_memory_equal(&out, &l, sizeof(l));
+    l.in_place = false;
+    pack_trailer_encode(&l, 9, bytes);
     for (u32 bit = 0; bit < 8 * sizeof(bytes); bit++) {
         bytes[bit / 8] ^= (u8)(1u << bit % 8);
         assert_int_equal(pack_trailer_decode(bytes, head, 9, 8192, &out), ERR_CORRUPT);
@@ -296,9 +402,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_runs),
         cmocka_unit_test(test_runs_that_do_not_fit),
+        cmocka_unit_test(test_runs_in_place),
         cmocka_unit_test(test_producers),
         cmocka_unit_test(test_producers_that_do_not_fit),
         cmocka_unit_test(test_header),
+        cmocka_unit_test(test_header_in_place),
+        cmocka_unit_test(test_index_place),
         cmocka_unit_test(test_trailer),
         cmocka_unit_test(test_layouts_that_do_not_fit),
     };
