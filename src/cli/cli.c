@@ -241,9 +241,8 @@ static int run_command(struct parse *p, int argc, char **argv)
     if (code == CLI_OK && cli_flag(&p->args, "help")) {
         help_print_command(p->id, p->args.host);
     } else if (code == CLI_OK) {
-        bool client = command_rows[p->id].kind == CLIENT;
-        code = client ? find_brokers(&p->args) : CLI_OK;
-        if (client) {
+        code = command_rows[p->id].kind == CLIENT ? find_brokers(&p->args) : CLI_OK;
+        if (p->id != COMMAND_serve) {
             signal(SIGPIPE, SIG_IGN); /* a reader that went away is told as such: out_finish() */
         }
         if (code == CLI_OK) {

@@ -1,0 +1,156 @@
+"""What needs no broker, and what happens when there is none: help, references, contexts, wrong
+command lines, addresses where nobody answers, output that cannot be written."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import threading
+
+from harness import PROGRAM, check
+
+
+def case_help(shell):
+    shell.bare("help").says(r"^  odradek group rewind GROUP", r"^exit codes: 0 ok, 1 failed")
+    shell.bare("help", "topic").says(r"^odradek topic ls", r"^odradek topic stats")
+    shell.bare("group", "info", "--help").says(r"-o, --output FORMAT", r"-b, --brokers HOST:PORT")
+
+
+def case_wrong_command_lines(shell):
+    shell.bare("topics", code=2).warns(r'no command "topics"; did you mean "topic ls"\?')
+    shell.bare("topic", "lss", code=2).warns(r'did you mean "topic ls"')
+    shell.bare("qqqqqq", code=2).warns(r'^error: there is no command "qqqqqq"$')
+    shell.bare("topic", "ls", "--nonsense", code=2).warns("has no option --nonsense", "help topic ls")
+    shell.bare("topic", "create", code=2).warns("needs the name of a topic")
+    shell.bare("group", "info", code=2).warns("needs the name of a group")
+    shell.bare("topic", "ls", "--timeout", "soon", code=2).warns("--timeout soon is not a duration")
+    shell.bare("cat", code=2).warns("needs the name of one topic")
+    shell.bare("pub", code=2).warns("needs the name of a topic")
+
+
+def case_nobody_answers(shell):
+    for words in (["topic", "ls"], ["group", "ls"], ["cat", "t"], ["pub", "t", "v"]):
+        shell.bare(*words, "-b", "127.0.0.1:1", code=1).warns(
+            "no broker answers at 127.0.0.1:1", "Connection refused", "next: start one: odradek serve"
+        )
+    shell.bare("topic", "ls", "-b", "no-such-host.invalid:9092", code=1).warns("no-such-host.invalid")
+    shell.bare("topic", "ls", "-b", f"127.0.0.1:1,{shell.address}")  # the second one does
+
+
+def case_somebody_else_answers(shell):
+    """A socket that accepts and says nothing; one that hangs up; one that talks nonsense."""
+    for answer, code, words in (
+        (None, 6, "did not answer in time"),
+        (b"", 1, "the connection to .* broke"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", 1, "no sensible answer"),
+        (b"\0\0\0\6\0\0\0\1\0\0", 1, "no sensible answer"),
+    ):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            kept = []
+
+            def serve(answer=answer, server=server, kept=kept):
+                peer = server.accept()[0]
+                peer.recv(4096)
+                if answer is None:
+                    kept.append(peer)  # open, and silent
+                    return
+                peer.sendall(answer)
+                peer.close()
+
+            thread = threading.Thread(target=serve)
+            thread.start()
+            address = "127.0.0.1:%d" % server.getsockname()[1]
+            shell.bare("topic", "ls", "-b", address, "--timeout", "300ms", code=code).warns(words)
+            thread.join()
+            for peer in kept:
+                peer.close()
+
+
+def case_output_that_cannot_be_written(shell):
+    with open("/dev/full", "w") as full:
+        shell.run("topic", "ls", code=1, stdout=full).warns(
+            "standard output could not be written", "No space left"
+        )
+        shell.bare("docs", "commands", code=1, stdout=full).warns("No space left")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = shell.bare("docs", "commands", code=1, stdout=writer)
+    os.close(writer)
+    done.warns("Broken pipe", "has gone")
+
+
+def case_contexts(shell):
+    prod = shell.address
+    shell.bare("context", "ls").prints("CONTEXT  BROKERS  IN USE\n")
+    shell.bare("context", "set", "prod", prod, "--dry-run").prints("would set prod\n")
+    shell.bare("context", "use", "prod", code=3).warns('no context "prod"', "odradek context set prod")
+    shell.bare("context", "set", "prod", prod).prints("set prod\n")
+    shell.bare("context", "set", "test", "127.0.0.1:1").prints("set test\n")
+    shell.bare("context", "set", "test", "127.0.0.1:2").warns("undo: odradek context set test 127.0.0.1:1")
+    shell.bare("context", "use", "test").prints("using test\n")
+    shell.bare("topic", "ls", code=1).warns("127.0.0.1:2")
+    shell.bare("topic", "ls", "--context", "prod")
+    shell.bare("topic", "ls", "--context", "none", code=3).warns('no context "none"')
+    shell.bare("topic", "ls", "-b", prod)  # says it itself
+    shell.bare("context", "use", "prod").warns("undo: odradek context use test")
+    shell.bare("topic", "ls")
+    listed = shell.bare("context", "ls", "-o", "json").json()
+    check(
+        listed
+        == [
+            {"name": "prod", "brokers": prod, "in_use": True},
+            {"name": "test", "brokers": "127.0.0.1:2", "in_use": False},
+        ],
+        f"contexts are {listed}",
+    )
+    elsewhere = {"XDG_CONFIG_HOME": os.path.join(shell.home, "elsewhere")}
+    shell.bare("context", "ls", "-o", "name", env=elsewhere).prints("")
+    shell.bare("context", "set", "x", "h:1", env=elsewhere)
+    shell.bare("context", "ls", "-o", "name", env=elsewhere).prints("x\n")
+    shell.bare("context", "set", "../up", "h:1", code=2)
+    shell.bare("context", "set", "alone", code=2).warns("needs a name and the address")
+    shell.bare("context", "use", code=2)
+    nowhere = {"HOME": None, "XDG_CONFIG_HOME": None}
+    shell.bare("context", "ls", code=1, env=nowhere).warns("no place for contexts")
+    shell.bare("context", "set", "x", "h:1", code=1, env=nowhere)
+    shell.bare("context", "use", "x", code=1, env=nowhere)
+    shell.bare("topic", "ls", "-b", prod, env=nowhere)
+    blocked = os.path.join(shell.home, "a-file")
+    open(blocked, "w").close()
+    shell.bare("context", "set", "x", "h:1", code=1, env={"XDG_CONFIG_HOME": blocked}).warns("cannot make")
+    shutil.rmtree(os.path.join(shell.home, ".config"))
+
+
+def case_completion(shell):
+    """The printed bash completion, asked as bash asks it."""
+    shell.run("topic", "create", "complete-me")
+    script = shell.bare("docs", "completion-bash").out
+    for line, wanted in (
+        (["odradek", "gr"], "group"),
+        (["odradek", "group", "re"], "rewind"),
+        (["odradek", "cat", "--fr"], "--from"),
+        (["odradek", "topic", "info", "-b", shell.address, "comp"], "complete-me"),
+        (["odradek", "topic", "ls", "-o", "y"], "yaml"),
+    ):
+        words = " ".join(f"'{word}'" for word in line)
+        test = (
+            f"{script}\nodradek() {{ '{PROGRAM}' \"$@\"; }}\n"
+            f"COMP_WORDS=({words}); COMP_CWORD={len(line) - 1}; _odradek\n"
+            'printf "%s\\n" "${COMPREPLY[@]}"\n'
+        )
+        done = subprocess.run(
+            ["bash", "-c", test], capture_output=True, text=True, timeout=60, env=shell.environment
+        )
+        check(wanted in done.stdout.split(), f"{line} completes to {done.stdout!r}, {done.stderr!r}")
+    shell.bare("docs", "completion-zsh").says("^#compdef odradek", "bashcompinit")
+    shell.bare("docs", "completion-fish").says("^complete -c odradek", "topic ls -o name")
+
+
+def case_manual_page(shell):
+    page = shell.bare("docs", "man").out
+    check(page.startswith(".TH ODRADEK 1"), f"the page begins with {page[:60]!r}")
+    named = re.findall(r"^\.SS odradek (.*)", page, re.M)
+    shown = re.findall(r"^## odradek (.*)", shell.bare("docs", "commands").out, re.M)
+    check(len(named) == len(shown) > 10, f"{len(named)} commands in the page, {len(shown)} in the reference")
+    shell.bare("docs", "nonsense", code=2).warns("completion-bash")
