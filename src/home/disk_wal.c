@@ -23,7 +23,7 @@
 #include <string.h>
 
 enum {
-    FILL_CHUNK_BYTES = 1 * MIB,
+    FILL_CHUNK_BYTES = 256 * KIB,
 };
 static const u64 FILL_PACE_NS = 250u * 1000u * 1000u;
 

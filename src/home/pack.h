@@ -76,6 +76,10 @@ MUST_USE err_t pack_create(struct home *h, u64 id, void *buffer, u32 buffer_byte
 struct home_slots;
 MUST_USE err_t pack_keep(struct home_slots *s, u64 id, u32 used, void *buffer, u32 buffer_bytes,
                          struct pack_writer **out);
+/* From now on the buffer goes to the medium in writes of at most so many bytes, a multiple of the
+   block size: a durable write that comes meanwhile waits for one of them. At first it goes whole.
+ */
+void pack_write_at_once(struct pack_writer *w, u32 bytes);
 u32 pack_position(const struct pack_writer *w); /* of the next byte written */
 MUST_USE err_t pack_write(struct pack_writer *w, const void *data, u32 bytes);
 /* Index, trailer, sync of the file and of its name. *bytes: of the file. The writer is gone

@@ -12,6 +12,7 @@ struct pack_writer {
     u64 id;
     u8 *buffer;
     u32 buffer_bytes;
+    u32 at_once; /* bytes of one write, at most */
     u32 filled;  /* of buffer */
     u32 flushed; /* of the file: the position of buffer[0] */
     u32 header_crc;
@@ -40,7 +41,12 @@ err_t pack_create(struct home *h, u64 id, void *buffer, u32 buffer_bytes, struct
     TRY(h->ops->pack_make(h, id, &file));
     struct pack_writer *w = mem_alloc(sizeof(*w));
     *w = (struct pack_writer){
-        .file = file, .id = id, .buffer = buffer, .buffer_bytes = buffer_bytes};
+        .file = file,
+        .id = id,
+        .buffer = buffer,
+        .buffer_bytes = buffer_bytes,
+        .at_once = buffer_bytes,
+    };
     header_put(w, h->cluster);
     *out = w;
     return OK;
@@ -70,6 +76,7 @@ err_t pack_keep(struct home_slots *s, u64 id, u32 used, void *buffer, u32 buffer
         .id = id,
         .buffer = buffer,
         .buffer_bytes = buffer_bytes,
+        .at_once = buffer_bytes,
         .flushed = used,
         .header_crc = head.crc,
         .in_place = true,
@@ -78,11 +85,22 @@ err_t pack_keep(struct home_slots *s, u64 id, u32 used, void *buffer, u32 buffer
     return OK;
 }
 
+void pack_write_at_once(struct pack_writer *w, u32 bytes)
+{
+    assert(bytes > 0);
+    assert(bytes % PACK_UNIT == 0);
+    w->at_once = MIN(bytes, w->buffer_bytes);
+}
+
 static err_t buffer_flush(struct pack_writer *w)
 {
     assert(w->filled % PACK_UNIT == 0);
-    TRY(w->file->ops->write(w->file, w->buffer, w->filled, w->flushed));
-    w->flushed += w->filled;
+    for (u32 done = 0; done < w->filled;) {
+        u32 bytes = MIN(w->filled - done, w->at_once);
+        TRY(w->file->ops->write(w->file, w->buffer + done, bytes, w->flushed));
+        w->flushed += bytes;
+        done += bytes;
+    }
     w->filled = 0;
     return OK;
 }

@@ -231,6 +231,7 @@ static void visit_start(struct log *l)
 {
     struct filing_job *job = l->filing_job;
     job->visit_bytes = pace_visit_begin(l, &l->filing_pace);
+    job->write_bytes = pace_write_bytes(l);
     job->op.done = visit_done;
     io_work(l->io, &job->op, visit_run, job);
 }

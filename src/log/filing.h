@@ -35,6 +35,7 @@ struct filing_job {
     u32 keep_run_bytes;
     u64 keep_bytes_min; /* of batches that are kept, or it is not worth it */
     u64 visit_bytes;    /* to be written in one visit, about */
+    u32 write_bytes;    /* ... and with one write, at most */
     bool cancelled;     /* the next visit undoes it all */
 
     /* between two visits: the worker's */

@@ -477,6 +477,7 @@ static err_t visit(struct filing_job *job)
         job->done = job->build->item_count == 0;
         return OK;
     }
+    pack_write_at_once(job->build->writer, job->write_bytes);
     if (job->build->item_next < job->build->item_count) {
         return items_write(job->build);
     }

@@ -501,6 +501,7 @@ u32 producers_keep_last(struct pack_producer *producers, u32 count);
 
 /* pace.c */
 u64 pace_visit_begin(struct log *l, struct pace *p); /* how many bytes it shall write, about */
+u32 pace_write_bytes(const struct log *l);           /* of one write of such a visit, at most */
 /* Between two visits: true: now; false: when p->pause fires. */
 u64 pace_producers_rate(struct log *l); /* bytes per second that become durable */
 bool pace_goes_on(struct log *l, struct pace *p);

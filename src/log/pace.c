@@ -2,11 +2,12 @@
    each of which writes a piece.
 
    They share the medium with the durable writes of producers, who wait for each of them. So each of
-   the two goes half again as fast as producers write, and not in bursts. Only when the WAL fills
-   up, or the disk, they go as fast as they can: producers are about to wait for them. */
+   the two goes half again as fast as producers write, not in bursts, and in small writes, since a
+   durable write waits for the one that is under way. Only when the WAL fills up, or the disk, they
+   go as fast as they can: producers are about to wait for them. */
 #include "log/log_private.h"
 
-enum { HURRIED_PIECES = 4 };
+enum { HURRIED_PIECES = 4, HURRIED_WRITE_BYTES = 4 * MIB, GENTLE_WRITE_BYTES = 64 * KIB };
 static const u64 RATE_WINDOW_NS = 50000000;
 /* And that much more: the space of what was deleted comes back soon though nobody writes. */
 static const u64 BYTES_PER_S_MIN = 128 * MIB;
@@ -14,6 +15,11 @@ static const u64 BYTES_PER_S_MIN = 128 * MIB;
 static bool pace_is_hurried(const struct log *l)
 {
     return filing_is_pressed(l) || l->space_short;
+}
+
+u32 pace_write_bytes(const struct log *l)
+{
+    return pace_is_hurried(l) ? HURRIED_WRITE_BYTES : GENTLE_WRITE_BYTES;
 }
 
 u64 pace_visit_begin(struct log *l, struct pace *p)

@@ -389,6 +389,7 @@ static void copy_visit(struct rewrite_job *job)
     if (!job_is_burial(job)) { /* it writes a few blocks */
         job->visit_bytes = pace_visit_begin(l, &l->rewrite_pace);
     }
+    job->write_bytes = pace_write_bytes(l);
     visit_start(job, REWRITE_COPYING, copy_run);
 }
 

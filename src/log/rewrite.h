@@ -42,6 +42,7 @@ struct rewrite_job {
 
     /* further visits: the new pack */
     u64 visit_bytes;             /* to be written in one visit, about */
+    u32 write_bytes;             /* ... and with one write, at most */
     bool cancelled;              /* the next visit undoes it all */
     struct rewrite_build *build; /* between two visits: the worker's */
     bool done;                   /* no more visits; also on failure */

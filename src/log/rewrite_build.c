@@ -186,6 +186,7 @@ static err_t visit(struct rewrite_job *job)
     if (job->build == NULL) {
         TRY(visit_first(job));
     }
+    pack_write_at_once(job->build->writer, job->write_bytes);
     TRY(runs_copy(job->build));
     if (job->build->next < job->run_count) {
         return OK;
