@@ -119,7 +119,7 @@ def run_page(path, broker_command=None, prefix=""):
     os.mkdir(binaries)
     for name in ("odradek", "odk"):
         os.symlink(PROGRAM, os.path.join(binaries, name))
-    environment = dict(os.environ, PATH=binaries + ":" + os.environ["PATH"], HOME=folder, LC_ALL="C.UTF-8")
+    environment = dict(os.environ, PATH=binaries + ":" + os.environ["PATH"], HOME=folder, LC_ALL="C.UTF-8", no_proxy="*")
     broker = Broker(folder, environment)
     failed = 0
     seen = {}
