@@ -362,14 +362,14 @@ static void check_name(struct alter_row *a)
 }
 
 /* Asked last: Kafka tells a bad value also of a topic that is not there. */
-static void check_existence(struct request *r, struct alter_row *a)
+static void check_existence(struct request *r, struct alter_row *a, u32 named)
 {
     i16 kerr = KERR_NONE;
     if (is_topic(a)) {
         (void)request_topic(r, a->resource_name, (struct uuid){{0}}, false, &kerr);
     }
     if (kerr != KERR_NONE) {
-        refuse(a, kerr, "The topic does not exist.");
+        refuse(a, kerr, topic_unknown(r, a->resource_name, "The topic does not exist.", named));
     }
 }
 
@@ -411,7 +411,7 @@ static void alter_one(struct alter *alter, u32 row)
         check_values(r, a, own, own_count);
     }
     if (a->kerr == KERR_NONE) {
-        check_existence(r, a);
+        check_existence(r, a, alter->count);
     }
     if (a->kerr == KERR_NONE && !alter->validate_only && a->set_count > 0) {
         struct meta_command *m = change_add(&alter->change, META_ALTER_CONFIGS, row);

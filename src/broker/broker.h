@@ -48,6 +48,8 @@ void broker_stop(struct broker *b);
 void broker_destroy(struct broker *b); /* at any time, also when io is dead */
 
 void broker_address(const struct broker *b, struct io_address *out); /* of the first listener */
+/* Where the HTTP port is, for those who send HTTP to the Kafka port. */
+void broker_note_http(struct broker *b, const char *address);
 u32 broker_listener_count(const struct broker *b);
 const char *broker_listener(const struct broker *b, u32 index,
                             struct io_address *out); /* its name */

@@ -55,8 +55,7 @@ i32 config_row_find(enum config_scope scope, struct slice key)
     return -1;
 }
 
-/* Edits from a to b, up to a small number: good enough for typing mistakes. */
-static u32 edit_distance(struct slice a, struct slice b)
+u32 edit_distance(struct slice a, struct slice b)
 {
     u32 row[128];
     if (a.len >= ARRAY_LEN(row) || b.len >= ARRAY_LEN(row)) {

@@ -51,6 +51,8 @@ extern const struct config_row config_rows[CONFIG_KEY_COUNT];
 const char *config_type_name(enum config_type type);
 i32 config_row_find(enum config_scope scope, struct slice key);        /* -1: unknown */
 const char *config_nearest(enum config_scope scope, struct slice key); /* NULL: nothing like it */
+/* Edits from a to b; UINT32_MAX when one is longer than 127 bytes. */
+u32 edit_distance(struct slice a, struct slice b);
 /* ptr NULL: not set there. */
 struct slice config_layer_str(const struct config *c, enum config_key key, enum config_layer layer);
 /* Who set it there; NULL: not known. */

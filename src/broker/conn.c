@@ -19,6 +19,7 @@
 
 #include "broker/traffic.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define FRAME_STALL_NS         (10ull * 1000 * 1000 * 1000)
@@ -386,22 +387,56 @@ static void conn_event(void *user, u32 events)
 
 /* ---- frames ---------------------------------------------------------------------------------- */
 
-static const char http_page[] =
-    "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
-    "This port speaks the Kafka protocol, not HTTP.\n";
+/* The methods of HTTP, and the first words of its second version. */
+static bool is_http(const u8 *at)
+{
+    static const char starts[][5] = {"GET ", "POST", "HEAD", "PUT ", "DELE",
+                                     "OPTI", "PATC", "CONN", "TRAC", "PRI "};
+    for (u32 i = 0; i < ARRAY_LEN(starts); i++) {
+        if (memcmp(at, starts[i], 4) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A short page for whoever sees it, with the way to the port that speaks HTTP when there is one. */
+static void conn_answer_http(struct conn *c)
+{
+    const struct broker *b = c->broker;
+    char body[512];
+    char page[1024];
+    struct io_address local;
+    io_sock_local(c->sock, &local);
+    int body_len = snprintf(
+        body, sizeof body,
+        "This is port %u of an Odradek broker, and it speaks the Kafka protocol, not HTTP.\n"
+        "%s%s%sKafka clients use it as bootstrap server; from a shell:  odradek tail TOPIC -b "
+        "HOST:%u\n",
+        local.port, b->http_address[0] != 0 ? "Metrics and health are at  http://" : "",
+        b->http_address, b->http_address[0] != 0 ? "/\n" : "", local.port);
+    int len = snprintf(page, sizeof page,
+                       "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                       "Content-Length: %d\r\nConnection: close\r\n\r\n%s",
+                       body_len, body);
+    struct io_vec v = {page, (size_t)len};
+    (void)io_send(c->broker->io, c->sock, &v, 1);
+}
 
 /* The length makes no sense. Say what it probably was. */
 static void conn_bad_length(struct conn *c, const u8 *at, size_t have)
 {
     struct io_address peer;
     io_sock_peer(c->sock, &peer);
+    const struct broker_listener *l = c->listener;
     if (have >= 3 && at[0] == 0x16 && at[1] == 0x03) {
-        diag(MSG_tls_on_plain, D_STR("peer", peer.host), D_UINT("port", peer.port));
-    } else if (memcmp(at, "GET ", 4) == 0 || memcmp(at, "POST", 4) == 0 ||
-               memcmp(at, "HEAD", 4) == 0) {
-        diag(MSG_http_on_kafka, D_STR("peer", peer.host), D_UINT("port", peer.port));
-        struct io_vec v = {(void *)(uintptr_t)http_page, sizeof http_page - 1};
-        (void)io_send(c->broker->io, c->sock, &v, 1);
+        diag(MSG_tls_on_plain, D_STR("peer", peer.host), D_UINT("port", peer.port),
+             D_STR("listener", l->config.name), D_UINT("listener_port", l->address.port));
+    } else if (is_http(at)) {
+        diag(MSG_http_on_kafka, D_STR("peer", peer.host), D_UINT("port", peer.port),
+             D_STR("listener", l->config.name), D_UINT("listener_port", l->address.port),
+             D_STR("http", c->broker->http_address[0] != 0 ? c->broker->http_address : "(none)"));
+        conn_answer_http(c);
     } else {
         diag(MSG_bad_frame, D_STR("peer", peer.host), D_UINT("port", peer.port),
              D_INT("length", (i32)load_be32(at)),

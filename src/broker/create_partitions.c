@@ -56,7 +56,9 @@ static void raise_one(struct create_partitions *c, const struct create_partition
     i16 kerr;
     const struct meta_topic *t = request_topic(r, in->name, (struct uuid){{0}}, false, &kerr);
     if (t == NULL) {
-        refuse(row, kerr, "This server does not host this topic-partition.");
+        refuse(row, kerr,
+               topic_unknown(r, in->name, "This server does not host this topic-partition.",
+                             q->topics.count));
         return;
     }
     if (in->count == (i32)t->partition_count) {

@@ -4,6 +4,7 @@
 #include "broker/change.h"
 #include "broker/conn.h"
 #include "broker/repeats.h"
+#include "broker/topics.h"
 
 #include <string.h>
 
@@ -98,7 +99,10 @@ static void delete_names(struct delete_topics *d, const u8 *repeats)
         i16 kerr;
         const struct meta_topic *t = request_topic(d->r, name, none, false, &kerr);
         if (t == NULL) {
-            (void)row_add(d, name, none, kerr, "This server does not host this topic-partition.");
+            (void)row_add(d, name, none, kerr,
+                          topic_unknown(d->r, name,
+                                        "This server does not host this topic-partition.",
+                                        d->name_count));
         } else if (d->topics[t->index] != NAMED_NOT) {
             d->topics[t->index] = NAMED_TWICE;
             (void)row_add(d, name, t->id, KERR_INVALID_REQUEST,

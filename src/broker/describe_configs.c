@@ -111,7 +111,7 @@ static void describe_topic(struct describe_configs *d,
     const struct meta_topic *t =
         request_topic(r, q->resource_name, (struct uuid){{0}}, false, &kerr);
     if (t == NULL) {
-        refuse(out, kerr, NULL);
+        refuse(out, kerr, topic_unknown(r, q->resource_name, NULL, d->q->resources.count));
         return;
     }
     struct config_entry *entries;

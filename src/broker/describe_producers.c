@@ -48,8 +48,8 @@ static bool producers_list(struct arena *arena, const struct partition *p,
 }
 
 /* What all partitions of a topic are told instead; KERR_NONE: it is there. */
-static i16 topic_problem(struct request *r, struct slice name, const struct meta_topic **topic,
-                         const char **message)
+static i16 topic_problem(struct request *r, struct slice name, u32 named,
+                         const struct meta_topic **topic, const char **message)
 {
     i16 kerr = KERR_NONE;
     *topic = NULL;
@@ -59,18 +59,18 @@ static i16 topic_problem(struct request *r, struct slice name, const struct meta
     }
     *topic = request_topic(r, name, (struct uuid){{0}}, false, &kerr);
     if (*topic == NULL) {
-        *message = "This server does not host this topic-partition.";
+        *message = topic_unknown(r, name, "This server does not host this topic-partition.", named);
         return kerr;
     }
     return KERR_NONE;
 }
 
 static bool describe_topic(struct request *r, const struct describe_producers_request_topic *q,
-                           struct describe_producers_response_topic *out)
+                           u32 named, struct describe_producers_response_topic *out)
 {
     const struct meta_topic *topic;
     const char *message;
-    i16 kerr = topic_problem(r, q->name, &topic, &message);
+    i16 kerr = topic_problem(r, q->name, named, &topic, &message);
     out->name = q->name;
     out->partitions.items = wire_new(&describe_producers_response_partition_struct, &r->arena,
                                      q->partition_indexes.count);
@@ -109,7 +109,7 @@ void handle_describe_producers(struct request *r)
     }
     response.topics.count = q->topics.count;
     for (u32 i = 0; i < q->topics.count; i++) {
-        if (!describe_topic(r, &q->topics.items[i], &response.topics.items[i])) {
+        if (!describe_topic(r, &q->topics.items[i], q->topics.count, &response.topics.items[i])) {
             request_fail(r);
             return;
         }

@@ -290,6 +290,11 @@ void broker_address(const struct broker *b, struct io_address *out)
     *out = b->address;
 }
 
+void broker_note_http(struct broker *b, const char *address)
+{
+    snprintf(b->http_address, sizeof b->http_address, "%s", address);
+}
+
 u32 broker_listener_count(const struct broker *b)
 {
     return b->listener_count;

@@ -40,6 +40,7 @@ struct broker {
     struct broker_listener listeners[CONFIG_LISTENERS_MAX];
     u32 listener_count;        /* 0: not listening yet, or no more */
     struct io_address address; /* of the first, also when it is closed */
+    char http_address[80];     /* HOST:PORT of the port that does speak HTTP; "": none */
 
     struct list conns;
     u32 conn_count;

@@ -1,6 +1,7 @@
 /* Names and drafts of topics; see topics.h. */
 #include "broker/topics.h"
 
+#include "broker/config_rows.h"
 #include "broker/conn.h"
 
 /* What a partition in use takes of memory that nobody charges, rounded up. */
@@ -31,6 +32,42 @@ const char *topic_name_problem(struct slice name)
         }
     }
     return NULL;
+}
+
+/* Names that people mistype are short and few: longer lists are not worth the loop's time. */
+enum { NAMED_MAX = 16, LOOKED_AT_MAX = 2000, DISTANCE_MAX = 3 };
+
+/* The topic whose name is the fewest edits away, one in four characters at most; NULL: none. */
+static const struct meta_topic *topic_nearest(const struct meta *meta, struct slice name)
+{
+    u32 best = MIN((u32)name.len / 4 + 1, (u32)DISTANCE_MAX) + 1;
+    const struct meta_topic *nearest = NULL;
+    u32 count = MIN(meta_topic_count(meta), (u32)LOOKED_AT_MAX);
+    for (u32 i = 0; i < count; i++) {
+        const struct meta_topic *t = meta_topic_at(meta, i);
+        size_t longer = MAX(t->name.len, name.len) - MIN(t->name.len, name.len);
+        u32 distance = longer < best ? edit_distance(name, t->name) : UINT32_MAX;
+        if (distance < best) {
+            best = distance;
+            nearest = t;
+        }
+    }
+    return nearest;
+}
+
+const char *topic_unknown(struct request *r, struct slice name, const char *sentence, u32 named)
+{
+    const struct meta_topic *t = named <= NAMED_MAX && topic_name_problem(name) == NULL
+                                     ? topic_nearest(cluster_meta(r->broker->cluster), name)
+                                     : NULL;
+    if (t == NULL) {
+        return sentence;
+    }
+    const char *text = arena_printf(
+        &r->arena, "%s%sODK-%04d: topic \"%.*s\" not found; did you mean \"%.*s\"?",
+        sentence != NULL ? sentence : "", sentence != NULL ? " " : "", MSG_topic_not_found,
+        (int)name.len, (const char *)name.ptr, (int)t->name.len, (const char *)t->name.ptr);
+    return text != NULL ? text : sentence;
 }
 
 static void refuse(struct topic_draft *d, i16 kerr, const char *message)

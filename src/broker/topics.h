@@ -10,6 +10,11 @@
 /* 1-249 of [a-zA-Z0-9._-], not "." or "..": NULL when fine, else one sentence. */
 const char *topic_name_problem(struct slice name);
 
+/* The sentence about a topic that is not there, and which one was probably meant when one is named
+   nearly the same; NULL for a sentence that is NULL when none is. named: topics in the request; of
+   many nobody is looked for. */
+const char *topic_unknown(struct request *r, struct slice name, const char *sentence, u32 named);
+
 /* One topic to be made, as far as it is checked. */
 struct topic_draft {
     struct slice name;

@@ -96,16 +96,20 @@ static void tls_is_told_apart(void **state)
     client_send_bytes(c, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11);
     client_expect_end(c);
     assert_true(harness_said("TLS client hello"));
+    assert_true(harness_said("\"peer\":\"127.0.0.1\""));
+    assert_true(harness_said("\"listener\":\"PLAINTEXT\""));
     harness_fini(&h);
 }
 
 static void http_gets_a_page(void **state)
 {
-    static const char *const requests[] = {"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-                                           "POST /topics HTTP/1.1\r\n\r\n",
-                                           "HEAD / HTTP/1.0\r\n\r\n"};
+    static const char *const requests[] = {
+        "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "POST /topics HTTP/1.1\r\n\r\n",
+        "HEAD / HTTP/1.0\r\n\r\n", "DELETE /topics/x HTTP/1.1\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"};
     struct harness h;
     harness_up(&h);
+    broker_note_http(h.broker, "127.0.0.1:8080");
     for (u32 i = 0; i < ARRAY_LEN(requests); i++) {
         struct client *c = client_open(&h);
         client_send_bytes(c, requests[i], strlen(requests[i]));
@@ -116,8 +120,10 @@ static void http_gets_a_page(void **state)
         struct slice page = slice_of(c->buffer + c->start, c->len);
         assert_true(page.len > 30 && memcmp(page.ptr, "HTTP/1.1 400 ", 13) == 0);
         assert_non_null(memmem(page.ptr, page.len, "Kafka", 5));
+        assert_non_null(memmem(page.ptr, page.len, "http://127.0.0.1:8080/", 22));
     }
     assert_true(harness_said("HTTP request arrived"));
+    assert_true(harness_said("\"http\":\"127.0.0.1:8080\""));
     harness_fini(&h);
 }
 
