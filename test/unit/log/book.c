@@ -1,4 +1,8 @@
+/* See book.h. Files that can be kept as packs are made up: the home in memory has none. The pack
+   that is made of one begins with the frames of its slots that were asked for. */
 #include "book.h"
+
+#include "home/pack_private.h"
 
 struct book book;
 
@@ -62,16 +66,142 @@ static err_t scarce_pack(struct home *h, u64 id, struct pack_file **out)
     return book.usual_ops->pack_make(h, id, out);
 }
 
-void book_begin(struct fixture *f)
+/* ---- files that are kept ---------------------------------------------------------------------
+ */
+
+enum { KEEP_SLOTS_MAX = 64 };
+/* Of the stretch that filing has asked for last. */
+static struct {
+    u64 from;
+    u32 count;
+    u32 bytes[KEEP_SLOTS_MAX]; /* of each frame */
+} stretch;
+static struct pack_file_ops kept_file_ops;
+static const struct pack_file_ops *usual_file_ops;
+
+static bool keepable(struct home *h, u64 slot, u64 *to)
+{
+    (void)h;
+    if (book.keep_slots == 0) {
+        return false;
+    }
+    u64 end = (slot / book.keep_slots + 1) * book.keep_slots;
+    if (end > book.f->log->durable) {
+        return false;
+    }
+    *to = end;
+    return true;
+}
+
+static void keep(struct home_slots *s, bool yes)
+{
+    (void)s;
+    book.keeps += yes;
+    book.unkeeps += !yes;
+}
+
+static err_t frame_bytes(struct home_slots *s, u64 slot, u32 *bytes)
+{
+    err_t e = book.usual_ops->slots_read(s, slot, NULL, 0, bytes);
+    return e == ERR_NO_MEMORY ? OK : e;
+}
+
+static err_t stretch_find(struct home *h, u64 wal, u64 nonce, u64 from, u64 to,
+                          struct home_slots **out)
+{
+    TRY(book.usual_ops->slots_find(h, wal, nonce, from, to, out));
+    stretch.from = from;
+    stretch.count = (u32)MIN(to - from, (u64)KEEP_SLOTS_MAX);
+    for (u32 i = 0; i < stretch.count; i++) {
+        assert_int_equal(frame_bytes(*out, from + i, &stretch.bytes[i]), OK);
+    }
+    return OK;
+}
+
+static u64 stretch_position(const struct home_slots *s, u64 slot)
+{
+    (void)s;
+    assert_true(slot >= stretch.from && slot < stretch.from + stretch.count);
+    u64 position = 0;
+    for (u64 i = 0; i < slot - stretch.from; i++) {
+        position += stretch.bytes[i];
+    }
+    return position;
+}
+
+static err_t kept_commit(struct pack_file *file, u64 bytes)
+{
+    return book.keep_error != OK ? book.keep_error : usual_file_ops->commit(file, bytes);
+}
+
+static err_t kept_make(struct home_slots *s, u64 id, struct pack_file **out)
+{
+    struct pack_file *file;
+    TRY(book.usual_ops->pack_make(s->home, id, &file));
+    usual_file_ops = file->ops;
+    kept_file_ops = *file->ops;
+    kept_file_ops.commit = kept_commit;
+    file->ops = &kept_file_ops;
+    for (u32 i = 0; i < stretch.count; i++) {
+        u32 bytes = stretch.bytes[i];
+        u8 *frame = mem_alloc(bytes);
+        assert_int_equal(book.usual_ops->slots_read(s, stretch.from + i, frame, bytes, &bytes), OK);
+        assert_int_equal(file->ops->write(file, frame, bytes, file->bytes), OK);
+        file->bytes += bytes;
+        mem_free(frame);
+    }
+    book.keep_frames_end = (u32)file->bytes;
+    *out = file;
+    return OK;
+}
+
+bool book_pack_there(struct fixture *f, u64 id)
+{
+    struct pack_file *file;
+    err_t e = book.usual_ops->pack_open(f->home, id, &file);
+    if (e == OK) {
+        file->ops->close(file);
+    }
+    return e == OK;
+}
+
+bool book_pack_in_place(struct fixture *f, struct home_pack pack)
+{
+    struct pack_file *file;
+    u8 *block = mem_alloc(PACK_UNIT);
+    struct pack_head head;
+    assert_int_equal(book.usual_ops->pack_open(f->home, pack.id, &file), OK);
+    assert_int_equal(file->bytes, pack.bytes);
+    assert_int_equal(file->ops->read(file, block, PACK_UNIT, 0), OK);
+    assert_int_equal(pack_header_decode(block, f->home->cluster, pack.id, &head), OK);
+    file->ops->close(file);
+    mem_free(block);
+    return head.in_place;
+}
+
+/* ---- beginning and ending --------------------------------------------------------------------
+ */
+
+void book_prepare(struct fixture *f)
 {
     book = (struct book){.f = f};
     fixture_init(f);
     book.usual_ops = f->home->ops;
     book.ops = *f->home->ops;
     book.ops.pack_make = scarce_pack;
+    book.ops.slots_find = stretch_find;
+    book.ops.slots_keepable = keepable;
+    book.ops.slots_keep = keep;
+    book.ops.slots_position = stretch_position;
+    book.ops.pack_keep = kept_make;
     f->home->ops = &book.ops;
     f->params.file = book_file;
     f->params.repack = book_repack;
+}
+
+void book_begin(struct fixture *f)
+{
+    book_prepare(f);
     fixture_start(f);
 }
 

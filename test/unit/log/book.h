@@ -25,6 +25,13 @@ struct book {
     struct log_repacked held_repack;
     u64 log_start[PARTITIONS];
     u32 packs_refused; /* no space for so many of the next ones */
+    /* The home has files of so many slots, the first of them a multiple of it; complete ones may be
+       kept as packs. 0: it has none. */
+    u32 keep_slots;
+    err_t keep_error;    /* how giving such a pack its name ends */
+    u32 keeps;           /* files that filing began to keep ... */
+    u32 unkeeps;         /* ... and did not keep after all */
+    u32 keep_frames_end; /* of the last pack: what is behind it was copied */
     struct home_ops ops;
     const struct home_ops *usual_ops;
 };
@@ -32,6 +39,8 @@ extern struct book book;
 
 /* A log whose packs go into the book; home verbs may be told to fail. */
 void book_begin(struct fixture *f);
+/* The same, but that fixture_start is the test's to call: parameters may be set before it. */
+void book_prepare(struct fixture *f);
 /* The log's calls, when a test starts one itself. */
 void book_file(void *user, const struct log_filed *filed);
 void book_repack(void *user, const struct log_repacked *r);
@@ -39,6 +48,9 @@ void book_repack(void *user, const struct log_repacked *r);
 void book_rest(struct fixture *f);
 /* Everything there is, after the minute that a little of it may wait. */
 void book_file_all(struct fixture *f);
+bool book_pack_there(struct fixture *f, u64 id);
+/* Is it a WAL file that was kept as it is? */
+bool book_pack_in_place(struct fixture *f, struct home_pack pack);
 /* Another life, from what the book has. */
 void book_restart(struct fixture *f);
 /* Appends `bytes` in batches of that size to partitions 0 .. count-1 in turn. */
