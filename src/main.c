@@ -1,5 +1,6 @@
 /* Picks the command: the client's from cli, the broker's from broker. Above both, so that neither
    knows the other. */
+#include "broker/config_sources.h"
 #include "broker/docs.h"
 #include "broker/serve.h"
 #include "cli/cli.h"
@@ -56,6 +57,36 @@ static int doctor(const struct cli_args *a)
     return doctor_run(&options);
 }
 
+static bool explain_key(const char *key, const char **near)
+{
+    struct config *c = config_create();
+    bool found = config_explain(c, slice_cstr(key), near);
+    config_destroy(c);
+    return found;
+}
+
+static void print_problem(const char *text)
+{
+    fputs(text, stderr);
+}
+
+static int check_file(const char *file)
+{
+    struct config *c = config_create();
+    struct config_sources sources = {.file = file};
+    struct config_problems problems;
+    config_problems_init(&problems);
+    config_load(c, &sources, &problems);
+    config_check(c, &problems);
+    config_problems_print(&problems, DIAG_WARN, print_problem);
+    printf("%s: %u error%s, %u warning%s\n", file, problems.errors, problems.errors == 1 ? "" : "s",
+           problems.warnings, problems.warnings == 1 ? "" : "s");
+    int code = problems.errors > 0 ? CLI_FAILED : CLI_OK;
+    config_problems_fini(&problems);
+    config_destroy(c);
+    return code;
+}
+
 int main(int argc, char **argv)
 {
     static const struct cli_host host = {
@@ -64,6 +95,8 @@ int main(int argc, char **argv)
         .serve_help = docs_print_keys,
         .docs = docs_print,
         .doctor = doctor,
+        .config_explain = explain_key,
+        .config_check = check_file,
     };
     return cli_run(argc, argv, &host);
 }
