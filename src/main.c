@@ -8,20 +8,40 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
-static int serve(const struct cli_args *a)
+/* The options of the command line as settings; room for all of a's values and two more. false: one
+   of them is none, and that has been said. */
+static bool flags_collect(const struct cli_args *a, struct config_flag *flags, u32 *count)
 {
-    struct serve_options options = {
-        .data_directory = cli_value(a, "data"),
-        .listen = cli_value(a, "listen"),
-        .version = a->host->version,
+    static const struct {
+        const char *option;
+        const char *key;
+        const char *before; /* of the value */
+    } rows[] = {
+        {"data", "log.dirs", ""},
+        {"listen", "listeners", "PLAINTEXT://"},
+        {"memory", "odradek.memory", ""},
     };
-    const char *memory = cli_value(a, "memory");
-    if (memory != NULL && !cli_parse_size(memory, &options.memory_bytes)) {
-        fprintf(stderr, "error: --memory %s is not a size\nwrite it as 64MiB or 1GiB\n", memory);
-        return CLI_USAGE;
+    for (u32 i = 0; i < ARRAY_LEN(rows); i++) {
+        const char *value = cli_value(a, rows[i].option);
+        u64 bytes;
+        if (value != NULL && strcmp(rows[i].option, "memory") == 0) {
+            if (!cli_parse_size(value, &bytes)) {
+                char what[128];
+                snprintf(what, sizeof what, "--memory %.64s is not a size", value);
+                diag_problem_print(
+                    &(struct diag_problem){MSG_start_usage, what, "", "write it as 64MiB or 1GiB"});
+                return false;
+            }
+            value = cli_text(a, "%llu", (unsigned long long)MIN(bytes, (u64)INT64_MAX));
+        }
+        if (value != NULL) {
+            flags[(*count)++] = (struct config_flag){
+                slice_cstr(rows[i].key), slice_cstr(cli_text(a, "%s%s", rows[i].before, value)),
+                cli_text(a, "--%s", rows[i].option)};
+        }
     }
-    struct serve_option *sets = mem_alloc((a->value_count + 1) * sizeof *sets);
     for (u32 i = 0; i < a->value_count; i++) {
         if (strcmp(a->values[i].option, "set") != 0) {
             continue;
@@ -29,19 +49,56 @@ static int serve(const struct cli_args *a)
         const char *pair = a->values[i].value;
         const char *equals = strchr(pair, '=');
         if (equals == NULL) {
-            fprintf(stderr,
-                    "error: --set %s is not KEY=VALUE\n`odradek serve --help` lists the keys\n",
-                    pair);
-            mem_free(sets);
-            return CLI_USAGE;
+            char what[128];
+            snprintf(what, sizeof what, "--set %.64s is not KEY=VALUE", pair);
+            diag_problem_print(&(struct diag_problem){MSG_start_usage, what, "",
+                                                      "`odradek help serve` lists the keys"});
+            return false;
         }
-        sets[options.set_count++] =
-            (struct serve_option){slice_of(pair, (size_t)(equals - pair)), slice_cstr(equals + 1)};
+        flags[(*count)++] = (struct config_flag){slice_of(pair, (size_t)(equals - pair)),
+                                                 slice_cstr(equals + 1), "--set"};
     }
-    options.sets = sets;
-    int code = serve_run(&options);
-    mem_free(sets);
+    return true;
+}
+
+static int serve_options_run(const struct cli_args *a, struct serve_options *options)
+{
+    struct config_flag *flags = mem_alloc((a->value_count + 3) * sizeof *flags);
+    u32 count = 0;
+    int code = CLI_USAGE;
+    if (flags_collect(a, flags, &count)) {
+        options->version = a->host->version;
+        options->sources.file = cli_value(a, "config");
+        options->sources.environment = (const char *const *)environ;
+        options->sources.flags = flags;
+        options->sources.flag_count = count;
+        code = serve_run(options);
+    }
+    mem_free(flags);
     return code;
+}
+
+static int serve(const struct cli_args *a)
+{
+    return serve_options_run(a, &(struct serve_options){0});
+}
+
+/* A broker for the tests of an application: nothing on disk, no port that another one could have,
+   groups that do not wait for more members. */
+static int dev(const struct cli_args *a)
+{
+    static const struct config_flag defaults[] = {
+        {SLICE_LIT("odradek.http.listen"), SLICE_LIT("off"), "odradek dev"},
+        {SLICE_LIT("group.initial.rebalance.delay.ms"), SLICE_LIT("0"), "odradek dev"},
+    };
+    struct serve_options options = {
+        .sources = {.defaults = defaults, .default_count = ARRAY_LEN(defaults)},
+        .in_memory = true,
+        .with_parent = cli_flag(a, "with-parent"),
+        .until_eof = cli_flag(a, "until-eof"),
+        .port_file = cli_value(a, "port-file"),
+    };
+    return serve_options_run(a, &options);
 }
 
 static int doctor(const struct cli_args *a)
@@ -92,6 +149,7 @@ int main(int argc, char **argv)
     static const struct cli_host host = {
         .version = ODRADEK_VERSION,
         .serve = serve,
+        .dev = dev,
         .serve_help = docs_print_keys,
         .docs = docs_print,
         .doctor = doctor,

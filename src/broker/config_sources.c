@@ -297,6 +297,12 @@ void config_load(struct config *c, const struct config_sources *sources,
                  struct config_problems *problems)
 {
     struct loading l = {.c = c, .problems = problems, .file = sources->file};
+    for (u32 i = 0; i < sources->default_count; i++) {
+        const struct config_flag *d = &sources->defaults[i];
+        i32 row = config_row_find(CONFIG_SCOPE_BROKER, d->key);
+        assert(row >= 0);
+        config_layer_set(c, (enum config_key)row, CONFIG_LAYER_FILE, d->value, d->option);
+    }
     if (sources->file != NULL) {
         file_take(&l);
     }

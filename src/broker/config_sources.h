@@ -11,6 +11,8 @@ struct config_flag {
     const char *option; /* the option that gave it: "--set", "--data" */
 };
 struct config_sources {
+    const struct config_flag *defaults; /* instead of the rows' own; a file comes before them */
+    u32 default_count;
     const char *file;               /* NULL: none */
     const char *const *environment; /* as environ; NULL: none */
     const struct config_flag *flags;

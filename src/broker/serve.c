@@ -1,32 +1,36 @@
-/* `odradek serve`, from options to exit code: configuration, io, broker, the Ready line,
-   signals. */
+/* `odradek serve` and `odradek dev`, from options to exit code: configuration, io, broker, the
+   Ready line, signals. */
 #include "broker/serve.h"
 
+#include "broker/config_live.h"
 #include "broker/config_rows.h"
 #include "broker/monitor.h"
-#include "broker/notify.h"
 #include "broker/server.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define DATA_DIRECTORY "./odradek-data"
-#define MEMORY_MAX     (1 * GIB)
-#define MEMORY_MIN     (16 * MIB)
+#define MEMORY_MAX    (1 * GIB)
+#define WATCH_NS      (100ull * 1000 * 1000)
+#define MEMORY_NAME   "(memory)"
+#define ADDRESS_BYTES 80
 
 struct serve {
+    const struct serve_options *options;
     struct io *io;
     struct broker *broker;
+    struct config_live live;
     struct notify notify;
-    struct monitor *monitor; /* NULL: no HTTP port */
+    struct monitor *monitor;     /* NULL: no HTTP port */
+    struct io_timer watch_timer; /* runs when an end outside is waited for */
+    u32 parent;
     int exit_code;
 };
 
-/* Three lines: what, why, what next. */
-static int serve_refuse(const char *what, const char *why)
+static int serve_refuse(enum diag_code code, const char *what, const char *why, const char *next)
 {
-    fprintf(stderr, "error: %s\n%s\n", what, why);
+    diag_problem_print(&(struct diag_problem){code, what, why, next});
     return SERVE_EXIT_FAILED;
 }
 
@@ -49,42 +53,22 @@ static void serve_signal(void *user, enum io_signal signal)
         broker_print_stats(s->broker);
         break;
     case IO_SIGNAL_RELOAD:
-        break; /* nothing is read from files yet */
+        config_live_reload(&s->live);
+        break;
     }
 }
 
-/* "HOST:PORT" or "[v6]:PORT" or ":PORT". */
-static bool parse_listen(const char *text, char *host, size_t host_bytes, u16 *port)
+/* Looks whether who it was started for is still there. */
+static void watch_fired(struct io_timer *t)
 {
-    const char *colon = strrchr(text, ':');
-    if (colon == NULL || colon[1] < '0' || colon[1] > '9') {
-        return false;
+    struct serve *s = CONTAINER_OF(t, struct serve, watch_timer);
+    bool orphaned = s->options->with_parent && io_parent() != s->parent;
+    bool ended = s->options->until_eof && io_input_ended();
+    if (orphaned || ended) {
+        serve_signal(s, IO_SIGNAL_STOP);
+        return;
     }
-    char *end;
-    unsigned long value = strtoul(colon + 1, &end, 10);
-    size_t len = (size_t)(colon - text);
-    bool bracketed = len >= 2 && text[0] == '[' && text[len - 1] == ']';
-    if (*end != 0 || value > UINT16_MAX || len >= host_bytes) {
-        return false;
-    }
-    memcpy(host, text + bracketed, len - 2 * (size_t)bracketed);
-    host[len - 2 * (size_t)bracketed] = 0;
-    *port = (u16)value;
-    return true;
-}
-
-/* All problems at once, one line each. */
-static bool apply_sets(struct config *config, const struct serve_options *o)
-{
-    bool good = true;
-    for (u32 i = 0; i < o->set_count; i++) {
-        char reason[512];
-        if (config_set(config, o->sets[i].key, o->sets[i].value, reason, sizeof reason) != OK) {
-            fprintf(stderr, "error: --set: %s\n", reason);
-            good = false;
-        }
-    }
-    return good;
+    io_timer_start(s->io, t, io_now_ns(s->io) + WATCH_NS);
 }
 
 static enum io_files_mode files_mode(const struct config *config)
@@ -115,30 +99,41 @@ static void configure_diagnostics(const struct config *config)
     diag_configure(format, level);
 }
 
-static u64 memory_bytes(const struct serve_options *o, const struct config *config)
+static u64 memory_bytes(const struct config *config)
 {
-    u64 asked =
-        o->memory_bytes != 0 ? o->memory_bytes : (u64)config_i64(config, CONFIG_odradek_memory);
+    u64 asked = (u64)config_i64(config, CONFIG_odradek_memory);
     return asked != 0 ? asked : MIN(io_machine_memory() / 4, MEMORY_MAX);
 }
 
-static void print_ready(const struct broker *b, const struct monitor *m, const char *version,
-                        const char *directory, u64 started_ns)
+static void print_address(const struct io_address *at, char *out)
 {
+    bool v6 = strchr(at->host, ':') != NULL;
+    snprintf(out, ADDRESS_BYTES, "%s%s%s:%u", v6 ? "[" : "", at->host, v6 ? "]" : "", at->port);
+}
+
+static void print_ready(const struct serve *s, u64 started_ns)
+{
+    const struct broker *b = s->broker;
     struct io_address at;
-    broker_address(b, &at);
-    bool v6 = strchr(at.host, ':') != NULL;
-    char address[80];
-    snprintf(address, sizeof address, "%s%s%s:%u", v6 ? "[" : "", at.host, v6 ? "]" : "", at.port);
+    char address[ADDRESS_BYTES];
     unsigned long long ms = (unsigned long long)((io_clock_ns() - started_ns + 500000) / 1000000);
-    printf("odradek %s  data %s  durability %s  files %s%s\n", version, directory,
-           "every acknowledgement", io_files_mode_name(b->io),
+    printf("odradek %s  data %s  durability %s  files %s%s\n", s->options->version,
+           s->options->in_memory ? "in memory" : b->params.data_directory,
+           s->options->in_memory ? "none: records go with this process" : "every acknowledgement",
+           io_files_mode_name(b->io),
            home_is_direct(b->home) ? "" : ", buffered: the file system refuses O_DIRECT");
-    if (m != NULL) {
-        char http[80];
-        monitor_address(m, http, sizeof http);
+    if (s->monitor != NULL) {
+        char http[ADDRESS_BYTES];
+        monitor_address(s->monitor, http, sizeof http);
         printf(" HTTP http://%s/  with /metrics, /livez, /readyz, /healthz\n", http);
     }
+    for (u32 i = 0; i < broker_listener_count(b) && broker_listener_count(b) > 1; i++) {
+        const char *name = broker_listener(b, i, &at);
+        print_address(&at, address);
+        printf(" Kafka %s  (%s, plaintext)\n", address, name);
+    }
+    broker_address(b, &at);
+    print_address(&at, address);
     printf("Ready in %llu ms on %s. Try:  odradek pub -b %s demo 'hello'   then   odradek tail -b "
            "%s demo\n",
            ms, address, address, address);
@@ -146,8 +141,26 @@ static void print_ready(const struct broker *b, const struct monitor *m, const c
     diag(MSG_ready, D_STR("address", address), D_UINT("ms", ms));
 }
 
-static int serve_loop(struct serve *s, const struct serve_options *o,
-                      const struct broker_params *params, u64 started_ns)
+/* Whole or not at all: a script may look at any time. */
+static bool port_file_write(const struct serve *s)
+{
+    const char *path = s->options->port_file;
+    if (path == NULL) {
+        return true;
+    }
+    char address[ADDRESS_BYTES];
+    char other[4096];
+    struct io_address at;
+    broker_address(s->broker, &at);
+    print_address(&at, address);
+    int len = snprintf(other, sizeof other, "%s.new", path);
+    FILE *f = len < (int)sizeof other ? fopen(other, "we") : NULL;
+    bool written = f != NULL && fprintf(f, "%s\n", address) > 0;
+    written = (f == NULL || fclose(f) == 0) && written;
+    return written && io_rename(s->io, other, path) == OK;
+}
+
+static int serve_loop(struct serve *s, const struct broker_params *params, u64 started_ns)
 {
     char reason[512];
     err_t e = monitor_create(s->io, params->config, reason, sizeof reason, &s->monitor);
@@ -156,20 +169,36 @@ static int serve_loop(struct serve *s, const struct serve_options *o,
         return SERVE_EXIT_FAILED;
     }
     s->broker = broker_create(params);
-    e = broker_start(s->broker);
-    if (e != OK) {
-        fprintf(stderr, "error: %s\n", broker_reason(s->broker));
+    if (broker_start(s->broker) != OK) {
+        struct diag_problem problem = broker_problem(s->broker);
+        diag_problem_print(&problem);
         monitor_destroy(s->monitor);
         broker_destroy(s->broker);
         return SERVE_EXIT_FAILED;
     }
     io_signals(s->io, serve_signal, s);
     if (s->monitor != NULL) {
+        char http[ADDRESS_BYTES];
+        monitor_address(s->monitor, http, sizeof http);
+        broker_note_http(s->broker, http);
         monitor_open(s->monitor, s->broker);
     }
-    print_ready(s->broker, s->monitor, o->version, params->data_directory, started_ns);
+    print_ready(s, started_ns);
+    config_live_start(&s->live, s->io, s->broker, &s->notify);
     notify_ready(&s->notify, s->io, s->broker);
+    if (s->options->with_parent || s->options->until_eof) {
+        s->watch_timer.fired = watch_fired;
+        io_timer_start(s->io, &s->watch_timer, io_now_ns(s->io));
+    }
+    if (!port_file_write(s)) {
+        serve_refuse(MSG_start_usage, "the port file cannot be written", s->options->port_file,
+                     "name a file in a directory where this user may write");
+        s->exit_code = SERVE_EXIT_FAILED;
+        broker_stop(s->broker);
+    }
+    int wanted = s->exit_code;
     io_run(s->io);
+    io_timer_stop(s->io, &s->watch_timer);
     notify_stop(&s->notify);
     broker_print_stats(s->broker);
     if (s->exit_code == SERVE_EXIT_STORAGE) {
@@ -178,66 +207,61 @@ static int serve_loop(struct serve *s, const struct serve_options *o,
     monitor_destroy(s->monitor);
     broker_destroy(s->broker);
     diag0(MSG_stopped);
-    return s->exit_code;
+    return wanted != SERVE_EXIT_OK ? wanted : s->exit_code;
 }
 
-int serve_run(const struct serve_options *o)
+static int serve_with_io(struct serve *s, u64 started_ns)
 {
-    u64 started_ns = io_clock_ns();
-    const char *directory = o->data_directory != NULL ? o->data_directory : DATA_DIRECTORY;
-    const char *listen = o->listen != NULL ? o->listen : "127.0.0.1:9092";
-    char host[256];
-    u16 port;
-    if (!parse_listen(listen, host, sizeof host, &port)) {
-        fprintf(stderr,
-                "error: --listen %s is not HOST:PORT\na port is a number from 0 to 65535, 0 picks "
-                "a free one; "
-                "an IPv6 host stands in brackets\ntry --listen 127.0.0.1:9092\n",
-                listen);
-        return SERVE_EXIT_USAGE;
-    }
-    struct config *config = config_create();
-    if (!apply_sets(config, o)) {
-        config_destroy(config);
-        return SERVE_EXIT_USAGE;
-    }
-    configure_diagnostics(config);
-    u64 memory = memory_bytes(o, config);
-    if (memory < MEMORY_MIN) {
-        config_destroy(config);
-        return serve_refuse("the memory budget is too small",
-                            "a broker needs at least 16 MiB of buffers\ntry --memory 64MiB");
-    }
-    struct serve s = {0};
-    struct io_linux_params io_params = {
-        .files = files_mode(config),
-        .refuse_direct = config_i64(config, CONFIG_odradek_test_refuse_direct) != 0,
-    };
-    if (io_linux_create(&io_params, &s.io) != OK) {
-        config_destroy(config);
-        return serve_refuse("the operating system refuses what the event loop needs",
-                            "epoll, eventfd and signalfd, and io_uring with odradek.io=uring\ntry "
-                            "--set odradek.io=threads");
-    }
+    const struct config *config = s->live.config;
+    struct slice directory = config_data_directory(config);
+    char *data = mem_strndup(s->options->in_memory ? SLICE_LIT(MEMORY_NAME) : directory);
     struct broker_params params = {
-        .io = s.io,
-        .config = config,
-        .data_directory = directory,
-        .listen_host = host,
-        .listen_port = port,
-        .memory_bytes = memory,
+        .io = s->io,
+        .config = s->live.config,
+        .data_directory = data,
+        .home = s->options->in_memory ? home_mem_create(s->io) : NULL,
+        .listeners = &s->live.listeners,
+        .memory_bytes = memory_bytes(config),
         .stopped = serve_stopped,
-        .user = &s,
+        .user = s,
     };
     if (config_i64(config, CONFIG_odradek_test_hold_filing) != 0) {
         params.stretch_bytes = UINT64_MAX / 2;
         params.wal_bytes_max = UINT64_MAX / 2;
         params.file_delay_ms = UINT32_MAX;
     }
-    int code = serve_loop(&s, o, &params, started_ns);
+    int code = serve_loop(s, &params, started_ns);
     if (code != SERVE_EXIT_STORAGE) {
-        io_destroy(s.io);
-        config_destroy(config);
+        io_destroy(s->io);
+        mem_free(data);
+    }
+    return code;
+}
+
+int serve_run(const struct serve_options *o)
+{
+    u64 started_ns = io_clock_ns();
+    struct serve s = {.options = o, .parent = io_parent()};
+    if (!config_live_load(&s.live, &o->sources)) {
+        config_live_fini(&s.live);
+        return SERVE_EXIT_USAGE;
+    }
+    const struct config *config = s.live.config;
+    configure_diagnostics(config);
+    struct io_linux_params io_params = {
+        .files = files_mode(config),
+        .refuse_direct = config_i64(config, CONFIG_odradek_test_refuse_direct) != 0,
+    };
+    if (io_linux_create(&io_params, &s.io) != OK) {
+        config_live_fini(&s.live);
+        return serve_refuse(MSG_start_system,
+                            "the operating system refuses what the event loop needs",
+                            "epoll, eventfd and signalfd, and io_uring with odradek.io=uring",
+                            "try --set odradek.io=threads, and raise the limit of descriptors");
+    }
+    int code = serve_with_io(&s, started_ns);
+    if (code != SERVE_EXIT_STORAGE) {
+        config_live_fini(&s.live);
     }
     return code;
 }

@@ -1,24 +1,21 @@
-/* `odradek serve`: one broker in the foreground. The command line is parsed above (cli); this runs
-   it. */
+/* `odradek serve` and `odradek dev`: one broker in the foreground. The command line is parsed above
+   (cli); this runs it. */
 #pragma once
 
-#include "base/base.h"
+#include "broker/config_sources.h"
 
-struct serve_option {
-    struct slice key;
-    struct slice value;
-};
 struct serve_options {
-    const char *data_directory; /* NULL: ./odradek-data */
-    const char *listen;         /* HOST:PORT, NULL: 127.0.0.1:9092 */
-    u64 memory_bytes;           /* 0: a quarter of the machine's memory, at most 1 GiB */
-    const struct serve_option *sets;
-    u32 set_count;
+    struct config_sources sources;
     const char *version;
+    /* `odradek dev`: records live in memory and go with the process. */
+    bool in_memory;
+    bool with_parent;      /* stops when the process that started it is gone */
+    bool until_eof;        /* stops when standard input ends */
+    const char *port_file; /* HOST:PORT is written there when the broker serves; NULL: nowhere */
 };
 
-/* Returns the exit code: 0 after a clean stop, 1 when it could not start, 2 usage, 9 when storage
-   failed. */
+/* Returns the exit code: 0 after a clean stop, 1 when it could not start, 2 usage or configuration,
+   9 when storage failed. */
 int serve_run(const struct serve_options *options);
 
 enum { SERVE_EXIT_OK = 0, SERVE_EXIT_FAILED = 1, SERVE_EXIT_USAGE = 2, SERVE_EXIT_STORAGE = 9 };

@@ -23,6 +23,11 @@ int command_serve(const struct cli_args *a)
     return a->host->serve(a);
 }
 
+int command_dev(const struct cli_args *a)
+{
+    return a->host->dev(a);
+}
+
 int command_doctor(const struct cli_args *a)
 {
     return a->host->doctor(a);
@@ -237,19 +242,20 @@ static int run_command(struct parse *p, int argc, char **argv)
     p->values = mem_alloc(((size_t)argc + 1) * sizeof *p->values);
     p->args.values = p->values;
     p->args.operands = mem_alloc(((size_t)argc + 1) * sizeof *p->args.operands);
+    bool serves = p->id == COMMAND_serve || p->id == COMMAND_dev;
     int code = parse_all(p, argc, argv);
     if (code == CLI_OK && cli_flag(&p->args, "help")) {
         help_print_command(p->id, p->args.host);
     } else if (code == CLI_OK) {
         code = command_rows[p->id].kind == CLIENT ? find_brokers(&p->args) : CLI_OK;
-        if (p->id != COMMAND_serve) {
+        if (!serves) {
             signal(SIGPIPE, SIG_IGN); /* a reader that went away is told as such: out_finish() */
         }
         if (code == CLI_OK) {
             code = cli_flag(&p->args, "watch") ? watch(p) : command_rows[p->id].run(&p->args);
         }
     }
-    code = p->id == COMMAND_serve ? code : out_finish(code);
+    code = serves ? code : out_finish(code);
     mem_free(p->values);
     mem_free(p->args.operands);
     arena_fini(&arena);

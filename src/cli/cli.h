@@ -47,6 +47,7 @@ struct cli_host {
     void (*serve_help)(void);           /* printed under `serve --help`: the configuration keys */
     int (*docs)(const char *reference); /* -1: no such reference */
     int (*doctor)(const struct cli_args *args);
+    int (*dev)(const struct cli_args *args);
     /* Prints what a key does; false: no such key, *near is one like it or NULL. */
     bool (*config_explain)(const char *key, const char **near);
     int (*config_check)(const char *file);

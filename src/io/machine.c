@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -208,6 +209,24 @@ err_t io_read_whole(const char *path, size_t bytes_max, u8 **out, size_t *len)
     }
     close(fd);
     return e;
+}
+
+u32 io_parent(void)
+{
+    return (u32)getppid();
+}
+
+bool io_input_ended(void)
+{
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    while (poll(&input, 1, 0) > 0) {
+        char ignored[512];
+        ssize_t got = read(STDIN_FILENO, ignored, sizeof ignored);
+        if (got <= 0) {
+            return got == 0 || (errno != EAGAIN && errno != EINTR);
+        }
+    }
+    return false;
 }
 
 bool io_resolves(const char *host)
