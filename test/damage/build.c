@@ -1,7 +1,8 @@
 /* The directory that is damaged: made by the broker's own log and cluster in five lives.
 
-     stage 0   topics; twelve slots of records, ended as by kill -9
-     stage 1   all of that in packs, that WAL retired; nothing new
+     stage 0   topics; forty slots of records, of which the first extents became packs as they are
+               and one more did of which the metadata do not know; ended as by kill -9
+     stage 1   the rest of that in packs, that WAL retired; nothing new
      stage 2   ten slots more, ended the same way; one partition begins at a later offset
      stage 3   a part of those in a pack, the rest in the sealed WAL; some slots of a session that
                is still open
@@ -12,12 +13,14 @@
 #include "damage.h"
 
 #include "home/pack_check.h"
+#include "log/log_private.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    EXTENT_BYTES = 64 * KIB,
+    EXTENT_BYTES = 32 * KIB,
+    KEPT_EXTENTS = 2,
     STRETCH_BYTES = 10 * KIB,
     VALUE_BYTES_MAX = 300,
     TURNS_MAX = 1000000,
@@ -47,6 +50,10 @@ static void life_fenced(void *user, err_t why)
 static void life_file(void *user, const struct log_filed *filed)
 {
     struct life *l = user;
+    if (l->packs >= l->packs_allowed && l->keeps) {
+        l->one_more = true; /* and no answer: the process ends first */
+        return;
+    }
     if (l->packs >= l->packs_allowed) {
         log_file_committed(l->log, ERR_NO_SPACE);
         return;
@@ -71,7 +78,9 @@ err_t life_start(struct life *l, const char *directory)
         .inflight_max = FRAME_INFLIGHT_MAX,
         .producer_expiry_ms = 86400000,
         .stretch_bytes = STRETCH_BYTES,
-        .file_delay_ms = l->packs_allowed > 0 ? 1 : 3600000,
+        .file_delay_ms = l->packs_allowed > 0 && !l->keeps ? 1 : 3600000,
+        .keep_always = l->keeps,
+        .keep_run_bytes = 340, /* some partitions stay where they are, others do not */
         .file = l->packs_allowed > 0 ? life_file : NULL,
         .fenced = life_fenced,
         .user = l,
@@ -278,6 +287,19 @@ static void file_until(struct life *l, u64 wal, bool all)
     die("filing does not end");
 }
 
+/* Now that the extents are complete: what is filed goes by what is durable, not by when. */
+static void life_keep(struct life *l)
+{
+    l->log->filing_start_bytes = 1;
+    for (u32 i = 0; !l->one_more; i++) {
+        if (i == TURNS_MAX) {
+            die("nothing is kept");
+        }
+        log_wake(l->log, 0);
+        io_turn(l->io, true);
+    }
+}
+
 static void life_must(struct life *l, const char *directory)
 {
     err_t e = life_start(l, directory);
@@ -343,6 +365,7 @@ static void pack_map(struct model *m, const struct image_file *f, struct uuid cl
     struct pack_shape shape;
     const char *what;
     region_add(m, f->name, 0, f->size);
+    m->kept += frame_header_decode(f->bytes, &(struct frame_header){0}) == OK;
     must(pack_check_ends(f->bytes, f->bytes + f->size - PACK_CHECK_TRAILER_BYTES, cluster, id,
                          f->size, &shape, &what),
          "a pack");
@@ -377,11 +400,12 @@ static void map_make(struct model *m, struct uuid cluster)
 
 void model_build(struct model *m, const char *directory, struct rng *rng)
 {
-    struct life l = {0};
+    struct life l = {.packs_allowed = KEPT_EXTENTS, .keeps = true};
     life_must(&l, directory);
     topics_make(m, &l);
     u64 first = meta_next_wal(cluster_meta(l.cluster)) - 1;
-    slots_append(m, &l, rng, 12);
+    slots_append(m, &l, rng, 40);
+    life_keep(&l);
     life_end(&l);
     image_load(&m->stages[0], directory);
 
@@ -416,6 +440,9 @@ void model_build(struct model *m, const char *directory, struct rng *rng)
     life_end(&l);
     image_load(&m->stages[3], directory);
     map_make(m, cluster);
+    if (m->kept == 0) {
+        die("no extent was kept");
+    }
 }
 
 void model_free(struct model *m)

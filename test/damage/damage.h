@@ -100,6 +100,7 @@ struct model {
     u64 last_wal;
     u64 last_slots; /* of it */
     bool drained;   /* the last session ended with a MARK */
+    u32 kept;       /* packs that are a WAL's extent */
 };
 extern const char *const topic_names[TOPICS];
 void model_build(struct model *m, const char *directory, struct rng *rng);
@@ -114,6 +115,9 @@ struct life {
     struct quota quota;
     u32 packs_allowed; /* more are refused for lack of room; 0: nothing is filed */
     u32 packs;
+    bool keeps; /* nothing is filed before life_keep; then extents become packs as they are, and the
+                   metadata never hear of one more than is allowed */
+    bool one_more;
 };
 /* packs_allowed is the caller's. */
 MUST_USE err_t life_start(struct life *l, const char *directory);
