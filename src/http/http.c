@@ -82,6 +82,7 @@ struct http {
     struct MHD_Daemon *daemon;
     int daemon_fd;
     struct list conns;
+    bool moved;      /* a connection came or went in the last run */
     u64 texts_bytes; /* of answers that have not left */
 };
 
@@ -384,7 +385,8 @@ static const char *header_of(struct http_conn *c, const char *name)
 /* What is wrong with a request whatever page it wants: its status, 0 when nothing is. A port of the
    loopback is not for those who come by another name: a page in somebody's browser whose own name
    was made to point here (DNS rebinding). */
-static u32 request_refuse(struct http_conn *c, const char *method, const char **why)
+static u32 request_refuse(struct http_conn *c, const char *method, const char *version,
+                          const char **why)
 {
     const char *length = header_of(c, MHD_HTTP_HEADER_CONTENT_LENGTH);
     const char *host = header_of(c, MHD_HTTP_HEADER_HOST);
@@ -395,6 +397,10 @@ static u32 request_refuse(struct http_conn *c, const char *method, const char **
     if (header_of(c, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL ||
         (length != NULL && strcmp(length, "0") != 0)) {
         *why = "a request here has no body\n";
+        return MHD_HTTP_BAD_REQUEST;
+    }
+    if (host == NULL && strcmp(version, MHD_HTTP_VERSION_1_1) == 0) {
+        *why = "a request of HTTP/1.1 says its host\n";
         return MHD_HTTP_BAD_REQUEST;
     }
     if (c->http->loopback && host != NULL && !http_host_is_loopback(host)) {
@@ -444,11 +450,12 @@ static struct http_conn *conn_of(struct http *h, struct MHD_Connection *connecti
 }
 
 /* The answer to a request that nobody need be asked about; NULL: the loop knows. */
-static struct reply *reply_at_once(struct http_conn *c, const char *url, const char *method)
+static struct reply *reply_at_once(struct http_conn *c, const char *url, const char *method,
+                                   const char *version)
 {
     struct http *h = c->http;
     const char *why = NULL;
-    u32 status = request_refuse(c, method, &why);
+    u32 status = request_refuse(c, method, version, &why);
     if (status != 0) {
         return reply_line(h, status, why);
     }
@@ -480,7 +487,7 @@ static enum MHD_Result handle(void *user, struct MHD_Connection *connection, con
     if (*request == NULL) {
         *request = c;
         metric_add_shared(METRIC_http_requests_total, 1);
-        struct reply *reply = reply_at_once(c, url, method);
+        struct reply *reply = reply_at_once(c, url, method, version);
         return reply != NULL ? conn_queue(c, reply) : MHD_YES;
     }
     static const char verbose[] = "verbose";
@@ -496,6 +503,7 @@ static void connection_moved(void *user, struct MHD_Connection *connection, void
                              enum MHD_ConnectionNotificationCode code)
 {
     struct http *h = user;
+    h->moved = true;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         struct http_conn *c = mem_alloc(sizeof *c);
         c->http = h;
@@ -552,7 +560,7 @@ static bool daemon_start(struct http *h)
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, handle, h,
         MHD_OPTION_EXTERNAL_LOGGER, say_nothing, NULL, MHD_OPTION_LISTEN_SOCKET, h->listen_fd,
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)REQUEST_BYTES_MAX, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_NOTIFY_CONNECTION,
+        (size_t)REQUEST_BYTES_MAX, MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_NOTIFY_CONNECTION,
         connection_moved, h, MHD_OPTION_UNESCAPE_CALLBACK, unescape_nothing, NULL,
         MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
     if (h->daemon == NULL) {
@@ -643,6 +651,16 @@ static void daemon_stop(struct http *h)
     assert(h->texts_bytes == 0);
 }
 
+/* The library looks at its limit of connections when it begins to run: after one has gone it must
+   be run once more, or those who wait to be accepted wait for ever. */
+static void daemon_run(struct http *h)
+{
+    do {
+        h->moved = false;
+        (void)h->mhd->MHD_run(h->daemon);
+    } while (h->moved);
+}
+
 static void *thread_main(void *arg)
 {
     struct http *h = arg;
@@ -662,7 +680,7 @@ static void *thread_main(void *arg)
         if (h->daemon != NULL) {
             questions_look(h); /* answers first, they are what MHD_run sends */
             conns_expire(h);
-            (void)h->mhd->MHD_run(h->daemon);
+            daemon_run(h);
             questions_look(h);
         }
     }
