@@ -119,7 +119,8 @@ def run_page(path, broker_command=None, prefix=""):
     os.mkdir(binaries)
     for name in ("odradek", "odk"):
         os.symlink(PROGRAM, os.path.join(binaries, name))
-    environment = dict(os.environ, PATH=binaries + ":" + os.environ["PATH"], HOME=folder, LC_ALL="C.UTF-8", no_proxy="*")
+    environment = dict(os.environ, PATH=binaries + ":" + os.environ["PATH"], HOME=folder, LC_ALL="C.UTF-8", no_proxy="*",
+                       KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS="500")
     broker = Broker(folder, environment)
     failed = 0
     seen = {}
