@@ -3,22 +3,15 @@
    as those of any pack; whatever goes wrong leaves no second name and a WAL that scans; the first
    name goes with the trim and the file is never written to again; a start keeps the pack or sweeps
    it, and the WAL does not care; and any flipped bit of what is not payload is refused. */
-#include "packs.h"
+#include "kept.h"
 
-enum { NUMBERS_MAX = 128, COPIED_MAX = 3000 };
+enum { NUMBERS_MAX = 128 };
+
+/* The slots that are kept. */
+static u64 kept_from;
+static u64 kept_to;
 
 static struct fixture fixture;
-
-/* An extent as a pack: runs, and where their bytes came from. */
-static struct kept {
-    struct made_pack made;
-    const u8 *sources[PACK_RUNS_MAX];
-    u64 from; /* slots */
-    u64 to;
-    u32 frames_end;
-    u32 copied_bytes;
-    u8 copied[COPIED_MAX * PACK_RUNS_MAX];
-} kept;
 
 static int setup(void **state)
 {
@@ -87,88 +80,19 @@ static struct home_slots *slots_to_keep(struct fixture *f, u64 from)
     while (!home_slots_keepable(f->home, from, &to)) {
         write_slots(f, 1);
     }
-    kept.from = from;
-    kept.to = to;
+    kept_from = from;
+    kept_to = to;
     struct home_slots *s = slots_find(f, from, to);
     home_slots_keep(s, true);
     return s;
 }
 
-static void run_add(const u8 *source, struct pack_run run)
-{
-    struct made_pack *m = &kept.made;
-    assert_true(m->run_count < PACK_RUNS_MAX);
-    run.crc = crc32c(source, run.bytes);
-    m->runs[m->run_count] = run;
-    kept.sources[m->run_count] = source;
-    m->run_count++;
-}
-
-/* A run for each batch in the frames, and `copied` of other partitions behind them. */
 static void draw(struct fixture *f, struct home_slots *s, u64 id, u32 copied, u32 copied_bytes_max)
 {
-    struct made_pack *m = &kept.made;
-    *m = (struct made_pack){.pack = {.id = id}};
-    kept.copied_bytes = 0;
-    for (u64 slot = kept.from; slot < kept.to; slot++) {
-        const struct made_frame *frame = &f->frames[slot];
-        u32 at = (u32)home_slots_position(s, slot);
-        kept.frames_end = at + frame->bytes;
-        for (u32 i = 0; i < frame->header.index_count; i++) {
-            const struct frame_entry *e = &frame->entries[i];
-            run_add(frame->data + e->pos,
-                    (struct pack_run){
-                        .partition = e->partition,
-                        .leader_epoch = (i32)e->leader_epoch,
-                        .base_offset = e->base_offset,
-                        .next_offset = e->base_offset + e->last_offset_delta + 1,
-                        .max_timestamp = e->max_timestamp,
-                        .pos = at + e->pos,
-                        .bytes = e->bytes,
-                        .batches = 1,
-                    });
-        }
-    }
-    for (u32 i = 0; i < copied; i++) {
-        u32 bytes = 1 + (u32)rng_below(&f->rng, copied_bytes_max);
-        u8 *source = kept.copied + kept.copied_bytes;
-        rng_fill(&f->rng, source, bytes);
-        run_add(source, (struct pack_run){.partition = 100 + i / 3,
-                                          .base_offset = 10 * (u64)i,
-                                          .next_offset = 10 * (u64)i + 4,
-                                          .pos = kept.frames_end + kept.copied_bytes,
-                                          .bytes = bytes,
-                                          .batches = 4});
-        kept.copied_bytes += bytes;
-    }
-    m->producer_count = MIN(m->run_count, 5u);
-    for (u32 i = 0; i < m->producer_count; i++) {
-        m->producers[i] = (struct pack_producer){.partition = m->runs[i].partition,
-                                                 .id = (i64)i,
-                                                 .base_offset = m->runs[i].base_offset,
-                                                 .last_sequence = (i32)i};
-    }
-}
-
-static u8 write_buffer[PACK_BUFFER_BYTES] __attribute__((aligned(BLOB_ALIGN)));
-
-/* As a worker does it: the copied payload, index and all. */
-static err_t pack_make(struct fixture *f, struct home_slots *s)
-{
-    struct made_pack *m = &kept.made;
-    struct pack_writer *w;
-    TRY(pack_keep(s, m->pack.id, kept.frames_end, write_buffer, sizeof(write_buffer), &w));
-    for (u32 done = 0; done < kept.copied_bytes;) {
-        assert_int_equal(pack_position(w), kept.frames_end + done);
-        u32 piece = 1 + (u32)rng_below(&f->rng, kept.copied_bytes - done);
-        err_t e = pack_write(w, kept.copied + done, piece);
-        if (e != OK) {
-            pack_abandon(w);
-            return e;
-        }
-        done += piece;
-    }
-    return pack_finish(w, m->runs, m->run_count, m->producers, m->producer_count, &m->pack.bytes);
+    u32 at = (u32)home_slots_position(s, kept_from);
+    kept_draw(&f->rng, f, id, kept_from, kept_to, at, copied, copied_bytes_max);
+    u64 last = kept_to - 1;
+    assert_int_equal(home_slots_position(s, last) + f->frames[last].bytes, kept.frames_end);
 }
 
 /* Extent and copied runs become pack `id`. */
@@ -176,7 +100,7 @@ static void keep(struct fixture *f, u64 id, u64 from, u32 copied, u32 copied_byt
 {
     struct home_slots *s = slots_to_keep(f, from);
     draw(f, s, id, copied, copied_bytes_max);
-    assert_int_equal(pack_make(f, s), OK);
+    assert_int_equal(kept_write(&f->rng, s), OK);
     home_slots_free(s);
 }
 
@@ -415,7 +339,7 @@ static void test_what_is_kept_is_read(void **state)
             from++;
         }
         keep(f, i, from, copied[i % 4], i % 8 == 7 ? COPIED_MAX : 60);
-        from = kept.to;
+        from = kept_to;
         bool fits;
         u64 end_of_index = index_position(&fits) + 64ull * kept.made.run_count +
                            40ull * kept.made.producer_count + 64;
@@ -538,7 +462,7 @@ static void test_failures_leave_the_wal(void **state)
         err_t e = ERR_IO;
         while (e != OK) {
             fault_set(faults[i].verb, failures, faults[i].error);
-            e = pack_make(f, s);
+            e = kept_write(&f->rng, s);
             assert_true(e == OK || e == faults[i].error);
             assert_int_equal(e == OK, fault.hits == 0);
             fault_set(FAULT_NONE, 0, OK);
@@ -549,7 +473,7 @@ static void test_failures_leave_the_wal(void **state)
         home_slots_free(s);
         expect_sound(f);
         assert_false(home_fenced(f->home)); /* that is for the caller to say */
-        from = kept.to;
+        from = kept_to;
     }
     reopen(f);
     expect_scan(f, 0);
@@ -567,7 +491,7 @@ static void test_a_start_after_a_failure(void **state)
     draw(f, s, 5, 900, 60);
     for (u32 i = 0; i < ARRAY_LEN(verbs); i++) {
         fault_set(verbs[i], verbs[i] == FAULT_WRITE_NOW ? 1 : 0, ERR_IO);
-        assert_int_equal(pack_make(f, s), ERR_IO);
+        assert_int_equal(kept_write(&f->rng, s), ERR_IO);
         fault_set(FAULT_NONE, 0, OK);
     }
     home_slots_free(s);
@@ -589,13 +513,13 @@ static void test_a_name_that_is_taken(void **state)
     file_put(path, "another's", 9);
     struct home_slots *s = slots_to_keep(f, 0);
     draw(f, s, 5, 3, 300);
-    assert_int_equal(pack_make(f, s), ERR_EXISTS);
+    assert_int_equal(kept_write(&f->rng, s), ERR_EXISTS);
     u8 *bytes;
     assert_int_equal(file_get(path, &bytes), 9); /* it stays what it was */
     assert_memory_equal(bytes, "another's", 9);
     mem_free(bytes);
     draw(f, s, 6, 3, 300);
-    assert_int_equal(pack_make(f, s), OK);
+    assert_int_equal(kept_write(&f->rng, s), OK);
     home_slots_free(s);
     expect_sound(f);
 }
@@ -603,14 +527,14 @@ static void test_a_name_that_is_taken(void **state)
 static void test_abandoned(void **state)
 {
     struct fixture *f = *state;
+    static u8 buffer[PACK_BUFFER_BYTES] __attribute__((aligned(BLOB_ALIGN)));
     wal_begin(f, 3);
     write_slots(f, 30);
     struct home_slots *s = slots_to_keep(f, 0);
     for (u32 i = 0; i < 8; i++) {
         draw(f, s, 5, 90, 3000);
         struct pack_writer *w;
-        assert_int_equal(pack_keep(s, 5, kept.frames_end, write_buffer, sizeof(write_buffer), &w),
-                         OK);
+        assert_int_equal(pack_keep(s, 5, kept.frames_end, buffer, sizeof(buffer), &w), OK);
         u32 bytes = i == 0 ? 0 : (u32)rng_below(&f->rng, kept.copied_bytes);
         assert_int_equal(pack_write(w, kept.copied, bytes), OK);
         pack_abandon(w);
@@ -635,10 +559,10 @@ static void test_a_damaged_extent_is_not_kept(void **state)
     draw(f, s, 5, 3, 300);
     extent_name(f, 0, path);
     file_flip(path, 20);
-    assert_int_equal(pack_make(f, s), ERR_CORRUPT);
+    assert_int_equal(kept_write(&f->rng, s), ERR_CORRUPT);
     file_flip(path, 20);
     assert_int_equal(truncate(path, 0), 0);
-    assert_int_equal(pack_make(f, s), ERR_CORRUPT);
+    assert_int_equal(kept_write(&f->rng, s), ERR_CORRUPT);
     assert_false(pack_there(f, 5));
     home_slots_free(s);
 }
@@ -680,7 +604,7 @@ static void test_the_first_name_goes_with_the_trim(void **state)
     write_slots(f, 20);
     keep(f, 4, 0, 5, 500);
     assert_true(extent_there(f, 0));
-    home_wal_trim(f->home, 3, kept.to);
+    home_wal_trim(f->home, 3, kept_to);
     workers_rest(f);
     assert_false(extent_there(f, 0));
     expect_sound(f);
@@ -705,14 +629,14 @@ static void test_a_failed_one_is_not_used_again(void **state)
     struct home_slots *s = slots_to_keep(f, 0);
     draw(f, s, 4, 5, 500);
     fault_set(FAULT_SYNC_DIR, 0, ERR_IO);
-    assert_int_equal(pack_make(f, s), ERR_IO);
+    assert_int_equal(kept_write(&f->rng, s), ERR_IO);
     fault_set(FAULT_NONE, 0, OK);
     home_slots_free(s);
     /* As if the name had come back. */
     char name[200];
     pack_name(f, 4, name);
     assert_int_equal(link(path, name), 0);
-    home_wal_trim(f->home, 3, kept.to);
+    home_wal_trim(f->home, 3, kept_to);
     workers_rest(f);
     (void)wal_goes_on(f, 4, 20);
 }
@@ -729,7 +653,7 @@ static void test_not_kept_after_all(void **state)
     struct home_slots *s = slots_to_keep(f, 0);
     home_slots_keep(s, false);
     home_slots_free(s);
-    home_wal_trim(f->home, 3, kept.to);
+    home_wal_trim(f->home, 3, kept_to);
     u32 reused = 0;
     while (f->next_slot < 200) {
         write_slots(f, 10);
@@ -752,7 +676,7 @@ static void test_held_while_trimmed(void **state)
     home_wal_trim(f->home, 3, f->next_slot);
     workers_rest(f);
     assert_true(extent_there(f, 0));
-    assert_int_equal(pack_make(f, s), OK);
+    assert_int_equal(kept_write(&f->rng, s), OK);
     home_slots_free(s);
     workers_rest(f);
     assert_false(extent_there(f, 0));
@@ -813,16 +737,16 @@ static void test_a_first_name_that_came_back(void **state)
     wal_begin(f, 3);
     write_slots(f, 30);
     keep(f, 4, 0, 30, 300);
-    home_wal_trim(f->home, 3, kept.to);
+    home_wal_trim(f->home, 3, kept_to);
     workers_rest(f);
     extent_name(f, 0, extent);
     assert_false(file_there(extent));
     pack_name(f, 4, name);
     assert_int_equal(link(name, extent), 0);
     reopen(f);
-    expect_scan(f, kept.to);
+    expect_scan(f, kept_to);
     assert_int_equal(home_wal_start(f->home, 4, 1), OK);
-    home_wal_trim(f->home, 3, kept.to);
+    home_wal_trim(f->home, 3, kept_to);
     workers_rest(f);
     assert_false(file_there(extent));
     assert_int_equal(home_packs_sweep(f->home, &kept.made.pack, 1, &next), OK);
