@@ -63,14 +63,12 @@ static int directory_look(struct doctor *d)
     return DOCTOR_HEALTHY;
 }
 
-/* *lock: NULL when there is no such file. */
-static int lock_take(struct doctor *d, struct io_file **lock)
+static int lock_take(struct doctor *d)
 {
     char path[DOCTOR_PATH_MAX];
     path_make(d, path, "lock");
-    *lock = NULL;
-    if (io_file_open(d->io, path, IO_OPEN_READ, lock) != OK) {
-        *lock = NULL;
+    if (io_file_open(d->io, path, IO_OPEN_READ, &d->lock) != OK) {
+        d->lock = NULL;
         return d->repair ? refuse(d, DOCTOR_FAILED,
                                   "error: the file 'lock' of %s cannot be opened\n"
                                   "without it nobody knows whether a broker has the directory "
@@ -79,11 +77,11 @@ static int lock_take(struct doctor *d, struct io_file **lock)
                                   d->directory)
                          : DOCTOR_HEALTHY;
     }
-    err_t e = io_file_lock(d->io, *lock);
+    err_t e = io_file_lock(d->io, d->lock);
     if (e != OK) {
         char pid[PID_TEXT_MAX] = {0};
         size_t moved = 0;
-        err_t known = io_file_read_now(d->io, *lock, pid, sizeof(pid) - 1, 0, &moved);
+        err_t known = io_file_read_now(d->io, d->lock, pid, sizeof(pid) - 1, 0, &moved);
         pid[known == OK ? strcspn(pid, "\n") : 0] = '\0';
         return refuse(d, DOCTOR_IN_USE,
                       "error: a broker has the data directory %s open\n"
@@ -92,6 +90,14 @@ static int lock_take(struct doctor *d, struct io_file **lock)
                       d->directory, pid[0] != '\0' ? pid : "not known");
     }
     return DOCTOR_HEALTHY;
+}
+
+void lock_release(struct doctor *d)
+{
+    if (d->lock != NULL) {
+        io_file_close(d->io, d->lock);
+        d->lock = NULL;
+    }
 }
 
 /* ---- format ---------------------------------------------------------------------------------- */
@@ -201,6 +207,7 @@ static int directory_check(struct doctor *d)
     check_packs(d);
     check_wals(d);
     check_stray_packs(d);
+    repair_packs(d);
     return summary_print(d);
 }
 
@@ -221,7 +228,8 @@ int doctor_run(const struct doctor_options *options)
                       DIRECTORY_NAME_MAX);
     }
     struct io_linux_params params = {.files = IO_FILES_AUTO};
-    err_t e = io_linux_create(&params, &d.io);
+    d.io = options->io;
+    err_t e = d.io != NULL ? OK : io_linux_create(&params, &d.io);
     if (e != OK) {
         return refuse(&d, DOCTOR_FAILED,
                       "error: nothing can be read: %s\n"
@@ -229,16 +237,19 @@ int doctor_run(const struct doctor_options *options)
                       "run this with the limits that the broker has\n",
                       err_name(e));
     }
-    struct io_file *lock = NULL;
     d.meta = meta_create();
     int code = directory_look(&d);
-    code = code == DOCTOR_HEALTHY ? lock_take(&d, &lock) : code;
+    code = code == DOCTOR_HEALTHY ? lock_take(&d) : code;
     code = code == DOCTOR_HEALTHY ? directory_check(&d) : code;
-    if (lock != NULL) {
-        io_file_close(d.io, lock);
-    }
+    lock_release(&d);
+    pack_faults_free(&d);
     meta_destroy(d.meta);
     mem_free(d.partitions);
-    io_destroy(d.io);
+    if (options->io == NULL) {
+        while (io_linux_busy(d.io)) { /* what a home leaves behind */
+            io_turn(d.io, true);
+        }
+        io_destroy(d.io);
+    }
     return code;
 }

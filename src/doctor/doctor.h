@@ -8,6 +8,8 @@
 
 #include <stdio.h>
 
+struct io;
+
 /* As the exit codes of the command line. */
 enum doctor_exit {
     DOCTOR_HEALTHY = 0,
@@ -19,9 +21,11 @@ enum doctor_exit {
 
 struct doctor_options {
     const char *directory;
+    struct io *io; /* NULL: one of its own. A test's may fail on purpose */
     bool repair; /* of what costs nothing: a copy of the metadata that is damaged or missing, packs
                     that nobody names */
-    bool accept_loss; /* with repair: also of what costs acknowledged records, as the report says */
+    bool accept_loss; /* with repair: also of what costs acknowledged records, as the report says: a
+                         WAL is cut, a pack that brokers refuse is replaced */
     FILE *out;        /* the report */
     FILE *err;        /* why there is none */
 };

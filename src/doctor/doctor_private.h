@@ -6,7 +6,8 @@
      files.c     reading files and folders; the only one that writes
      metalog.c   the two copies of the metadata log
      packs.c     every pack that the metadata names, and those that it does not
-     wal.c       every slot of every WAL */
+     wal.c       every slot of every WAL
+     pack_repair.c  packs that brokers refuse are replaced */
 #pragma once
 
 #include "doctor/doctor.h"
@@ -22,6 +23,7 @@ struct span {
     u32 partition;
     u64 from;
     u64 to;
+    i32 leader_epoch; /* of them, or of what stands before a gap */
 };
 struct spans {
     struct span *items;
@@ -36,6 +38,21 @@ struct seen_partition {
     u64 next;
     u64 batches;
     u64 bytes;
+    i32 leader_epoch; /* of the last */
+    u32 place;        /* where that was: index of the pack in the metadata's list, or the WALs */
+};
+
+/* A pack because of which brokers refuse the directory. */
+enum pack_fault_kind {
+    PACK_LOST,           /* no record of it can be reached */
+    PACK_PRODUCERS_LOST, /* its records are there, what it says of producers is not */
+};
+struct pack_fault {
+    u64 id;
+    u32 place;
+    enum pack_fault_kind kind;
+    struct spans gaps; /* what is missing where it stood */
+    u32 damages;       /* findings that it explains */
 };
 
 struct doctor {
@@ -47,12 +64,21 @@ struct doctor {
     bool accept_loss;
     struct uuid cluster;
     struct meta *meta;
-    bool meta_whole;                   /* the state is the one of the last acknowledged command */
-    bool packs_whole;                  /* so far: holes between packs are the log start's */
+    bool meta_whole;           /* the state is the one of the last acknowledged command */
+    u64 meta_slot;             /* the next one */
+    bool packs_whole;          /* so far: holes between packs are the log start's */
+    u32 place;                 /* of what is being read, as in struct seen_partition */
+    struct pack_fault *faults; /* in the order of the list */
+    u32 fault_count;
+    u32 fault_cap;
+    struct io_file *lock; /* NULL: there is no such file, or it was released */
+    bool wal_was_cut;
+    struct blob_pool buffers;          /* for making packs */
     struct seen_partition *partitions; /* by id */
     u32 partition_count;
     u32 partition_cap;
     u32 damages;
+    u32 served; /* of them: a broker starts, and refuses to readers what is hit */
     u32 repaired;
     u32 failures; /* files that cannot be read */
 };
@@ -60,6 +86,7 @@ struct doctor {
 /* ---- report.c -------------------------------------------------------------------------------- */
 
 void spans_add(struct spans *s, u32 partition, u64 from, u64 to);
+void spans_add_with_epoch(struct spans *s, const struct span *span);
 void spans_fini(struct spans *s);
 /* One finding: "damaged: FILE, byte AT: what". Its price and what to do follow. */
 PRINTF_LIKE(4, 5) void damage(struct doctor *d, const char *file, u64 at, const char *fmt, ...);
@@ -70,6 +97,7 @@ void detail_spans(struct doctor *d, const char *what, const struct spans *s);
    missing before them, or there twice, is a finding. */
 void partition_saw(struct doctor *d, const char *file, u64 at, bool in_wal, const struct span *s,
                    u64 batches, u64 bytes);
+const struct seen_partition *partition_seen(const struct doctor *d, u32 id); /* NULL: nothing was */
 void partitions_print(struct doctor *d);
 
 /* ---- files.c --------------------------------------------------------------------------------- */
@@ -105,4 +133,17 @@ MUST_USE err_t file_remove(const struct doctor *d, const char *folder, const cha
 void check_metalog(struct doctor *d);
 void check_packs(struct doctor *d);
 void check_stray_packs(struct doctor *d);
+
+/* ---- pack_repair.c --------------------------------------------------------------------------- */
+
+void pack_fault(struct doctor *d, u64 id, enum pack_fault_kind kind); /* at d->place */
+/* A gap was told, before d->place and behind last_place (-1: there was nothing before). Has a lost
+   pack stood there? */
+bool gap_note(struct doctor *d, const struct span *gap, i64 last_place);
+/* After everything was checked: the price, and the repair if it was asked for. */
+void repair_packs(struct doctor *d);
+void pack_faults_free(struct doctor *d);
+/* ---- doctor.c -------------------------------------------------------------------------------- */
+
+void lock_release(struct doctor *d);
 void check_wals(struct doctor *d);

@@ -293,6 +293,7 @@ static void generation_check(struct doctor *d, const u64 *generations, u32 count
             missing_report(&m);
             while (metalog_step(&m)) {
             }
+            d->meta_slot = m.slot;
             u32 packs;
             (void)meta_packs(d->meta, &packs);
             fprintf(

@@ -8,6 +8,7 @@ enum { FILE_NAME_MAX = 64, BATCH_BYTES_MIN = 61 };
 
 struct pack_check {
     struct doctor *d;
+    u64 id;
     char name[FILE_NAME_MAX];
     struct file_bytes file;
     struct pack_shape shape;
@@ -16,10 +17,10 @@ struct pack_check {
 static void pack_lost(struct pack_check *c)
 {
     c->d->packs_whole = false;
+    pack_fault(c->d, c->id, PACK_LOST);
     detail(c->d, "acknowledged records are lost unless the file comes back; offsets that are "
                  "missing are named below where records follow them");
     detail(c->d, "brokers refuse this directory as long as the pack is named");
-    detail(c->d, "next: restore the file from a backup");
 }
 
 /* The batches of a run that do not agree with their own checksum. */
@@ -59,6 +60,7 @@ static void run_check(struct pack_check *c, const struct pack_run *run)
         spans_add(&bad, run->partition, run->base_offset, run->next_offset);
     }
     if (bad.count > 0) {
+        d->served++;
         damage(d, c->name, run->pos, "a run of %u bytes %s", run->bytes,
                !agrees                             ? "disagrees with its checksum"
                : run->flags & PACK_RUN_QUARANTINED ? "was damaged before it was filed"
@@ -69,7 +71,7 @@ static void run_check(struct pack_check *c, const struct pack_run *run)
                   "(DeleteRecords)");
     }
     spans_fini(&bad);
-    struct span s = {run->partition, run->base_offset, run->next_offset};
+    struct span s = {run->partition, run->base_offset, run->next_offset, run->leader_epoch};
     partition_saw(d, c->name, run->pos, false, &s, run->batches, run->bytes);
 }
 
@@ -89,7 +91,7 @@ static void runs_check(struct pack_check *c)
         damage(d, c->name, shape->producers_pos,
                "the pack's table of producers disagrees with its checksum");
         detail(d, "no record is lost, but brokers refuse this directory");
-        detail(d, "next: restore the file from a backup");
+        pack_fault(d, c->id, PACK_PRODUCERS_LOST);
     }
     u64 live = 0;
     for (u32 i = 0; i < shape->run_count; i++) {
@@ -107,7 +109,7 @@ static void runs_check(struct pack_check *c)
 
 static void pack_check(struct doctor *d, const struct meta_pack *pack)
 {
-    struct pack_check c = {.d = d};
+    struct pack_check c = {.d = d, .id = pack->id};
     (void)snprintf(c.name, sizeof(c.name), "packs/%016llx", (unsigned long long)pack->id);
     err_t e = file_load(d, c.name, &c.file);
     const char *what;
@@ -136,8 +138,8 @@ void check_packs(struct doctor *d)
 {
     u32 count;
     const struct meta_pack *packs = meta_packs(d->meta, &count);
-    for (u32 i = 0; i < count; i++) {
-        pack_check(d, &packs[i]);
+    for (d->place = 0; d->place < count; d->place++) {
+        pack_check(d, &packs[d->place]);
     }
 }
 

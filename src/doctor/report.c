@@ -33,7 +33,16 @@ void spans_add(struct spans *s, u32 partition, u64 from, u64 to)
         s->cap = MAX(2 * s->cap, 8u);
         s->items = mem_resize(s->items, s->cap * sizeof(*s->items));
     }
-    s->items[s->count++] = (struct span){partition, from, to};
+    s->items[s->count++] = (struct span){.partition = partition, .from = from, .to = to};
+}
+
+void spans_add_with_epoch(struct spans *s, const struct span *span)
+{
+    u32 count = s->count;
+    spans_add(s, span->partition, span->from, span->to);
+    if (s->count > count) {
+        s->items[count].leader_epoch = span->leader_epoch;
+    }
 }
 
 void spans_fini(struct spans *s)
@@ -90,7 +99,8 @@ void detail_spans(struct doctor *d, const char *what, const struct spans *s)
 
 /* ---- partitions ------------------------------------------------------------------------------ */
 
-static struct seen_partition *partition_of(struct doctor *d, u32 id, bool *made)
+/* Where it is, or would be. */
+static u32 partition_index(const struct doctor *d, u32 id)
 {
     u32 low = 0;
     u32 high = d->partition_count;
@@ -102,6 +112,18 @@ static struct seen_partition *partition_of(struct doctor *d, u32 id, bool *made)
             high = middle;
         }
     }
+    return low;
+}
+
+const struct seen_partition *partition_seen(const struct doctor *d, u32 id)
+{
+    u32 at = partition_index(d, id);
+    return at < d->partition_count && d->partitions[at].id == id ? &d->partitions[at] : NULL;
+}
+
+static struct seen_partition *partition_of(struct doctor *d, u32 id, bool *made)
+{
+    u32 low = partition_index(d, id);
     *made = low == d->partition_count || d->partitions[low].id != id;
     if (*made) {
         if (d->partition_count == d->partition_cap) {
@@ -118,8 +140,9 @@ static struct seen_partition *partition_of(struct doctor *d, u32 id, bool *made)
 
 /* Is what lies before the span missing? Packs may have holes below the log start. */
 static void gap_check(struct doctor *d, const char *file, u64 at, bool in_wal, const struct span *s,
-                      u64 expected)
+                      const struct seen_partition *before, bool made)
 {
+    u64 expected = made ? 0 : before->next;
     const struct meta_topic *t;
     u32 index;
     u64 start = MAX(expected, meta_log_start(d->meta, s->partition));
@@ -132,6 +155,8 @@ static void gap_check(struct doctor *d, const char *file, u64 at, bool in_wal, c
     damage(d, file, at, "records that should stand before this place are nowhere");
     detail_spans(d, "acknowledged records lost", &gap);
     spans_fini(&gap);
+    const struct span missing = {s->partition, start, s->from, made ? 0 : before->leader_epoch};
+    (void)gap_note(d, &missing, made ? -1 : (i64)before->place);
 }
 
 void partition_saw(struct doctor *d, const char *file, u64 at, bool in_wal, const struct span *s,
@@ -150,9 +175,11 @@ void partition_saw(struct doctor *d, const char *file, u64 at, bool in_wal, cons
         detail_spans(d, "there twice", &twice);
         spans_fini(&twice);
     } else {
-        gap_check(d, file, at, in_wal, s, made ? 0 : p->next);
+        gap_check(d, file, at, in_wal, s, p, made);
     }
     p->next = MAX(p->next, s->to);
+    p->leader_epoch = s->leader_epoch;
+    p->place = d->place;
     p->batches += batches;
     p->bytes += bytes;
 }

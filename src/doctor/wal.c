@@ -132,7 +132,8 @@ static void batches_check(struct wal_check *w, const struct frame_header *h, con
     for (u32 i = 0; i < h->index_count; i++) {
         struct frame_entry e;
         frame_entry_decode(frame + h->index_pos + (size_t)i * FRAME_ENTRY_BYTES, &e);
-        struct span s = {e.partition, e.base_offset, e.base_offset + e.last_offset_delta + 1};
+        struct span s = {e.partition, e.base_offset, e.base_offset + e.last_offset_delta + 1,
+                         (i32)e.leader_epoch};
         partition_saw(d, w->name, w->position + e.pos, true, &s, 1, e.bytes);
         if (w->cut) {
             spans_add(&w->price, s.partition, s.from, s.to);
@@ -143,12 +144,14 @@ static void batches_check(struct wal_check *w, const struct frame_header *h, con
         }
     }
     if (bad.count > 0) {
+        d->served++;
         damage(d, w->name, bad_at, "batches of slot %llu are damaged", (unsigned long long)h->slot);
         detail_spans(d, "acknowledged records damaged", &bad);
         detail(d, "everything else is served; consumers get an error at these offsets");
         detail(d, "next: restore the file from a backup, or delete the records up to there "
                   "(DeleteRecords)");
     } else if (frame_payload_check(h, frame) != OK) {
+        d->served++;
         damage(d, w->name, w->position + FRAME_HEADER_BYTES,
                "slot %llu disagrees with its checksum, but every batch in it is good",
                (unsigned long long)h->slot);
@@ -218,7 +221,8 @@ static void lost_by_trailer(struct wal_check *w)
         for (u32 i = 0; frame_index_check(&h, index) == OK && i < h.index_count; i++) {
             struct frame_entry e;
             frame_entry_decode(index + (size_t)i * FRAME_ENTRY_BYTES, &e);
-            struct span s = {e.partition, e.base_offset, e.base_offset + e.last_offset_delta + 1};
+            struct span s = {e.partition, e.base_offset, e.base_offset + e.last_offset_delta + 1,
+                             (i32)e.leader_epoch};
             spans_add(&lost, s.partition, s.from, s.to);
             partition_saw(w->d, w->name, w->position, true, &s, 0, 0);
         }
@@ -389,6 +393,7 @@ static void cut_offer(struct wal_check *w)
         detail(d, "next: restore the file from a backup, or run this with --repair --accept-loss");
         return;
     }
+    d->wal_was_cut = true;
     err_t e = wal_cut(w);
     if (e == OK) {
         d->repaired += d->damages - w->cut_damages;

@@ -3,8 +3,10 @@
 
    What must not be: a record that is not the one acknowledged at its offset; a record passed over
    without an error; a loss where the damage was not; a refusal without a reason, or for bytes that
-   nobody needs. The last slots of a session that was killed cannot be told from writes that were
-   torn by the crash (docs/internals/formats.md): a loss there is counted apart. */
+   nobody needs. After a repair that gave up a pack, its offsets are passed over by batches without
+   records, or not there when nothing follows. The last slots of a session that was killed cannot be
+   told from writes that were torn by the crash (docs/internals/formats.md): a loss there is counted
+   apart. */
 #include "damage.h"
 
 #include <stdarg.h>
@@ -80,6 +82,22 @@ static bool batch_in_tail(const struct judging *j, const struct model_partition 
     return false;
 }
 
+/* Was it in a pack that the doctor was allowed to give up? */
+static bool batch_given_up(const struct judging *j, const struct model_partition *p,
+                           const struct model_batch *b)
+{
+    struct image *base = (struct image *)(uintptr_t)&j->m->stages[STAGES - 1];
+    for (u32 i = 0; i < j->m->spot_count && j->mutation->cut; i++) {
+        const struct spot *s = &j->m->spots[i];
+        bool in_pack = s->kind == SPOT_RUN && s->partition == p->id && s->base < b->next &&
+                       b->base < s->next && strncmp(s->file, "packs/", 6) == 0;
+        if (in_pack && differs(j, s->file, 0, image_find(base, s->file)->size)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Something of what a start relies on, or a file that it does not know. */
 static bool needed_hit(const struct judging *j)
 {
@@ -133,11 +151,39 @@ static const struct model_batch *batch_at(const struct model_partition *p, u64 o
     return NULL;
 }
 
+/* A batch without records over offsets that were given up, from *offset on, which moves behind it.
+   Returns its bytes; 0: it is something else. */
+static u32 gap_pass(struct judging *j, const struct model_partition *p, const u8 *data, u32 bytes,
+                    u64 *offset)
+{
+    struct batch_view v;
+    bool empty = batch_view_parse(slice_of(data, bytes), &v) == OK && v.record_count == 0 &&
+                 batch_crc_ok(&v) && (u64)v.base_offset == *offset;
+    if (!empty) {
+        return 0;
+    }
+    while (*offset < (u64)batch_next_offset(&v)) {
+        const struct model_batch *b = batch_at(p, *offset);
+        if (b == NULL || !batch_given_up(j, p, b)) {
+            return 0;
+        }
+        j->v->lost++;
+        *offset = b->next;
+    }
+    return *offset == (u64)batch_next_offset(&v) ? (u32)v.whole.len : 0;
+}
+
 /* Whole batches that were served, from *offset on; *offset moves behind them. */
 static void served_check(struct judging *j, const struct model_partition *p, const u8 *data,
                          u32 bytes, u64 *offset)
 {
     while (bytes > 0) {
+        u32 gap = j->mutation->cut ? gap_pass(j, p, data, bytes, offset) : 0;
+        if (gap > 0) {
+            data += gap;
+            bytes -= gap;
+            continue;
+        }
         const struct model_batch *b = batch_at(p, *offset);
         if (b == NULL || b->bytes > bytes || memcmp(b->data, data, b->bytes) != 0) {
             u32 same = 0;
@@ -197,7 +243,7 @@ static void batch_lost(struct judging *j, const struct model_partition *p,
     v->lost++;
     if (told && batch_hit(j, p, b)) {
         v->outcome = v->outcome == OUTCOME_WRONG ? OUTCOME_WRONG : OUTCOME_ERRORS;
-    } else if (!told && batch_in_tail(j, p, b)) {
+    } else if (!told && (batch_in_tail(j, p, b) || batch_given_up(j, p, b))) {
         v->outcome = v->outcome == OUTCOME_WHOLE || v->outcome == OUTCOME_REPAIRED ? OUTCOME_TAIL
                                                                                    : v->outcome;
     } else {

@@ -14,7 +14,7 @@ enum { SLOTS = 24, SAVED_MAX = 32, REPORT_MAX = 64 * 1024, BATCH_BYTES = 200, PA
  */
 
 static u64 meta_at;   /* the next metadata slot */
-static u64 pack_size; /* of pack 5 */
+static u64 pack_size; /* of packs 5, 6 and 7, which are alike */
 
 static void command_write(struct fixture *f, const struct meta_command *c)
 {
@@ -46,29 +46,56 @@ static void register_write(struct fixture *f, u64 wal)
     command_write(f, &c);
 }
 
-/* Pack 5: offsets 0 to 2 of partition 3, which is orders-2. The metadata comes to name it by a slot
-   of WAL 1 that has nothing else. */
+enum { PRODUCER = 77 };
+
+/* Packs 5, 6 and 7: offsets 0 to 2, 3 to 5, 6 to 8 of partition 3, which is orders-2, all by one
+   idempotent producer. The metadata comes to name pack 5 by a slot of WAL 1 that has nothing else,
+   the others by slots of WAL 2, which has nothing else at all. */
 static void pack_make(struct fixture *f, u64 id, u64 *bytes)
 {
+    u64 first = (id - 5) * PACK_BATCHES;
+    struct pack_producer said[PACK_BATCHES];
     static _Alignas(BLOB_ALIGN) u8 buffer[64 * KIB];
     u8 payload[PACK_BATCHES * BATCH_BYTES];
     struct pack_writer *w;
     for (u32 i = 0; i < PACK_BATCHES; i++) {
-        struct frame_entry e = {.partition = 3, .base_offset = i, .bytes = BATCH_BYTES};
-        batch_make(&f->rng, payload + (size_t)i * BATCH_BYTES, &e);
-        store_be32(payload + (size_t)i * BATCH_BYTES + 23, 0); /* last offset delta */
-        store_be32(payload + (size_t)i * BATCH_BYTES + 17,
-                   crc32c(payload + (size_t)i * BATCH_BYTES + 21, BATCH_BYTES - 21));
+        struct frame_entry e = {.partition = 3, .base_offset = first + i, .bytes = BATCH_BYTES};
+        u8 *batch = payload + (size_t)i * BATCH_BYTES;
+        batch_make(&f->rng, batch, &e);
+        store_be32(batch + BATCH_AT_LAST_OFFSET_DELTA, 0);
+        store_be64(batch + BATCH_AT_MAX_TIMESTAMP, 1000 + first + i);
+        store_be64(batch + BATCH_AT_PRODUCER_ID, PRODUCER);
+        store_be16(batch + BATCH_AT_PRODUCER_EPOCH, 2);
+        store_be32(batch + BATCH_AT_BASE_SEQUENCE, (u32)(first + i));
+        store_be32(batch + BATCH_AT_CRC, crc32c(batch + 21, BATCH_BYTES - 21));
+        said[i] = (struct pack_producer){.partition = 3,
+                                         .epoch = 2,
+                                         .id = PRODUCER,
+                                         .base_offset = first + i,
+                                         .max_timestamp = (i64)(1000 + first + i),
+                                         .first_sequence = (i32)(first + i),
+                                         .last_sequence = (i32)(first + i)};
     }
     assert_int_equal(pack_create(f->home, id, buffer, sizeof(buffer), &w), OK);
     struct pack_run run = {.partition = 3,
-                           .next_offset = PACK_BATCHES,
+                           .base_offset = first,
+                           .next_offset = first + PACK_BATCHES,
                            .pos = pack_position(w),
                            .bytes = sizeof(payload),
                            .crc = crc32c(payload, sizeof(payload)),
                            .batches = PACK_BATCHES};
     assert_int_equal(pack_write(w, payload, sizeof(payload)), OK);
-    assert_int_equal(pack_finish(w, &run, 1, NULL, 0, bytes), OK);
+    assert_int_equal(pack_finish(w, &run, 1, said, PACK_BATCHES, bytes), OK);
+}
+
+static void pack_file(struct fixture *f, u64 wal, u64 slot, u64 id)
+{
+    struct meta_command c = {.kind = META_FILE_WAL};
+    c.file_wal.wal = wal;
+    c.file_wal.from = slot;
+    c.file_wal.to = slot + 1;
+    c.file_wal.pack = (struct meta_pack){id, pack_size};
+    command_write(f, &c);
 }
 
 /* Topic, session, a WAL of several extents whose first slot is filed, a pack. */
@@ -89,11 +116,7 @@ static void directory_make(struct fixture *f)
         wal_wait(f, 0);
     }
     pack_make(f, 5, &pack_size);
-    struct meta_command c = {.kind = META_FILE_WAL};
-    c.file_wal.wal = 1;
-    c.file_wal.to = 1;
-    c.file_wal.pack = (struct meta_pack){5, pack_size};
-    command_write(f, &c);
+    pack_file(f, 1, 0, 5);
     fixture_close(f);
 }
 
@@ -164,12 +187,15 @@ static u32 directory_checksum(const struct fixture *f)
 
 static bool accept_loss; /* of the next call, if it repairs */
 
+static struct io *border; /* of the calls; NULL: the doctor's own */
+
 static int doctor_call(const struct fixture *f, bool repair)
 {
     memset(report, 0, sizeof(report));
     FILE *out = fmemopen(report, sizeof(report) - 1, "w");
     assert_non_null(out);
     int code = doctor_run(&(struct doctor_options){.directory = f->dir,
+                                                   .io = border,
                                                    .repair = repair,
                                                    .accept_loss = repair && accept_loss,
                                                    .out = out,
@@ -639,6 +665,313 @@ static void test_pack_stray_stays(void **state)
     assert_true(file_there(other));
 }
 
+/* ---- giving up packs ------------------------------------------------------------------------- */
+
+static err_t nothing_said(void *user, u64 slot, struct slice payload)
+{
+    (void)user;
+    (void)slot;
+    (void)payload;
+    return OK;
+}
+
+static void home_at_work(struct fixture *f)
+{
+    const struct home_meta_visitor v = {.snapshot = nothing_said, .slot = nothing_said};
+    assert_int_equal(fixture_open_only(f, 0), OK);
+    assert_int_equal(home_meta_replay(f->home, &v, &meta_at), OK);
+}
+
+static void home_leaves(struct fixture *f)
+{
+    home_destroy(f->home);
+    fixture_turns(f, 10);
+}
+
+/* Packs 6 and 7, behind 5. */
+static void packs_more(struct fixture *f)
+{
+    home_at_work(f);
+    register_write(f, 2);
+    for (u64 id = 6; id <= 7; id++) {
+        u64 bytes;
+        pack_make(f, id, &bytes);
+        assert_int_equal(bytes, pack_size);
+        pack_file(f, 2, id - 6, id);
+    }
+    struct meta_command c = {.kind = META_SEAL_WAL};
+    c.seal.wal = 2;
+    c.seal.length = 2;
+    command_write(f, &c);
+    home_leaves(f);
+}
+
+/* What a start finds in the packs. */
+struct found {
+    u64 next; /* of partition 3; a start refuses packs whose offsets do not abut */
+    u64 records;
+    u32 producers;
+    i32 last_sequence;
+    u32 packs;
+};
+
+static err_t found_runs(void *user, const struct pack_run *runs, u32 count)
+{
+    struct found *found = user;
+    for (u32 i = 0; i < count; i++) {
+        assert_int_equal(runs[i].partition, 3);
+        assert_int_equal(runs[i].base_offset, found->next);
+        found->next = runs[i].next_offset;
+        found->records += runs[i].bytes == BATCH_HEADER_BYTES ? 0 : runs[i].batches;
+    }
+    return OK;
+}
+
+static err_t found_producers(void *user, const struct pack_producer *producers, u32 count)
+{
+    struct found *found = user;
+    for (u32 i = 0; i < count; i++) {
+        assert_int_equal(producers[i].id, PRODUCER);
+        assert_int_equal(producers[i].epoch, 2);
+        assert_int_equal(producers[i].base_offset, producers[i].first_sequence);
+        assert_int_equal(producers[i].max_timestamp, 1000 + producers[i].first_sequence);
+        assert_int_equal(producers[i].first_sequence, producers[i].last_sequence);
+        found->last_sequence = producers[i].last_sequence;
+    }
+    found->producers += count;
+    return OK;
+}
+
+static err_t found_slot(void *user, u64 slot, struct slice payload)
+{
+    struct meta *meta = user;
+    struct arena arena;
+    (void)slot;
+    arena_init(&arena, NULL, 4 * KIB, 0);
+    struct reader r = reader_of(payload);
+    for (u32 count = read_le32(&r); count > 0; count--) {
+        struct meta_command c;
+        struct meta_outcome outcome;
+        assert_int_equal(meta_command_decode(&r, &arena, &c), OK);
+        meta_apply(meta, &c, &outcome);
+        assert_int_equal(outcome.kerr, KERR_NONE);
+    }
+    arena_fini(&arena);
+    return OK;
+}
+
+static struct found packs_read(struct fixture *f)
+{
+    struct found found = {.last_sequence = -1};
+    struct meta *meta = meta_create();
+    const struct home_meta_visitor v = {.user = meta, .snapshot = nothing_said, .slot = found_slot};
+    const struct home_pack_visitor visitor = {
+        .user = &found, .runs = found_runs, .producers = found_producers};
+    assert_int_equal(fixture_open_only(f, 0), OK);
+    assert_int_equal(home_meta_replay(f->home, &v, &meta_at), OK);
+    const struct meta_pack *packs = meta_packs(meta, &found.packs);
+    for (u32 i = 0; i < found.packs; i++) {
+        err_t e =
+            home_pack_load(f->home, (struct home_pack){packs[i].id, packs[i].bytes}, &visitor);
+        assert_int_equal(e, OK);
+    }
+    home_leaves(f);
+    meta_destroy(meta);
+    return found;
+}
+
+/* The price first, and no byte changes; then, accepted, a start finds packs that abut. */
+static struct found give_up(struct fixture *f, const char *price)
+{
+    u32 before = directory_checksum(f);
+    assert_int_equal(doctor_call(f, true), DOCTOR_DAMAGED);
+    expect_text(price);
+    expect_text("--repair --accept-loss");
+    assert_int_equal(directory_checksum(f), before);
+    accept_loss = true;
+    int code = doctor_call(f, true);
+    if (code != DOCTOR_HEALTHY) {
+        fail_msg("%s", report);
+    }
+    expect_text(price);
+    expect_text("the loss is accepted");
+    expect(f, DOCTOR_HEALTHY, "\nhealthy\n", NULL, NULL);
+    return packs_read(f);
+}
+
+static void test_give_up_middle(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    packs_more(f);
+    assert_int_equal(packs_read(f).records, 9);
+    pack_name(f, 6, path);
+    assert_int_equal(unlink(path), 0);
+    struct found found = give_up(f, "lost with it: orders-2, offsets 3 to 5\n");
+    assert_int_equal(found.packs, 3);
+    assert_int_equal(found.next, 9);
+    assert_int_equal(found.records, 6);
+    assert_int_equal(found.producers, 6);
+    assert_int_equal(found.last_sequence, 8);
+}
+
+/* With the index, but not the table of producers behind it: these stay. */
+static void test_give_up_index(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    packs_more(f);
+    pack_name(f, 6, path);
+    file_flip(path, 4096 + PACK_BATCHES * BATCH_BYTES + 3);
+    struct found found = give_up(f, "lost with it: orders-2, offsets 3 to 5\n");
+    assert_int_equal(found.next, 9);
+    assert_int_equal(found.records, 6);
+    assert_int_equal(found.producers, 9);
+    pack_name(f, 6, path);
+    assert_true(file_there(path)); /* until a broker starts */
+}
+
+/* Two that are neighbours, at the beginning: what is missing counts once. */
+static void test_give_up_first_two(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    packs_more(f);
+    pack_name(f, 5, path);
+    assert_int_equal(unlink(path), 0);
+    pack_name(f, 6, path);
+    assert_int_equal(truncate(path, 4096), 0);
+    struct found found = give_up(f, "lost with it: orders-2, offsets 0 to 5\n");
+    assert_int_equal(found.packs, 2); /* the first had nothing that is known of */
+    assert_int_equal(found.next, 9);
+    assert_int_equal(found.records, 3);
+}
+
+/* What nothing follows is not known. */
+static void test_give_up_last(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    packs_more(f);
+    pack_name(f, 7, path);
+    file_flip(path, pack_size - 60);
+    struct found found = give_up(f, "perhaps lost, nothing tells: orders-2, from offset 6 on");
+    expect_text("orders-2: offsets 0 to 5");
+    assert_int_equal(found.packs, 2);
+    assert_int_equal(found.next, 6);
+}
+
+/* Records are all there; what the table said of producers is read from them. */
+static void test_give_up_producers(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    packs_more(f);
+    pack_name(f, 6, path);
+    file_flip(path, 4096 + PACK_BATCHES * BATCH_BYTES + 64 + 9);
+    file_flip(path, 4096 + BATCH_BYTES + 100); /* and a batch, which is refused to readers */
+    u32 before = directory_checksum(f);
+    assert_int_equal(doctor_call(f, true), DOCTOR_DAMAGED);
+    expect_text("can be made again with all its records");
+    assert_int_equal(directory_checksum(f), before);
+    accept_loss = true;
+    assert_int_equal(doctor_call(f, true), DOCTOR_DAMAGED);
+    expect_text("is made again; the loss is accepted");
+    expect_text("damaged: 2 in all, 1 repaired");
+    struct found found = packs_read(f);
+    assert_int_equal(found.next, 9);
+    assert_int_equal(found.records, 9);
+    assert_int_equal(found.producers, 8);
+    expect(f, DOCTOR_DAMAGED, "records damaged: orders-2, offsets 4 to 4\n",
+           "a run of 600 bytes disagrees with its checksum", "damaged: 1 in all");
+}
+
+/* What follows in the WAL has to be whole before it tells what a pack had. */
+static void test_give_up_later(void **state)
+{
+    struct fixture *f = *state;
+    char path[200], pack[200];
+    packs_more(f);
+    pack_name(f, 6, pack);
+    assert_int_equal(unlink(pack), 0);
+    u64 at = slot_find(f, 4, path);
+    file_flip(path, at + 60);
+    accept_loss = true;
+    assert_int_equal(doctor_call(f, true), DOCTOR_DAMAGED);
+    expect_text("repaired: cut; the loss is accepted");
+    expect_text("deal with the other damage first");
+    struct found found = give_up(f, "lost with it: orders-2, offsets 3 to 5\n");
+    assert_int_equal(found.next, 9);
+}
+
+/* ---- repairs on a border that fails ---------------------------------------------------------- */
+
+/* Every call of the verb fails once. What was said to be healthy is, and what was not can be
+   repaired afterwards. */
+static void repair_walk(struct fixture *f, enum fault_verb verb, void (*damage)(struct fixture *f))
+{
+    bool through = false;
+    for (u32 after = 0; !through; after++) {
+        fixture_frames_free(f);
+        memset(f->frames, 0, sizeof(f->frames));
+        nftw(f->dir, tree_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+        directory_make(f);
+        packs_more(f);
+        damage(f);
+        fault.verb = verb;
+        fault.after = after;
+        fault.error = ERR_IO;
+        fault.hits = 0;
+        border = f->io;
+        accept_loss = true;
+        int code = doctor_call(f, true);
+        border = NULL;
+        fault.verb = FAULT_NONE;
+        fixture_turns(f, 10);
+        through = fault.hits == 0;
+        if (through || code == DOCTOR_HEALTHY) {
+            assert_int_equal(code, DOCTOR_HEALTHY);
+        }
+        accept_loss = true;
+        assert_int_equal(doctor_call(f, true), DOCTOR_HEALTHY);
+        expect(f, DOCTOR_HEALTHY, "\nhealthy\n", NULL, NULL);
+        assert_int_equal(packs_read(f).next, 9);
+    }
+}
+
+static void damage_pack(struct fixture *f)
+{
+    char path[200];
+    pack_name(f, 6, path);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void damage_wal(struct fixture *f)
+{
+    char path[200];
+    u64 at = slot_find(f, 4, path);
+    file_flip(path, at + 60);
+}
+
+static void damage_copy(struct fixture *f)
+{
+    char path[200];
+    meta_name(f, 'a', path);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void test_repair_walked(void **state)
+{
+    static const enum fault_verb verbs[] = {FAULT_WRITE_NOW, FAULT_SYNC,   FAULT_SYNC_DIR,
+                                            FAULT_UNLINK,    FAULT_RENAME, FAULT_ALLOCATE};
+    static void (*const damages[])(struct fixture * f) = {damage_pack, damage_wal, damage_copy};
+    for (u32 i = 0; i < ARRAY_LEN(verbs); i++) {
+        for (u32 k = 0; k < ARRAY_LEN(damages); k++) {
+            repair_walk(*state, verbs[i], damages[k]);
+        }
+    }
+}
+
 /* ---- the metadata ----------------------------------------------------------------------------
  */
 
@@ -810,6 +1143,13 @@ int main(void)
         CASE(test_pack_missing),
         CASE(test_pack_stray),
         CASE(test_pack_stray_stays),
+        CASE(test_give_up_middle),
+        CASE(test_give_up_index),
+        CASE(test_give_up_first_two),
+        CASE(test_give_up_last),
+        CASE(test_give_up_producers),
+        CASE(test_give_up_later),
+        CASE(test_repair_walked),
         CASE(test_meta_one_copy),
         CASE(test_meta_last_slot),
         CASE(test_meta_both_copies),
