@@ -40,13 +40,6 @@ static bool parse_where(const struct cli_args *a, struct where *out)
 
 /* ---- get ------------------------------------------------------------------------------------- */
 
-static const char *type_name(i8 type)
-{
-    static const char *const names[] = {"unknown", "boolean", "string", "int",   "short",
-                                        "long",    "double",  "list",   "class", "password"};
-    return names[type >= 0 && (size_t)type < ARRAY_LEN(names) ? type : 0];
-}
-
 static const struct column get_columns[] = {{"key", "KEY", COLUMN_NAME},
                                             {"value", "VALUE", 0},
                                             {"source", "SOURCE", 0},
@@ -55,18 +48,6 @@ static const struct column get_columns[] = {{"key", "KEY", COLUMN_NAME},
                                             {"doc", "WHAT IT DOES", COLUMN_WIDE},
                                             {0}};
 static const struct view get_view = {.columns = get_columns, .listing = true};
-
-static void add_config(struct node *list, const struct describe_configs_response_resource_result *c)
-{
-    struct node *one = node_add_object(list, NULL);
-    node_add_text(one, "key", c->name);
-    node_add_text(one, "value", c->value);
-    node_add_cstr(one, "source", settings_source_name(c->config_source));
-    node_add_cstr(one, "type", type_name(c->config_type));
-    node_add_bool(one, "read_only", c->read_only);
-    node_add_bool(one, "sensitive", c->is_sensitive);
-    node_add_text(one, "doc", c->documentation);
-}
 
 static const struct describe_configs_response_resource_result *
 find_key(const struct describe_configs_response_result *configs, const char *key)
@@ -103,13 +84,10 @@ int command_config_get(const struct cli_args *a)
                 cli_text(a, "%s has no configuration \"%s\"", a->operands[0], a->operands[i]), NULL,
                 cli_text(a, "odradek config get %s --all   shows what it has", a->operands[0]));
         }
-        add_config(list, c);
+        settings_add_one(list, c);
     }
-    bool all = cli_flag(a, "all");
-    for (u32 i = 0; a->operand_count == 1 && i < configs.configs.count; i++) {
-        if (all || configs.configs.items[i].config_source != SETTINGS_SOURCE_DEFAULT) {
-            add_config(list, &configs.configs.items[i]);
-        }
+    if (a->operand_count == 1) {
+        settings_add(list, &configs, cli_flag(a, "all"));
     }
     return out_print(a, list, &get_view);
 }

@@ -361,7 +361,7 @@ static void add_members(struct kafka *k, struct node *list, const struct group *
     }
 }
 
-static int add_info(struct kafka *k, struct node *list, const char *id)
+int group_add_info(struct kafka *k, struct node *list, const char *id)
 {
     struct group g;
     int code = group_read(k, id, &g);
@@ -416,7 +416,7 @@ int command_group_info(const struct cli_args *a)
     struct kafka *k = code == CLI_OK ? kafka_open(a, &code) : NULL;
     struct node *list = node_list(a->arena);
     for (u32 i = 0; i < a->operand_count && code == CLI_OK; i++) {
-        code = add_info(k, list, a->operands[i]);
+        code = group_add_info(k, list, a->operands[i]);
     }
     kafka_close(k);
     return code != CLI_OK ? code : out_print(a, list, &info_view);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cli/kafka.h"
+#include "cli/node.h"
 
 struct group_offset {
     struct slice topic;
@@ -38,5 +39,7 @@ MUST_USE int group_list(struct kafka *k, struct list_groups_response *out);
 /* Records behind, and how long the oldest unread one waits: of one partition; -1: unknown. */
 i64 group_offset_lag(const struct group_offset *o);
 MUST_USE int group_offset_wait(struct kafka *k, const struct group_offset *o, i64 *wait_ms);
+/* Adds a group to a list, as group info shows it. */
+MUST_USE int group_add_info(struct kafka *k, struct node *list, const char *id);
 /* "orders:0=5,orders:1=none": how group rewind --offsets wants it. */
 const char *group_offsets_text(const struct cli_args *a, const struct group *g);

@@ -232,6 +232,12 @@ static void print_json(FILE *to, const struct node *n, u32 depth)
     fputc(list ? ']' : '}', to);
 }
 
+void out_json(FILE *to, const struct node *root)
+{
+    print_json(to, root, 0);
+    fputc('\n', to);
+}
+
 void out_json_line(FILE *to, const struct node *object)
 {
     print_json(to, object, ONE_LINE);
@@ -443,8 +449,7 @@ int out_print(const struct cli_args *a, const struct node *root, const struct vi
     }
     switch (format) {
     case OUT_JSON:
-        print_json(stdout, root, 0);
-        fputc('\n', stdout);
+        out_json(stdout, root);
         break;
     case OUT_JSONL:
         if (root->kind != NODE_LIST) {

@@ -40,6 +40,8 @@ int out_print(const struct cli_args *a, const struct node *root, const struct vi
 
 /* One object on a line of its own, as jsonl does. */
 void out_json_line(FILE *to, const struct node *object);
+/* A tree, over several lines. */
+void out_json(FILE *to, const struct node *root);
 /* A list in YAML. */
 void out_yaml(FILE *to, const struct node *list);
 /* A text in quotes, as JSON wants it. Bytes that are not UTF-8 become U+FFFD. */

@@ -25,6 +25,35 @@ const char *settings_source_name(i8 source)
     }
 }
 
+static const char *type_name(i8 type)
+{
+    static const char *const names[] = {"unknown", "boolean", "string", "int",   "short",
+                                        "long",    "double",  "list",   "class", "password"};
+    return names[type >= 0 && (size_t)type < ARRAY_LEN(names) ? type : 0];
+}
+
+void settings_add_one(struct node *list, const struct describe_configs_response_resource_result *c)
+{
+    struct node *one = node_add_object(list, NULL);
+    node_add_text(one, "key", c->name);
+    node_add_text(one, "value", c->value);
+    node_add_cstr(one, "source", settings_source_name(c->config_source));
+    node_add_cstr(one, "type", type_name(c->config_type));
+    node_add_bool(one, "read_only", c->read_only);
+    node_add_bool(one, "sensitive", c->is_sensitive);
+    node_add_text(one, "doc", c->documentation);
+}
+
+void settings_add(struct node *list, const struct describe_configs_response_result *configs,
+                  bool all)
+{
+    for (u32 i = 0; i < configs->configs.count; i++) {
+        if (all || configs->configs.items[i].config_source != SETTINGS_SOURCE_DEFAULT) {
+            settings_add_one(list, &configs->configs.items[i]);
+        }
+    }
+}
+
 bool setting_parse(const char *text, struct setting *out)
 {
     const char *equals = strchr(text, '=');

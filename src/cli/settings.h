@@ -36,4 +36,8 @@ MUST_USE int settings_read(struct kafka *k, enum settings_resource resource, con
 MUST_USE int settings_change(struct kafka *k, struct change *change, const char *where,
                              enum settings_resource resource, const char *name,
                              const struct settings *settings);
+/* Adds each to a list: key, value, source, type. all: also those that have their default. */
+void settings_add(struct node *list, const struct describe_configs_response_result *configs,
+                  bool all);
+void settings_add_one(struct node *list, const struct describe_configs_response_resource_result *c);
 const char *settings_source_name(i8 source);

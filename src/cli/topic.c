@@ -1,4 +1,5 @@
 /* odradek topic ls, info, create, edit, rm, stats. */
+#include "cli/topic.h"
 #include "cli/change.h"
 #include "cli/commands.h"
 #include "cli/kafka.h"
@@ -184,7 +185,7 @@ static void add_partitions(struct node *list, const struct measured *m)
     }
 }
 
-static int add_info(struct kafka *k, struct node *list, const char *name)
+int topic_add_info(struct kafka *k, struct node *list, const char *name)
 {
     struct metadata_response topics;
     struct measured m;
@@ -218,7 +219,7 @@ int command_topic_info(const struct cli_args *a)
     struct kafka *k = code == CLI_OK ? kafka_open(a, &code) : NULL;
     struct node *list = node_list(a->arena);
     for (u32 i = 0; i < a->operand_count && code == CLI_OK; i++) {
-        code = add_info(k, list, a->operands[i]);
+        code = topic_add_info(k, list, a->operands[i]);
     }
     kafka_close(k);
     return code != CLI_OK ? code : out_print(a, list, &info_view);

@@ -1,7 +1,9 @@
-"""health, against the broker and against one that is ill."""
+"""health, top, bundle, bench. health against the broker and against one that says it is ill."""
 
 import http.server
-import re
+import json
+import os
+import tarfile
 import threading
 
 from harness import check
@@ -63,3 +65,89 @@ def case_unhealthy(shell):
     with Http({"/healthz?verbose": ("teapot", 418)}) as page:
         shell.run("health", "--http", page.address, code=10).says("answers with status 418")
     shell.bare("health", "-b", "127.0.0.1:1", code=1).warns("no broker answers")
+
+
+def case_top(shell):
+    shell.run("topic", "create", "s-top")
+    shell.run("pub", "s-top", "a", "b")
+    shell.run("group", "rewind", "s-group", "--topic", "s-top", "--to-start")
+    once = ["top", "--interval", "20ms", "--http", shell.http]
+    shell.run(*once).says(
+        r"^BROKERS 1  CONNECTIONS \d+  REQUESTS/S \d+\.\d  IN/S \d+\.\d  BYTES IN/S \S+  BYTES OUT/S \S+  MEMORY \S+B$",
+        r"^TOPIC +PARTITIONS +END +RECORDS/S$",
+        r"^s-top +1 +2 +0\.0$",
+        r"^GROUP +STATE +MEMBERS +LAG +SECONDS$",
+        r"^s-group +Empty +0 +2 +\d+\.\d$",
+    )
+    top = shell.json(*once)
+    check(top["memory_bytes"] > 0 and {"topic": "s-top", "partitions": 1, "end": 2, "records_per_second": 0.0} in top["topics"], f"{top}")
+    without = shell.json("top", "--interval", "20ms", "--http", "127.0.0.1:1")
+    check("memory_bytes" not in without and without["topics"], f"{without}")
+    two = shell.run(*once, "-n", 2).out
+    check(two.count("BROKERS 1") == 2, f"two screens are {two!r}")
+    screens = shell.terminal(*once, until=r"(s-group[^\0]*){3}").out
+    check(screens.count("\x1b[H\x1b[2J") >= 3, f"the terminal showed {screens!r}")
+    shell.run("top", "--interval", "often", code=2)
+    shell.run("top", "-n", 0, code=2)
+    shell.bare("top", "-b", "127.0.0.1:1", code=1)
+
+
+def case_bundle(shell):
+    shell.run("topic", "create", "s-secret", "-c", "retention.ms=77")
+    shell.run("pub", "s-secret", "never-in-a-bundle")
+    log = os.path.join(shell.home, "broker.log")
+    with open(log, "w") as file:
+        file.write('started\nsasl.password=hunter2 user=x\n{"token": "abc123"}\n')
+    path = os.path.join(shell.home, "b.tar")
+    shell.run("bundle", "-f", path, "--log", log, "--http", shell.http).says(r"^BUNDLE \S+b.tar  FILES \d+  SIZE ")
+    with tarfile.open(path) as tar:
+        files = {name.split("/", 1)[1]: tar.extractfile(name).read().decode() for name in tar.getnames()}
+    check({"version.txt", "cluster.json", "topics.json", "groups.json", "metrics.txt", "health.txt", "log.txt", "manifest.txt", "machine/meminfo"} <= set(files), f"{sorted(files)}")
+    (topic,) = [t for t in json.loads(files["topics.json"]) if t["topic"] == "s-secret"]
+    check(topic["configs"] == [{"key": "retention.ms", "value": "77"}], f"{topic}")
+    (broker,) = json.loads(files["cluster.json"])["brokers"]
+    check(len(broker["configs"]) > 100, f"{len(broker['configs'])} configs")
+    everything = "".join(files.values())
+    for secret in ("never-in-a-bundle", "hunter2", "abc123"):
+        check(secret not in everything, f"{secret} is in the bundle")
+    check("started" in files["log.txt"] and "user=x" in files["log.txt"], files["log.txt"])
+    check("log.txt" in files["manifest.txt"], files["manifest.txt"])
+    shell.run("bundle", "-f", path, code=5).warns("cannot make .*b.tar", "File exists")
+    shell.run("bundle", "-f", "/dev/null/x.tar", code=1)
+    shell.run("bundle", "-o", "xml", code=2)
+    made = shell.json("bundle", "--http", "127.0.0.1:1", "--log", "/nonexistent")
+    with tarfile.open(os.path.join(shell.home, made["file"])) as tar:
+        manifest = [name for name in tar.getnames() if name.endswith("manifest.txt")][0]
+        text = tar.extractfile(manifest).read().decode()
+    check("metrics.txt  missing: 127.0.0.1:1: Connection refused" in text and "log.txt  missing" in text, text)
+
+
+def case_bench(shell):
+    shell.run("bench", "pub", "-n", 500).says(r"^TOPIC odradek-bench  RECORDS 500  SECONDS", r"^PERCENTILE +MS$", r"^99 +\d")
+    check("odradek-bench" not in shell.run("topic", "ls", "-o", "name").lines(), "its topic was left")
+    shell.run("topic", "create", "s-bench")
+    pub = shell.json("bench", "pub", "s-bench", "-n", 300, "-s", 50, "-z", "lz4")
+    check(pub["records"] == 300 and pub["bytes"] == 15000 and pub["records_per_second"] > 0, f"{pub}")
+    times = [row["ms"] for row in pub["latency"]]
+    check(len(times) == 6 and times == sorted(times), f"{pub}")
+    paced = shell.json("bench", "pub", "s-bench", "-r", 1000, "-d", "200ms")
+    check(paced["records"] == 200, f"{paced}")  # open loop: what was due was sent
+    sub = shell.json("bench", "sub", "s-bench")
+    check(sub["records"] >= 500 and sub["latency"] == [], f"{sub}")
+    check(shell.json("bench", "sub", "s-bench", "-n", 10)["records"] == 10, "it read on")
+    latency = shell.json("bench", "latency", "-r", 200, "-n", 40)
+    check(latency["records"] == 40 and latency["latency"][0]["ms"] > 0, f"{latency}")
+    check(shell.json("bench", "latency", "s-bench", "-r", 500, "-d", "100ms")["records"] == 50, "not all came back")
+    shell.run("bench", "sub", code=2).warns("needs a topic that has records")
+    shell.run("bench", "pub", "s-none", code=3)
+    shell.run("bench", "pub", "-s", 3, code=2).warns("--size 3 is not a number from 8")
+    shell.run("bench", "pub", "-d", "x", code=2)
+    shell.run("bench", "pub", "a", "b", code=2)
+    shell.run("bench", "pub", "-z", "rar", code=2)
+    shell.run("topic", "create", "odradek-bench")
+    shell.run("bench", "pub", "-n", 1, code=5).warns("cannot create topic")
+    shell.run("topic", "rm", "odradek-bench", "-y")
+
+
+def case_bench_on_a_terminal(shell):
+    shell.terminal("bench", "pub", "-r", 100, until=r"\d+ records  \d+/s").says("^.*TOPIC.* odradek-bench")
