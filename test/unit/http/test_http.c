@@ -1,7 +1,8 @@
 /* The HTTP port by itself: a thread that answers, asked over real sockets, and this test in the
    place of the loop. What comes back for every kind of request; that a question is asked once for
    all who wait; that facts which never come, requests which never end and readers who never read
-   are not waited for; that it stops whatever is under way. */
+   are not waited for; that it stops whatever is under way; that a library which is not there is
+   told. */
 #include "../unit.h"
 #include "http/http.h"
 
@@ -10,6 +11,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { QUESTION_SMALL, QUESTION_LARGE };
@@ -75,7 +77,7 @@ static void forget(void *facts)
     mem_free(f);
 }
 
-static void place_open(struct place *p, u32 read_ms, u32 ask_ms, u32 send_ms)
+static void place_create(struct place *p, bool load_now, u32 read_ms, u32 ask_ms, u32 send_ms)
 {
     alarm(120);
     *p = (struct place){.large_bytes = 100};
@@ -83,7 +85,7 @@ static void place_open(struct place *p, u32 read_ms, u32 ask_ms, u32 send_ms)
     pthread_cond_init(&p->rang, NULL);
     struct http_params params = {
         .host = "127.0.0.1",
-        .load_now = true,
+        .load_now = load_now,
         .read_ms = read_ms,
         .ask_ms = ask_ms,
         .send_ms = send_ms,
@@ -102,6 +104,11 @@ static void place_open(struct place *p, u32 read_ms, u32 ask_ms, u32 send_ms)
     struct http_address at;
     http_address(p->http, &at);
     p->port = at.port;
+}
+
+static void place_open(struct place *p, u32 read_ms, u32 ask_ms, u32 send_ms)
+{
+    place_create(p, true, read_ms, ask_ms, send_ms);
 }
 
 static void place_close(struct place *p)
@@ -373,6 +380,65 @@ static void it_stops_whatever_is_under_way(void **state)
     close(given);
 }
 
+/* The library is looked for where LD_LIBRARY_PATH says, which a process reads when it begins: this
+   program runs itself again, with a path to a file of that name that is none. */
+static const char *self;
+
+static int without_library(void)
+{
+    struct place p;
+    place_create(&p, false, 0, 0, 0);
+    http_open(p.http);
+    char reason[256];
+    for (u32 i = 0; i < 2; i++) { /* it is looked for every time, and said every time */
+        hear(ask(&p, GET("/small")));
+        if (strstr(answer, "503 ") == NULL || strstr(answer, "libmicrohttpd12") == NULL) {
+            fprintf(stderr, "answered: %s\n", answer);
+            return 1;
+        }
+        pthread_mutex_lock(&p.lock);
+        u32 rings = p.rings;
+        pthread_mutex_unlock(&p.lock);
+        if (!http_trouble(p.http, reason, sizeof reason) ||
+            http_trouble(p.http, reason, sizeof reason) || rings <= i ||
+            strstr(reason, "apt-get install libmicrohttpd12") == NULL) {
+            fprintf(stderr, "said: %s\n", reason);
+            return 1;
+        }
+    }
+    place_close(&p);
+    struct http_params params = {.host = "127.0.0.1", .load_now = true};
+    struct http *http = NULL;
+    err_t e = http_create(&params, reason, sizeof reason, &http);
+    bool told = strstr(reason, "apt-get install libmicrohttpd12") != NULL;
+    return e == ERR_UNSUPPORTED && http == NULL && told ? 0 : 1;
+}
+
+static void a_library_that_is_not_there_is_told(void **state)
+{
+    char folder[] = "/tmp/odradek-http-XXXXXX";
+    char path[64];
+    assert_non_null(mkdtemp(folder));
+    snprintf(path, sizeof path, "%s/libmicrohttpd.so.12", folder);
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs("no library\n", file);
+    fclose(file);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        setenv("LD_LIBRARY_PATH", folder, 1);
+        execl("/proc/self/exe", self, "without-library", (char *)NULL);
+        _exit(127);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    unlink(path);
+    rmdir(folder);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void a_taken_port_is_refused(void **state)
 {
     struct place p;
@@ -386,8 +452,12 @@ static void a_taken_port_is_refused(void **state)
     place_close(&p);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    self = argv[0];
+    if (argc == 2 && strcmp(argv[1], "without-library") == 0) {
+        return without_library();
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_page_is_what_the_loop_said),
         cmocka_unit_test(requests_that_need_no_facts),
@@ -397,6 +467,7 @@ int main(void)
         cmocka_unit_test(a_reader_that_does_not_read_is_cut_off),
         cmocka_unit_test(answers_on_their_way_are_bounded),
         cmocka_unit_test(it_stops_whatever_is_under_way),
+        cmocka_unit_test(a_library_that_is_not_there_is_told),
         cmocka_unit_test(a_taken_port_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
