@@ -350,13 +350,11 @@ static int topic_unknown(struct kafka *k, const char *name)
                    "odradek topic ls   shows them");
 }
 
-int kafka_topics(struct kafka *k, const char *name, struct metadata_response *out)
+static int one_topic(struct kafka *k, const char *name, bool create, struct metadata_response *out)
 {
-    if (name == NULL) {
-        return all_topics(k, out);
-    }
     struct metadata_request_topic topic = {.name = slice_cstr(name)};
-    struct metadata_request request = {.topics = {.items = &topic, .count = 1}};
+    struct metadata_request request = {.topics = {.items = &topic, .count = 1},
+                                       .allow_auto_topic_creation = create};
     int code = kafka_ask(k, API_metadata, 12, &request, out);
     if (code != CLI_OK) {
         return code;
@@ -366,10 +364,24 @@ int kafka_topics(struct kafka *k, const char *name, struct metadata_response *ou
     if (error == KERR_UNKNOWN_TOPIC_OR_PARTITION) {
         return topic_unknown(k, name);
     }
+    if (create && error == KERR_LEADER_NOT_AVAILABLE) {
+        return CLI_OK; /* it is being made */
+    }
     return error == KERR_NONE
                ? CLI_OK
-               : problem_of_kafka(k->args, cli_text(k->args, "topic \"%s\" cannot be shown", name),
+               : problem_of_kafka(k->args, cli_text(k->args, "topic \"%s\" cannot be used", name),
                                   error, (struct slice){0});
+}
+
+int kafka_topics(struct kafka *k, const char *name, struct metadata_response *out)
+{
+    return name == NULL ? all_topics(k, out) : one_topic(k, name, false, out);
+}
+
+int kafka_topic_for_writing(struct kafka *k, const char *name)
+{
+    struct metadata_response topics;
+    return one_topic(k, name, true, &topics);
 }
 
 static int offsets_of(struct kafka *k, struct slice topic, i64 which,

@@ -23,6 +23,8 @@ bool kafka_has(const struct kafka *k, enum api_key key);
 /* One topic, or all of them (name NULL). An unknown topic is CLI_NOT_FOUND, and the name nearest to
    it is told. */
 MUST_USE int kafka_topics(struct kafka *k, const char *name, struct metadata_response *out);
+/* A topic to be written to: where the broker makes topics that are missing, it does. */
+MUST_USE int kafka_topic_for_writing(struct kafka *k, const char *name);
 /* Offsets of every partition of a topic. which: KAFKA_START, KAFKA_END, or a time in ms (-1 in the
    answer: no record is that young). offsets has room for count. */
 enum { KAFKA_END = -1, KAFKA_START = -2 };

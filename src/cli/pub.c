@@ -269,13 +269,14 @@ int command_pub(const struct cli_args *a)
     if (!parse_pub(&p)) {
         return CLI_USAGE;
     }
-    /* A broker that is not there is told at once, not after the library's patience. */
+    /* A broker or topic that is not there is told at once, not after the library's patience. */
     int code;
     struct kafka *k = kafka_open(a, &code);
-    if (k == NULL) {
+    code = k == NULL ? code : kafka_topic_for_writing(k, p.topic);
+    kafka_close(k);
+    if (code != CLI_OK) {
         return code;
     }
-    kafka_close(k);
     p.rd = rdkafka_load();
     if (p.rd == NULL) {
         return CLI_FAILED;

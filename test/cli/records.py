@@ -171,3 +171,8 @@ def case_progress_on_a_terminal(shell):
     seen = shell.terminal_stderr("cat", "r-bar", env={"LANG": "C"})
     check(re.search(r"[#-]{24} +\d+%  \d+ records", seen), f"without UTF-8 the terminal showed {seen!r}")
     check(shell.run("cat", "r-bar").err == "", "a pipe gets a bar")
+
+
+def case_topics_made_when_written_to(shell):
+    shell.run("pub", "r-new", "first").says("^1 record")
+    shell.run("cat", "r-new").prints("first\n")
