@@ -242,6 +242,7 @@ static int serve_with_io(struct serve *s, u64 started_ns)
 int serve_run(const struct serve_options *o)
 {
     u64 started_ns = io_clock_ns();
+    io_standard_files();
     struct serve s = {.options = o, .parent = io_parent()};
     if (!config_live_load(&s.live, &o->sources)) {
         config_live_fini(&s.live);

@@ -216,6 +216,9 @@ u64 io_cgroup_memory(const char *self, const char *root);
 /* A small regular file as a whole; *out is the caller's (mem_free). Any thread. ERR_INVALID: it is
    something else than a regular file; ERR_LIMIT: larger than bytes_max. */
 MUST_USE err_t io_read_whole(const char *path, size_t bytes_max, u8 **out, size_t *len);
+/* Descriptors 0, 1 and 2 that are closed become /dev/null: or the next file opened were printed to.
+ */
+void io_standard_files(void);
 u32 io_parent(void); /* the process id of who started this one; 1 when that is gone */
 /* Has standard input ended? Takes what came meanwhile and does not wait. */
 bool io_input_ended(void);

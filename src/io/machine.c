@@ -211,6 +211,15 @@ err_t io_read_whole(const char *path, size_t bytes_max, u8 **out, size_t *len)
     return e;
 }
 
+void io_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDWR) < 0) {
+            return; /* nothing else can be done, and nobody told */
+        }
+    }
+}
+
 u32 io_parent(void)
 {
     return (u32)getppid();
