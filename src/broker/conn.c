@@ -136,6 +136,24 @@ void conn_dirty(struct conn *c)
     }
 }
 
+static void go_on_start(struct broker *b)
+{
+    if (!heap_linked(&b->go_on_timer.node)) {
+        io_timer_start(b->io, &b->go_on_timer, io_now_ns(b->io));
+    }
+}
+
+void conn_go_on(struct conn *c)
+{
+    conn_dirty(c);
+    go_on_start(c->broker);
+}
+
+void conns_go_on(struct io_timer *t)
+{
+    /* They are dirty already; the timer only made the turn. */
+}
+
 void conn_resume(struct conn *c)
 {
     struct broker *b = c->broker;
@@ -558,24 +576,45 @@ static MUST_USE bool conn_settle(struct conn *c)
     return list_empty(&c->requests) && (c->input_done || (c->input_ended && !more));
 }
 
-/* One send per connection with something to say, and the bookkeeping that its events left. */
+static void conn_flush(struct conn *c)
+{
+    if ((!c->want_send && !conn_send(c)) || conn_settle(c)) {
+        conn_close(c);
+        return;
+    }
+    conn_update_events(c);
+}
+
+/* One send per connection with something to say, and the bookkeeping that its events left. Copying
+   a megabyte into a socket takes the loop longer than everything else in a turn, and others wait
+   for it: small answers leave first, and while there are any, large ones share what may leave in a
+   turn. Who has more goes on in the next, behind those who have had nothing in this one. */
 void conns_flush(struct broker *b)
 {
     struct list work;
+    struct list bulk;
     list_init(&work);
+    list_init(&bulk);
     list_splice(&work, &b->dirty_conns);
+    bool beside_small = io_now_ns(b->io) < b->small_until_ns;
+    b->send_bytes = beside_small ? CONN_BULK_TURN_BYTES : CONN_SEND_TURN_BYTES;
+    b->bulk_left = beside_small ? CONN_BULK_TURN_BYTES : UINT64_MAX;
     struct list_node *node;
     while ((node = list_pop_front(&work)) != NULL) {
         struct conn *c = CONTAINER_OF(node, struct conn, dirty_node);
-        if (!c->want_send && !conn_send(c)) {
-            conn_close(c);
-            continue;
+        if (c->bulk) {
+            list_push_back(&bulk, &c->dirty_node);
+        } else {
+            conn_flush(c);
         }
-        if (conn_settle(c)) {
-            conn_close(c);
-            continue;
-        }
-        conn_update_events(c);
+    }
+    while (b->bulk_left > 0 && (node = list_pop_front(&bulk)) != NULL) {
+        conn_flush(CONTAINER_OF(node, struct conn, dirty_node));
+    }
+    if (!list_empty(&bulk)) {
+        list_splice(&bulk, &b->dirty_conns); /* behind it those who have had theirs */
+        list_splice(&b->dirty_conns, &bulk);
+        go_on_start(b);
     }
     conns_limit_turn(b);
     if (!list_empty(&b->starved_conns) && !heap_linked(&b->resume_timer.node)) {

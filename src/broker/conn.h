@@ -17,7 +17,10 @@ enum {
     CONN_REQUESTS_MAX = 128,         /* unanswered, per connection */
     CONN_RECEIVE_BYTES = 128 * 1024, /* usual receive blob */
     CONN_SEND_TURN_BYTES = 4 << 20,  /* what one connection may send per turn */
-    CONN_STASH_BYTES = 4096,         /* so few bytes of a frame wait outside the receive pool */
+    CONN_SMALL_BYTES = 128 * 1024,   /* a larger answer is bulk */
+    CONN_BULK_TURN_BYTES =
+        256 * 1024,          /* what all bulk may send together per turn beside small answers */
+    CONN_STASH_BYTES = 4096, /* so few bytes of a frame wait outside the receive pool */
     CONN_UNSENT_BYTES_MAX =
         256 * 1024, /* of encoded answers; above, no further request is started */
 };
@@ -42,6 +45,7 @@ struct conn {
     u64 unsent_bytes; /* encoded answers that have not left */
     u32 events;       /* what we asked the border to report */
     u64 progress_ns;  /* when bytes last left, or could have */
+    u64 answer_bytes; /* that left of the answer that is leaving */
     u64 received_bytes;
     u64 mark_ns; /* since then a frame is on its way, less than FRAME_RATE_BYTES of it received */
     u64 mark_bytes;   /* received_bytes at that time */
@@ -52,6 +56,7 @@ struct conn {
     bool input_ended; /* end of stream: what was received is still answered */
     bool blocked;     /* a request that must be answered before the next is started */
     bool want_send;   /* the socket refused bytes: wait for WRITABLE */
+    bool bulk;        /* its last answer was, or what left of this one is */
 };
 
 /* An address that has connections. */
@@ -62,6 +67,7 @@ struct conn_peer {
 
 void conn_close(struct conn *c);
 void conn_dirty(struct conn *c); /* has an answer to send: flushed at the end of the turn */
+void conn_go_on(struct conn *c); /* has more to send than it may in this turn: the next one */
 void conn_resume(
     struct conn *c); /* parse again in the next turn: something it waited for is there */
 void conn_watch_stall(struct conn *c);     /* the sweep looks at it from now on */
@@ -87,7 +93,7 @@ bool conn_overrides_valid(struct slice list, struct slice *wrong);
 handler_fn request_decode(struct request *r, struct slice frame, const char **why);
 void request_free(struct request *r);
 
-/* reply.c: sends what is ready. false: the connection broke. */
+/* reply.c: sends what is ready, as much as it may in this turn. false: the connection broke. */
 MUST_USE bool conn_send(struct conn *c);
 /* A stalled reader gives its cold read buffer back; the bytes are read again when the socket
  * drains. */

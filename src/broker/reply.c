@@ -8,6 +8,7 @@
 #include "broker/conn.h"
 
 enum { SEND_VECS_MAX = 128 };
+#define SMALL_NS (50ull * 1000 * 1000) /* so long after a small answer more are expected */
 
 static void load_drop(struct request *r)
 {
@@ -87,7 +88,7 @@ static bool part_bytes(struct request *r, const struct reply_part *part, struct 
     return false;
 }
 
-/* Collects what is ready, in order. *broken: stored bytes could not be read. */
+/* Collects what is ready, in order, bytes_max at most. *broken: stored bytes could not be read. */
 static u32 gather(struct conn *c, struct io_vec *vecs, size_t bytes_max, bool *broken)
 {
     u32 count = 0;
@@ -105,11 +106,12 @@ static u32 gather(struct conn *c, struct io_vec *vecs, size_t bytes_max, bool *b
             if (!part_bytes(r, part, &vecs[count], broken)) {
                 return count;
             }
+            vecs[count].len = MIN(vecs[count].len, bytes_max - bytes);
             bytes += vecs[count].len;
             bool whole = vecs[count].len == part->bytes - part->sent;
             count++;
             if (!whole) {
-                return count; /* a loaded piece: the next one is loaded when it has left */
+                return count; /* what follows is loaded when this has left, or is too much now */
             }
         }
         if (r->close_after) {
@@ -133,6 +135,8 @@ static bool advance(struct conn *c, size_t sent)
             u32 step = (u32)MIN(sent, (size_t)(part->bytes - part->sent));
             part->sent += step;
             sent -= step;
+            c->answer_bytes += step;
+            c->bulk = c->bulk || c->answer_bytes > CONN_SMALL_BYTES;
             if (r->load_state == LOAD_READY && part->sent == r->load_from + r->load.bytes) {
                 r->load_from = part->sent;
                 load_drop(r);
@@ -147,6 +151,8 @@ static bool advance(struct conn *c, size_t sent)
             break;
         }
         bool close = r->close_after;
+        c->bulk = c->answer_bytes > CONN_SMALL_BYTES;
+        c->answer_bytes = 0;
         conn_request_gone(r);
         if (close) {
             return false;
@@ -156,9 +162,24 @@ static bool advance(struct conn *c, size_t sent)
     return true;
 }
 
+/* Bytes have left: what that means for those who send after it. */
+static void sent_account(struct conn *c, size_t sent)
+{
+    struct broker *b = c->broker;
+    c->progress_ns = io_now_ns(b->io);
+    conn_touch(c);
+    if (c->bulk) {
+        b->bulk_left -= MIN(b->bulk_left, sent);
+    } else {
+        b->small_until_ns = c->progress_ns + SMALL_NS;
+    }
+}
+
 bool conn_send(struct conn *c)
 {
-    size_t budget = CONN_SEND_TURN_BYTES;
+    const struct broker *b = c->broker;
+    size_t budget = c->bulk ? MIN(b->send_bytes, b->bulk_left) : b->send_bytes;
+    assert(budget > 0);
     for (;;) {
         struct io_vec vecs[SEND_VECS_MAX];
         bool broken = false;
@@ -179,14 +200,13 @@ bool conn_send(struct conn *c)
         if (sent < 0) {
             return false;
         }
-        c->progress_ns = io_now_ns(c->broker->io);
-        conn_touch(c);
-        if (!advance(c, (size_t)sent)) {
+        bool goes_on = advance(c, (size_t)sent);
+        sent_account(c, (size_t)sent);
+        if (!goes_on) {
             return false;
         }
         if ((size_t)sent >= budget) {
-            c->want_send =
-                true; /* others first; the socket is writable, so we are called again at once */
+            conn_go_on(c); /* others first */
             return true;
         }
         budget -= (size_t)sent;

@@ -32,6 +32,7 @@ struct broker *broker_create(const struct broker_params *params)
     list_init(&b->ready_waiters);
     list_init(&b->parked_fetches);
     list_init(&b->jobs);
+    b->go_on_timer.fired = conns_go_on;
     b->resume_timer.fired = conns_resume;
     b->sweep_timer.fired = conns_sweep;
     b->idle_timer.fired = conns_expire_idle;
@@ -375,6 +376,7 @@ void broker_destroy(struct broker *b)
 {
     conns_close_all(b);
     listeners_close(b);
+    io_timer_stop(b->io, &b->go_on_timer);
     io_timer_stop(b->io, &b->resume_timer);
     io_timer_stop(b->io, &b->sweep_timer);
     io_timer_stop(b->io, &b->idle_timer);

@@ -51,8 +51,12 @@ struct broker {
     u64 accept_clock_ns; /* max.connection.creation.rate, see conn_limits.c */
     struct io_timer accept_timer;
     bool accept_paused;
-    struct list dirty_conns;   /* have something to send this turn */
-    struct list starved_conns; /* wait for receive memory, first come first served */
+    struct list dirty_conns;     /* have something to send this turn */
+    struct io_timer go_on_timer; /* makes the next turn: some have more to send, see conns_flush */
+    u64 send_bytes;              /* what a connection may send in this turn */
+    u64 bulk_left;               /* what those with large answers may still send together */
+    u64 small_until_ns;          /* until then small ones are expected */
+    struct list starved_conns;   /* wait for receive memory, first come first served */
     struct io_hook conn_hook;
     struct blob_pool receive_pool;
     struct pool request_pool;
@@ -94,6 +98,7 @@ void conn_accepted(void *broker_listener, struct io_sock *sock);
 void conns_close_all(struct broker *b);
 void conns_flush(struct broker *b);
 void conns_resume(struct io_timer *resume_timer);
+void conns_go_on(struct io_timer *go_on_timer);
 void conns_sweep(struct io_timer *sweep_timer);
 void conns_expire_idle(struct io_timer *idle_timer);    /* conn_limits.c */
 void conns_accept_again(struct io_timer *accept_timer); /* conn_limits.c */

@@ -199,6 +199,62 @@ static void the_topic_goes_in_the_middle(void **state)
     harness_fini(&h);
 }
 
+/* Beside small answers large ones share what may leave in a turn, and nobody is left out. */
+static void large_answers_share_a_turn(void **state)
+{
+    enum { READERS = 3, LARGE_BATCHES = 24 };
+    struct harness h;
+    harness_up(&h);
+    struct client *c = client_open(&h);
+    struct topic t = topic_make(c, "t", 1);
+    fill(c, &t, 0, LARGE_BATCHES); /* in memory */
+    struct client *readers[READERS];
+    struct conn *conns[READERS];
+    i32 ids[READERS];
+    for (u32 i = 0; i < READERS; i++) {
+        readers[i] = client_open(&h);
+        client_expect_alive(readers[i]);
+        conns[i] = CONTAINER_OF(h.broker->conns.head.prev, struct conn, node);
+        conns[i]->bulk = true; /* as if it had read before */
+        ids[i] = client_send(readers[i], API_fetch, 12, want(&h, &t, 0, 0, 50 << 20));
+    }
+    u32 turns_full = 0;
+    u64 least_at_first_end = 0;
+    for (u32 whole = 0; whole < READERS;) {
+        h.broker->small_until_ns = UINT64_MAX; /* small ones are expected, however long it takes */
+        u64 before[READERS];
+        for (u32 i = 0; i < READERS; i++) {
+            before[i] = conns[i]->answer_bytes;
+        }
+        harness_turn(&h);
+        u64 left = 0;
+        u64 least = UINT64_MAX;
+        u32 whole_before = whole;
+        whole = 0;
+        for (u32 i = 0; i < READERS; i++) {
+            left += MAX(conns[i]->answer_bytes, before[i]) - before[i];
+            bool has_all = client_has_frame(readers[i]);
+            whole += has_all;
+            least = has_all ? least : MIN(least, conns[i]->answer_bytes);
+        }
+        assert_true(left <= CONN_BULK_TURN_BYTES);
+        turns_full += left == CONN_BULK_TURN_BYTES;
+        least_at_first_end = whole_before == 0 && whole > 0 ? least : least_at_first_end;
+    }
+    assert_true(turns_full > 0);
+    assert_true(least_at_first_end > 0);
+    for (u32 i = 0; i < READERS; i++) {
+        struct fetch_response *r = client_recv(readers[i], API_fetch, 12, ids[i]);
+        i64 next = 0;
+        check_records(fetch_row(r, 0, 0)->records.bytes, &next);
+        assert_int_equal(next, LARGE_BATCHES * 5);
+        assert_true(conns[i]->bulk);
+        client_expect_alive(readers[i]);
+        assert_false(conns[i]->bulk); /* a small answer, and it is as before */
+    }
+    harness_fini(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +263,7 @@ int main(void)
         cmocka_unit_test(stalled_readers_do_not_stop_the_others),
         cmocka_unit_test(many_ranges_in_one_answer),
         cmocka_unit_test(the_topic_goes_in_the_middle),
+        cmocka_unit_test(large_answers_share_a_turn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
