@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 
 #include "cli/commands.h"
+#include "cli/connection.h"
 #include "cli/context.h"
 #include "cli/out.h"
 #include "cli/parse.h"
@@ -30,7 +31,8 @@ int command_dev(const struct cli_args *a)
 
 int command_doctor(const struct cli_args *a)
 {
-    return a->host->doctor(a);
+    const char *from = cli_value(a, "from");
+    return from != NULL ? connection_check(a, from) : a->host->doctor(a);
 }
 
 /* ---- what commands ask of their arguments ---------------------------------------------------- */

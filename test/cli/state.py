@@ -151,3 +151,34 @@ def case_bench(shell):
 
 def case_bench_on_a_terminal(shell):
     shell.terminal("bench", "pub", "-r", 100, until=r"\d+ records  \d+/s").says("^.*TOPIC.* odradek-bench")
+
+
+def case_connection(shell):
+    """doctor --from client.properties."""
+    path = os.path.join(shell.home, "client.properties")
+
+    def properties(text):
+        with open(path, "w") as file:
+            file.write(text)
+
+    properties(f"# a client\nacks=all\nbootstrap.servers = {shell.address}\n")
+    shell.bare("doctor", "--from", path).says(
+        r"^CHECK +ADDRESS +STATE +REASON$",
+        rf"^bootstrap +{shell.address} +ok +it speaks Kafka; \d+ ms$",
+        rf"^broker 1 +{shell.address} +ok ",
+        r"^metadata +- +ok +1 broker, \d+ topics$",
+    )
+    checks = shell.bare("doctor", "--from", path, "-o", "json").json()
+    check([one["state"] for one in checks] == ["ok"] * 3, f"{checks}")
+    properties(f"bootstrap.servers=127.0.0.1:1,{shell.address}\nsecurity.protocol=SSL\n")
+    done = shell.bare("doctor", "--from", path, code=10)
+    done.says(r"^security +- +FAILED +security.protocol=SSL", r"^bootstrap +127.0.0.1:1 +FAILED", r"^broker 1 .* ok ")
+    done.warns("no broker answers at 127.0.0.1:1", "Connection refused")
+    with Http({}) as page:
+        properties(f"bootstrap.servers:{page.address}\n")
+        shell.bare("doctor", "--from", path, "--timeout", "300ms", code=10).says("^bootstrap .* FAILED +no answer in time$")
+    properties("bootstrap.server=x:1\n")
+    shell.bare("doctor", "--from", path, code=1).warns("does not say where the brokers are", "bootstrap.servers=HOST:PORT")
+    shell.bare("doctor", "--from", path + ".none", code=1).warns("cannot be read")
+    shell.bare("doctor", "--from", path, "--timeout", "x", code=2)
+    shell.bare("doctor", "--from", path, "-o", "xml", code=2)
