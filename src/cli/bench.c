@@ -339,7 +339,7 @@ static int print_result(struct bench *b)
 
 static void begin(struct bench *b)
 {
-    struct sigaction action = {.sa_handler = on_interrupt};
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     i64 total = b->records >= 0                   ? b->records

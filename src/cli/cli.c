@@ -214,7 +214,7 @@ static int watch(struct parse *p)
         !(parse_duration(text, &interval_ms) && interval_ms > 0 && interval_ms <= INT32_MAX)) {
         return problem_of_value(&p->args, "interval", text, "a duration as 500ms, 2s or 1m");
     }
-    struct sigaction action = {.sa_handler = on_interrupt};
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     bool terminal = out_is_terminal(stdout);

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { USABLE_PERCENT_MIN = 5 };
+enum { USABLE_PERCENT_MIN = 1 };
 
 struct health {
     const struct cli_args *args;

@@ -39,6 +39,7 @@ struct reading {
     const char *format;
     enum out_format print;
     bool keys;
+    bool terminal; /* standard output is one */
     i64 *froms;
     i64 *tos;       /* of bounded reading; -1: this partition is through */
     u32 count;      /* partitions of the topic */
@@ -109,6 +110,7 @@ static bool parse_reading(struct reading *r, bool follow)
     r->key = cli_value(a, "key");
     r->format = cli_value(a, "format");
     r->keys = cli_flag(a, "keys");
+    r->terminal = out_is_terminal(stdout);
     const char *from = cli_value(a, "from");
     const char *to = cli_value(a, "to");
     return parse_count(a, "partition", &r->only_partition) &&
@@ -192,13 +194,35 @@ static int assign(struct reading *r)
 
 /* ---- printing -------------------------------------------------------------------------------- */
 
+/* As it is; but a terminal gets no control characters other than blanks. */
+static void print_bytes(const struct reading *r, struct slice bytes)
+{
+    while (bytes.len > 0) {
+        size_t len = 0;
+        while (len < bytes.len && bytes.ptr[len] != '\n' && bytes.ptr[len] != '\t') {
+            len++;
+        }
+        len = r->terminal ? len : bytes.len;
+        struct slice part = slice_of(bytes.ptr, len);
+        if (r->terminal) {
+            out_text(stdout, part);
+        } else {
+            fwrite(part.ptr, 1, part.len, stdout);
+        }
+        if (len < bytes.len) {
+            putchar(bytes.ptr[len++]);
+        }
+        bytes = slice_of(bytes.ptr + len, bytes.len - len);
+    }
+}
+
 static void print_line(const struct reading *r, const struct cli_record *m)
 {
     if (r->keys) {
-        fwrite(m->key.ptr != NULL ? m->key.ptr : (const u8 *)"", 1, m->key.len, stdout);
+        print_bytes(r, m->key);
         putchar('\t');
     }
-    fwrite(m->value.ptr != NULL ? m->value.ptr : (const u8 *)"", 1, m->value.len, stdout);
+    print_bytes(r, m->value);
     putchar('\n');
 }
 
@@ -370,7 +394,7 @@ static int read_topic(const struct cli_args *a, bool follow)
     if (r.client == NULL) {
         return code != CLI_OK ? code : CLI_FAILED;
     }
-    struct sigaction action = {.sa_handler = on_interrupt};
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     r.rd->rd_kafka_poll_set_consumer(r.client);

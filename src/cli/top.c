@@ -245,7 +245,7 @@ int command_top(const struct cli_args *a)
     if (text != NULL && !parse_number(text, 1, INT64_MAX, &count)) {
         return problem_of_value(a, "count", text, "a number from 1 on");
     }
-    struct sigaction action = {.sa_handler = on_interrupt};
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     int code;

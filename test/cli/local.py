@@ -34,7 +34,7 @@ def case_nobody_answers(shell):
         shell.bare(*words, "-b", "127.0.0.1:1", code=1).warns(
             "no broker answers at 127.0.0.1:1", "Connection refused", "next: start one: odradek serve"
         )
-    shell.bare("topic", "ls", "-b", "no-such-host.invalid:9092", code=1).warns("no-such-host.invalid")
+    shell.bare("topic", "ls", "-b", "no..host:9092", code=1).warns("no..host:9092: ")
     shell.bare("topic", "ls", "-b", f"127.0.0.1:1,{shell.address}")  # the second one does
 
 

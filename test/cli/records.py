@@ -152,6 +152,13 @@ def case_tail_follows(shell):
     check(tail.returncode == 0 and out.endswith("]\n"), f"an interrupted list ends {out!r} {err!r}")
 
 
+def case_terminals_get_no_control_characters(shell):
+    shell.run("topic", "create", "r-control")
+    shell.run("pub", "r-control", "-k", "k\x07", "a\x1b[31mb\tc\u20ac")
+    shell.run("cat", "r-control").prints("a\x1b[31mb\tc\u20ac\n")
+    shell.terminal("cat", "r-control", "-K").prints("k\\x07\ta\\x1b[31mb\tc\u20ac\n")
+
+
 def case_reader_goes_away(shell):
     shell.run("topic", "create", "r-gone")
     shell.run("pub", "r-gone", stdin="x" * 1000 + "\n" + "y\n" * 100000)
