@@ -178,13 +178,14 @@ class Broker:
 
 
 class Load:
-    """bench/load.c in the background."""
+    """bench/load.c in the background. Before it starts, `prepare` is called in its process."""
 
-    def __init__(self, mode, broker, cores=None, **options):
+    def __init__(self, mode, broker, cores=None, prepare=None, **options):
         command = [LOAD, mode, broker.address]
         for name, value in options.items():
             command += ["--" + name.replace("_", "-"), str(value)]
-        self.process = spawn(pinned(command, cores), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.process = spawn(pinned(command, cores), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                             preexec_fn=prepare)
 
     def running(self):
         return self.process.poll() is None
