@@ -153,10 +153,11 @@ static struct append_result append_keyed(struct fixture *f, struct partition *p,
     struct batch_builder_options options = batch_builder_plain();
     batch_builder_init(&b, &options);
     u8 key = (u8)('a' + number % KEYS);
-    u8 value[100] = {0};
+    u8 value[20000] = {0}; /* so long that it would stay if it were a user's */
     store_be32(value, number);
-    assert_int_equal(
-        batch_builder_add(&b, f->timestamp, slice_of(&key, 1), slice_of(value, 100), NULL, 0), OK);
+    assert_int_equal(batch_builder_add(&b, f->timestamp, slice_of(&key, 1),
+                                       slice_of(value, sizeof(value)), NULL, 0),
+                     OK);
     f->timestamp++;
     struct slice bytes;
     struct batch_view view;
