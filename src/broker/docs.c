@@ -164,6 +164,7 @@ static void print_messages(void)
         {30, "Storage"},       {31, "The data directory"},
         {40, "Access"},        {50, "Life of the process"},
         {51, "Configuration"}, {52, "Start"},
+        {60, "Commands"},
     };
     const struct diag_row **rows = mem_alloc(diag_row_count * sizeof *rows);
     for (u32 i = 0; i < diag_row_count; i++) {

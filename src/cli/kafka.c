@@ -340,14 +340,14 @@ static int topic_unknown(struct kafka *k, const char *name)
         near_try(&near, all.topics.items[i].name);
     }
     struct slice nearest = near_found(&near);
-    return problem(CLI_NOT_FOUND,
-                   nearest.ptr == NULL
-                       ? cli_text(a, "topic \"%s\" not found", name)
-                       : cli_text(a, "topic \"%s\" not found; did you mean \"%.*s\"?", name,
-                                  (int)nearest.len, (const char *)nearest.ptr),
-                   cli_text(a, "the broker at %s has %u topic%s", k->address, all.topics.count,
-                            all.topics.count == 1 ? "" : "s"),
-                   "odradek topic ls   shows them");
+    return problem_coded(CLI_NOT_FOUND, MSG_topic_not_found,
+                         nearest.ptr == NULL
+                             ? cli_text(a, "topic \"%s\" not found", name)
+                             : cli_text(a, "topic \"%s\" not found; did you mean \"%.*s\"?", name,
+                                        (int)nearest.len, (const char *)nearest.ptr),
+                         cli_text(a, "the broker at %s has %u topic%s", k->address,
+                                  all.topics.count, all.topics.count == 1 ? "" : "s"),
+                         "odradek topic ls   shows them");
 }
 
 static int one_topic(struct kafka *k, const char *name, bool create, struct metadata_response *out)

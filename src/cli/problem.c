@@ -6,11 +6,13 @@
 
 #include <string.h>
 
-int problem(int code, const char *what, const char *why, const char *next)
+int problem_coded(int code, enum diag_code known_as, const char *what, const char *why,
+                  const char *next)
 {
     fflush(stdout);
     bool colour = out_colour(stderr);
-    fputs(colour ? "\033[31merror:\033[0m " : "error: ", stderr);
+    fprintf(stderr, "%serror%s ODK-%04d: ", colour ? "\033[31m" : "", colour ? "\033[0m" : "",
+            (int)known_as);
     out_text(stderr, slice_cstr(what));
     fputc('\n', stderr);
     if (why != NULL) {
@@ -24,6 +26,30 @@ int problem(int code, const char *what, const char *why, const char *next)
         fputc('\n', stderr);
     }
     return code;
+}
+
+/* The catalogue's row of an exit code. */
+static enum diag_code code_of_exit(int code)
+{
+    switch (code) {
+    case CLI_USAGE:
+        return MSG_command_usage;
+    case CLI_NOT_FOUND:
+        return MSG_command_not_found;
+    case CLI_DENIED:
+        return MSG_command_denied;
+    case CLI_CONFLICT:
+        return MSG_command_conflict;
+    case CLI_TIMEOUT:
+        return MSG_command_timeout;
+    default:
+        return MSG_command_failed;
+    }
+}
+
+int problem(int code, const char *what, const char *why, const char *next)
+{
+    return problem_coded(code, code_of_exit(code), what, why, next);
 }
 
 /* Exit codes by Kafka error; everything else has failed. */

@@ -3,8 +3,12 @@
 
 #include "cli/cli.h"
 
-/* Any of why and next may be NULL. Control characters are escaped. Returns code. */
+/* Any of why and next may be NULL. Control characters are escaped. Returns code, the exit code; it
+   is told as ODK-600n (messages.def). */
 int problem(int code, const char *what, const char *why, const char *next);
+/* The same by a code of its own from the catalogue. */
+int problem_coded(int code, enum diag_code known_as, const char *what, const char *why,
+                  const char *next);
 /* Of a broker's answer: the exit code that goes with a Kafka error, and what to do about it.
    message: the broker's own words (ptr NULL: none). */
 int problem_of_kafka(const struct cli_args *a, const char *what, i16 kafka_error,

@@ -20,7 +20,7 @@ def case_help(shell):
 def case_wrong_command_lines(shell):
     shell.bare("topics", code=2).warns(r'no command "topics"; did you mean "topic ls"\?')
     shell.bare("topic", "lss", code=2).warns(r'did you mean "topic ls"')
-    shell.bare("qqqqqq", code=2).warns(r'^error: there is no command "qqqqqq"$')
+    shell.bare("qqqqqq", code=2).warns(r'^error ODK-6002: there is no command "qqqqqq"$')
     shell.bare("topic", "ls", "--nonsense", code=2).warns("has no option --nonsense", "help topic ls")
     shell.bare("topic", "create", code=2).warns("needs the name of a topic")
     shell.bare("group", "info", code=2).warns("needs the name of a group")

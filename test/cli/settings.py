@@ -1,6 +1,7 @@
 """config get, set, explain, check; errors."""
 
 import os
+import re
 
 from harness import check
 
@@ -84,3 +85,18 @@ def case_errors(shell):
     shell.bare("errors", "REQUEST_TIMED_OT", code=3).warns("did you mean REQUEST_TIMED_OUT")
     shell.bare("errors", "qqqq", code=3).warns('no error "qqqq"$')
     shell.bare("errors", "3", "-o", "xml", code=2)
+
+
+def case_codes_are_in_the_catalogue(shell):
+    """What an error is called, `odradek errors` explains."""
+    for words, code in (
+        (["topic", "info", "c-none"], 3),
+        (["group", "info", "c-none"], 3),
+        (["topic", "lss"], 2),
+        (["topic", "create", "__consumer_offsets"], 5),
+        (["topic", "create", "a b"], 1),
+    ):
+        done = shell.bare(*words, *([] if code == 2 else ["-b", shell.address]), code=code)
+        found = re.match(r"error (ODK-\d{4}): \S", done.err)
+        check(found, f"no code in {done}")
+        shell.bare("errors", found[1]).says(f"^{found[1]} \\w+ \\(error\\)$")

@@ -113,7 +113,7 @@ def case_terminals(shell):
     check(bold not in shell.terminal("topic", "ls", env={"NO_COLOR": "1"}).out, "NO_COLOR has colour")
     check(bold not in shell.terminal("topic", "ls", env={"TERM": "dumb"}).out, "a dumb terminal has colour")
     check(bold not in shell.run("topic", "ls").out, "a pipe has colour")
-    shell.terminal("topic", "info", "nothing", code=3).says("\x1b\\[31merror:\x1b\\[0m topic")
+    shell.terminal("topic", "info", "nothing", code=3).says("\x1b\\[31merror\x1b\\[0m ODK-2107: topic")
 
 
 def case_watch(shell):
