@@ -98,17 +98,18 @@ static void print_errors(void)
 
 static void print_metrics(void)
 {
-    printf("# Metrics\n\nPrinted by `odradek docs metrics` from `src/broker/metrics_families.def` and "
-           "`src/base/metrics.def`.\n"
-           "`/metrics` on the HTTP port (`odradek.http.listen`, 127.0.0.1:8080) has them in "
-           "Prometheus' text format 0.0.4.\n\n"
-           "```\nscrape_configs:\n  - job_name: odradek\n    static_configs:\n      - targets: "
-           "[127.0.0.1:8080]\n```\n\n"
-           "Names that begin with `kafka_` are those of kafka_exporter and of Strimzi's JMX rules, so "
-           "that boards made for them show\n"
-           "this broker. Topics, partitions, groups and offsets have series of their own up to "
-           "`odradek.http.series.max` of a\nkind. Histograms are in seconds.\n\n"
-           "| metric | kind | labels | meaning |\n|---|---|---|---|\n");
+    printf(
+        "# Metrics\n\nPrinted by `odradek docs metrics` from `src/broker/metrics_families.def` and "
+        "`src/base/metrics.def`.\n"
+        "`/metrics` on the HTTP port (`odradek.http.listen`, 127.0.0.1:8080) has them in "
+        "Prometheus' text format 0.0.4.\n\n"
+        "```\nscrape_configs:\n  - job_name: odradek\n    static_configs:\n      - targets: "
+        "[127.0.0.1:8080]\n```\n\n"
+        "Names that begin with `kafka_` are those of kafka_exporter and of Strimzi's JMX rules, so "
+        "that boards made for them show\n"
+        "this broker. Topics, partitions, groups and offsets have series of their own up to "
+        "`odradek.http.series.max` of a\nkind. Histograms are in seconds.\n\n"
+        "| metric | kind | labels | meaning |\n|---|---|---|---|\n");
     const char *name;
     const char *kind;
     const char *labels;
