@@ -25,6 +25,7 @@ import raw
 BUDGET = 64 * MIB
 BESIDE = 32 * MIB
 TRIES = 3
+SETTLE_SECONDS_MAX = 60
 OLD = dict(topic="old", partitions=16)
 LIVE = dict(topic="live", partitions=16)
 READING_SECONDS_MAX = 120
@@ -75,6 +76,19 @@ class Reader:
         return self.readings
 
 
+def settled(broker):
+    """Waits until what was filled is filed, which would be measured otherwise; at most SETTLE_SECONDS_MAX."""
+    begin = time.monotonic()
+    written = None
+    while time.monotonic() - begin < SETTLE_SECONDS_MAX:
+        now = broker.counters()["log_pack_write_bytes_total"]
+        if now == written:
+            break
+        written = now
+        time.sleep(2)
+    return time.monotonic() - begin
+
+
 def live(broker, seconds, rate, beside):
     """The tail's and the producer's figures, and the readings that were made beside them."""
     reader = Reader(broker) if beside else None
@@ -116,7 +130,7 @@ def run():
                 client.create_topic(topic["topic"], topic["partitions"])
         filled = Load("produce", broker, batch=65536, total=int(size), warmup=0, seconds=300, **OLD).finish()
         print(f"catchup: {filled['bytes'] / GB:.1f} GB written at {filled['MB/s']:.0f} MB/s with {BUDGET // MIB} MiB of buffers; "
-              f"{group.said()}", flush=True)
+              f"{group.said()}; nothing more to file after {settled(broker):.0f} s", flush=True)
         measured = {False: [], True: []}
         acks = {False: [], True: []}
         all_readings = []
