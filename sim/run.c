@@ -895,6 +895,9 @@ static void diag_line(void *user, const char *line, size_t len)
     bool damage =
         memmem(line, len, "ODK-3010", 8) != NULL || memmem(line, len, "ODK-3011", 8) != NULL;
     r->damage_told = r->damage_told || damage;
+    if (memmem(line, len, "ODK-3012", 8) != NULL) {
+        world_fail(&r->world, "no crash shortens a file of the WAL", "%.*s", (int)len, line);
+    }
     if (damage && !r->reads_fail && r->phase != PHASE_ROT && r->phase != PHASE_PACK_ROT) {
         world_fail(&r->world, "the scrubber finds no damage where there is none", "%.*s", (int)len,
                    line);

@@ -126,6 +126,10 @@ static MUST_USE err_t recover_session(struct cluster *c, const struct meta_sessi
     };
     const struct log_wanted wanted = wanted_of(c);
     err_t e = log_recover_wal(c->params.log, &wal, &wanted, length);
+    const char *note = home_reason(c->params.home);
+    if (e == OK && strcmp(note, before) != 0) {
+        diag(MSG_wal_cut_off, D_STR("reason", note));
+    }
     return e == OK ? OK : explain_wal(c, s->wal, e, before);
 }
 

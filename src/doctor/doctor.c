@@ -217,6 +217,7 @@ int doctor_run(const struct doctor_options *options)
         .directory = options->directory,
         .out = options->out,
         .err = options->err,
+        .extent_bytes = options->extent_bytes != 0 ? options->extent_bytes : HOME_EXTENT_BYTES,
         .repair = options->repair,
         .accept_loss = options->accept_loss,
         .packs_whole = true,

@@ -21,7 +21,8 @@ enum doctor_exit {
 
 struct doctor_options {
     const char *directory;
-    struct io *io; /* NULL: one of its own. A test's may fail on purpose */
+    struct io *io;    /* NULL: one of its own. A test's may fail on purpose */
+    u64 extent_bytes; /* as the broker has it; 0: HOME_EXTENT_BYTES */
     bool repair; /* of what costs nothing: a copy of the metadata that is damaged or missing, packs
                     that nobody names */
     bool accept_loss; /* with repair: also of what costs acknowledged records, as the report says: a

@@ -12,6 +12,7 @@
 
 #include "doctor/doctor.h"
 #include "home/frame.h"
+#include "home/home.h"
 #include "home/pack_check.h"
 #include "io/io.h"
 #include "meta/meta.h"
@@ -60,6 +61,7 @@ struct doctor {
     const char *directory;
     FILE *out;
     FILE *err;
+    u64 extent_bytes;
     bool repair;
     bool accept_loss;
     struct uuid cluster;
@@ -123,6 +125,8 @@ void names_free(struct names *n);
 bool name_hex(const char *s, u32 digits, u64 *out);
 MUST_USE err_t file_repair(const struct doctor *d, const char *name, const u8 *bytes, u64 count,
                            u64 at);
+/* The file has this size, durably; what is new is zero. */
+MUST_USE err_t file_extend(const struct doctor *d, const char *name, u64 size);
 /* A new file with these bytes, durably; nothing is left of it when that fails. */
 MUST_USE err_t file_create(const struct doctor *d, const char *folder, const char *name,
                            const u8 *bytes, u64 count);

@@ -130,6 +130,20 @@ err_t file_repair(const struct doctor *d, const char *name, const u8 *bytes, u64
     return e;
 }
 
+err_t file_extend(const struct doctor *d, const char *name, u64 size)
+{
+    char path[DOCTOR_PATH_MAX];
+    struct io_file *file;
+    path_make(d, path, "%s", name);
+    TRY(io_file_open(d->io, path, IO_OPEN_WRITE, &file));
+    err_t e = io_file_allocate(d->io, file, size);
+    if (e == OK) {
+        e = io_file_sync_now(d->io, file);
+    }
+    io_file_close(d->io, file);
+    return e;
+}
+
 err_t file_create(const struct doctor *d, const char *folder, const char *name, const u8 *bytes,
                   u64 count)
 {

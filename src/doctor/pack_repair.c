@@ -17,8 +17,6 @@
    are repaired. */
 #include "doctor/doctor_private.h"
 
-#include "home/home.h"
-
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,6 +2,9 @@
    corruption (docs/internals/formats.md, "The WAL"). After corruption the walk goes on with the
    next frame that can be read, to say what it cost.
 
+   An extent has its whole size before it is used, so a shorter one at the end was cut off, and what
+   it had is lost.
+
    The repair is a cut: from the damaged slot on the WAL ends, as if nothing had been written, and a
    broker starts. It costs every record from there on, and needs a WAL without a seal: where a
    sealed one ends is in the metadata. */
@@ -404,6 +407,42 @@ static void cut_offer(struct wal_check *w)
     }
 }
 
+/* The last extents of a WAL that was not sealed, in which it ends: a broker takes that for a torn
+   tail, and warns. One without a frame may be half made. */
+static void cut_off_check(struct wal_check *w)
+{
+    struct doctor *d = w->d;
+    for (u32 i = w->end_at; i < w->count; i++) {
+        struct frame_header h;
+        bool used = extent_load(w, i) && w->file.size >= FRAME_HEADER_BYTES &&
+                    frame_header_decode(w->file.data, &h) == OK && uuid_eq(h.cluster, d->cluster) &&
+                    h.wal == w->s->wal && h.nonce == w->s->nonce;
+        if (!used || w->file.size >= d->extent_bytes) {
+            continue;
+        }
+        d->served++;
+        damage(d, w->name, w->file.size, "the extent has %llu bytes and was made with %llu",
+               (unsigned long long)w->file.size, (unsigned long long)d->extent_bytes);
+        detail(
+            d,
+            "what was acknowledged from slot %llu on, if anything, is lost unless the file comes "
+            "back; a broker starts and serves what is before it",
+            (unsigned long long)w->slot);
+        if (!d->repair || !d->accept_loss) {
+            detail(d,
+                   "next: restore the file from a backup, or run this with --repair --accept-loss");
+            continue;
+        }
+        err_t e = file_extend(d, w->name, d->extent_bytes);
+        d->repaired += e == OK;
+        d->failures += e != OK;
+        detail(d,
+               e == OK ? "repaired: it has its size; the loss is accepted"
+                       : "not repaired: %s. Check the disk and try again.",
+               err_name(e));
+    }
+}
+
 static void wal_check(struct doctor *d, const struct meta_session *s, u32 *numbers, u32 count)
 {
     struct wal_check w = {.d = d, .s = s, .numbers = numbers, .count = count};
@@ -412,6 +451,7 @@ static void wal_check(struct doctor *d, const struct meta_session *s, u32 *numbe
                 (unsigned long long)s->length);
         return;
     }
+    u32 damages = d->damages;
     w.unreadable = mem_alloc(((size_t)count + 1) * sizeof(*w.unreadable));
     w.durable = s->sealed ? s->length : s->trim;
     if (count == 0 && w.durable > 0) {
@@ -421,6 +461,9 @@ static void wal_check(struct doctor *d, const struct meta_session *s, u32 *numbe
         detail(d, "next: restore the files from a backup");
     } else if (wal_begin(&w)) {
         while (wal_step(&w)) {
+        }
+        if (!s->sealed && d->damages == damages) {
+            cut_off_check(&w);
         }
         cut_offer(&w);
     }

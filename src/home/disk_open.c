@@ -20,7 +20,6 @@
 enum {
     FORMAT_VERSION = 1,
     FORMAT_BYTES_MAX = 512,
-    EXTENT_BYTES_DEFAULT = 64 * MIB,
     DIRECTORY_NAME_MAX = 3072, /* leaves room in DISK_PATH_MAX for our own names */
 };
 
@@ -619,7 +618,7 @@ struct home *home_disk_create(struct io *io, const struct home_disk_params *para
         length--;
     }
     d->directory = mem_strndup(slice_of(params->directory, length));
-    d->extent_bytes = params->extent_bytes != 0 ? params->extent_bytes : EXTENT_BYTES_DEFAULT;
+    d->extent_bytes = params->extent_bytes != 0 ? params->extent_bytes : HOME_EXTENT_BYTES;
     d->canaries = params->canaries;
     assert(d->extent_bytes % DISK_UNIT == 0);
     assert(d->extent_bytes / DISK_UNIT <= UINT32_MAX);

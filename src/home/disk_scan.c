@@ -481,6 +481,30 @@ static err_t canary_skip_ahead(struct scan *s, bool *skipped)
     return OK;
 }
 
+/* Extents have their whole size before they are used, whatever crashes: one in which the log ends
+   too early was cut off by something else. One without a frame may be half made. */
+static err_t cut_off_note(struct scan *s)
+{
+    for (u32 i = s->extent_index; i < s->files->extent_count; i++) {
+        const struct extent *e = s->files->extents[i];
+        const u8 *data;
+        struct frame_header h;
+        TRY(scan_bytes(s, i, 0, FRAME_HEADER_BYTES, 0, &data));
+        u64 size = s->window.size;
+        bool used = size >= FRAME_HEADER_BYTES && frame_header_decode(data, &h) == OK &&
+                    identity_matches(s, &h);
+        if (used && size < s->d->extent_bytes) {
+            char path[DISK_PATH_MAX];
+            disk_extent_path(s->d, e, path);
+            home_note(&s->d->base,
+                      "%s has %llu bytes and was made with %llu; the log ends at slot %llu.", path,
+                      (unsigned long long)size, (unsigned long long)s->d->extent_bytes,
+                      (unsigned long long)s->slot);
+        }
+    }
+    return OK;
+}
+
 static err_t scan_end(struct scan *s, u64 *length)
 {
     *length = s->slot;
@@ -492,6 +516,9 @@ static err_t scan_end(struct scan *s, u64 *length)
         if (s->searched > 0) {
             seen("scan: frames behind a torn slot are dropped");
         }
+    }
+    if (s->sealed_length == UINT64_MAX) {
+        TRY(cut_off_note(s));
     }
     TRY(deliver_tail(s, length));
     s->files->slot_count = MIN(s->files->slot_count, *length);

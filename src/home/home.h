@@ -24,9 +24,10 @@ enum home_canary { /* simulator only */
                    HOME_CANARY_REUSE_KEPT = 16,
 };
 
+#define HOME_EXTENT_BYTES (64 * MIB)
 struct home_disk_params {
     const char *directory; /* created when absent */
-    u64 extent_bytes;      /* WAL extent size; 0 = 64 MiB */
+    u64 extent_bytes;      /* WAL extent size; 0 = HOME_EXTENT_BYTES */
     struct quota *quota;   /* for scan buffers and cold reads */
     u32 canaries;          /* enum home_canary */
 };

@@ -19,7 +19,6 @@
 #include <string.h>
 
 enum {
-    EXTENT_BYTES = 32 * KIB,
     KEPT_EXTENTS = 2,
     STRETCH_BYTES = 10 * KIB,
     VALUE_BYTES_MAX = 300,

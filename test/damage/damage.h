@@ -15,6 +15,7 @@
 #include <stdio.h>
 
 enum {
+    EXTENT_BYTES = 32 * KIB,
     PATH_BYTES = 512,
     NAME_BYTES = 64,
     IMAGE_FILES_MAX = 64,
@@ -162,7 +163,8 @@ enum outcome {
 extern const char *const outcome_names[OUTCOMES];
 struct verdict {
     enum outcome outcome;
-    u32 lost; /* batches */
+    u32 lost;     /* batches */
+    bool cut_off; /* the start found an extent that is shorter than it was made */
     char why[WHY_BYTES];
 };
 /* Opens `directory`, which has `mutated`, reads everything, and closes it. */

@@ -365,6 +365,7 @@ void judge(const struct model *m, const struct image *mutated, const struct muta
     } else {
         const char *reason = cluster_reason(j.life.cluster);
         v->outcome = reason[0] != '\0' ? OUTCOME_REPAIRED : OUTCOME_WHOLE;
+        v->cut_off = strstr(home_reason(j.life.home), "and was made with") != NULL;
         (void)snprintf(v->why, sizeof(v->why), "%s", reason);
         for (u32 p = 0; p < PARTITIONS_MAX && v->outcome != OUTCOME_WRONG; p++) {
             partition_judge(&j, &m->partitions[p]);

@@ -57,8 +57,12 @@ static void doctor_ask(const char *directory, bool repair, struct opinion *o)
         die("no memory for a report");
     }
     o->asked = true;
-    o->code = doctor_run(&(struct doctor_options){
-        .directory = directory, .repair = repair, .accept_loss = repair, .out = out, .err = out});
+    o->code = doctor_run(&(struct doctor_options){.directory = directory,
+                                                  .extent_bytes = EXTENT_BYTES,
+                                                  .repair = repair,
+                                                  .accept_loss = repair,
+                                                  .out = out,
+                                                  .err = out});
     fclose(out);
 }
 
@@ -128,6 +132,22 @@ static void repair_judge(struct run *r, const struct image *mutated, struct muta
     free(o.report);
 }
 
+/* A torn tail that is none: the extent is shorter than it was made, and has a frame to tell whose
+   it is. The start warns, and the doctor says so. */
+static void cut_off_judge(const struct image *mutated, const struct mutation *mu,
+                          const struct opinion *o, struct verdict *v)
+{
+    const struct image_file *f = image_find((struct image *)(uintptr_t)mutated, mu->files[0]);
+    bool told = v->cut_off && (!o->asked || o->code == DOCTOR_DAMAGED);
+    if (v->outcome == OUTCOME_TAIL && mu->kind == MUTATION_TRUNCATE &&
+        f->size >= FRAME_HEADER_BYTES && !told) {
+        (void)snprintf(v->why, sizeof(v->why), "%s is shorter, %u batches are lost, and %s",
+                       mu->files[0], v->lost,
+                       v->cut_off ? "the doctor does not say so" : "the start does not warn");
+        v->outcome = OUTCOME_WRONG;
+    }
+}
+
 static void mutation_run(struct run *r, u64 number)
 {
     struct rng rng;
@@ -146,6 +166,7 @@ static void mutation_run(struct run *r, u64 number)
         r->asked++;
     }
     judge(&r->model, &mutated, &mu, r->work, &v);
+    cut_off_judge(&mutated, &mu, &o, &v);
     if (o.asked) {
         doctor_judge(&o, &v);
     }
