@@ -25,6 +25,7 @@ struct admin {
     enum { OFFSETS_LATEST, OFFSETS_EARLIEST, OFFSETS_BY_TIME } offsets;
     i64 time_asked;
     bool by_metadata;
+    bool clearing; /* all partitions, one after the other */
     struct {
         enum topic_life life;
     } when_asked[128]; /* of each topic, in the order of the ledger */
@@ -543,7 +544,11 @@ static void step_run(struct world_event *e)
         return;
     }
     struct ledger_topic *t = topic_to_make(a);
-    struct ledger_partition *dying = a->wl->burying ? partition_to_bury(a) : NULL;
+    bool clears = a->wl->knobs.clears && !a->wl->quiet;
+    a->clearing = clears && (a->clearing || chance(a->world, 1, 16));
+    bool buries = a->wl->burying || a->clearing;
+    struct ledger_partition *dying = buries ? partition_to_bury(a) : NULL;
+    a->clearing = a->clearing && dying != NULL;
     if (dying != NULL) {
         delete_records_ask(a, dying, dying->floor);
     } else if (t != NULL) {

@@ -82,7 +82,7 @@ static void deeds_note(struct deeds *d, const struct sim_moment *m)
     d->packs_kept += on(m, "link", "/packs/");
     d->packs_removed += on(m, "unlink", "/packs/");
     d->extents_made += on(m, "open", "/wal/");
-    d->extents_reused += on(m, "rename", "/wal/");
+    d->extents_reused += on(m, "rename", "/wal/") + on(m, "link", "/wal/");
     d->extents_removed += on(m, "unlink", "/wal/");
     d->meta_slots += on(m, "writev", "/meta/");
     d->snapshots += on(m, "unlink", "/meta/");

@@ -12,7 +12,7 @@ static void topics_plan(struct workload *wl)
         u32 partitions = (u32)chance_between(w, 1, wl->knobs.partitions_max);
         struct ledger_topic *t = ledger_topic_add(&wl->ledger, name, partitions);
         t->log_append_time = chance(w, 1, 5);
-        t->trimmed = wl->knobs.trims && chance(w, 2, 3);
+        t->trimmed = wl->knobs.clears || (wl->knobs.trims && chance(w, 2, 3));
         if (t->trimmed && chance(w, 1, 2)) {
             t->limited = true;
             t->retention_bytes = chance(w, 3, 4) ? (i64)chance_between(w, 1, 256 * KIB) : -1;

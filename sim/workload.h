@@ -37,6 +37,7 @@ struct workload_knobs {
     bool big_values;
     u32 crew_count;
     bool trims;         /* DeleteRecords, and topics with retention limits */
+    bool clears;        /* ... now and then of everything there is */
     u32 stall_per_1024; /* how often a consumer stops reading for a while */
 };
 

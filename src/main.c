@@ -122,6 +122,11 @@ static bool explain_key(const char *key, const char **near)
     return found;
 }
 
+static void print_problem(const char *text)
+{
+    fputs(text, stderr);
+}
+
 static int check_file(const char *file)
 {
     struct config *c = config_create();
@@ -130,7 +135,7 @@ static int check_file(const char *file)
     config_problems_init(&problems);
     config_load(c, &sources, &problems);
     config_check(c, &problems);
-    config_problems_print(&problems, DIAG_WARN, diag_lines_print);
+    config_problems_print(&problems, DIAG_WARN, print_problem);
     printf("%s: %u error%s, %u warning%s\n", file, problems.errors, problems.errors == 1 ? "" : "s",
            problems.warnings, problems.warnings == 1 ? "" : "s");
     int code = problems.errors > 0 ? CLI_FAILED : CLI_OK;

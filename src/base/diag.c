@@ -45,7 +45,6 @@ struct rate {
 static struct {
     enum diag_format format;
     enum diag_level min_level;
-    bool priorities;
     void (*sink)(void *user, const char *line, size_t len);
     void *sink_user;
     u64 now_ns;
@@ -267,22 +266,11 @@ static bool writes_json(void)
     return diag_state.format == DIAG_JSON;
 }
 
-/* Of syslog, as journald takes it from the head of a line. */
-static void line_priority(struct line *l, enum diag_level level)
-{
-    static const char *const heads[] = {
-        [DIAG_DEBUG] = "<7>", [DIAG_INFO] = "<6>", [DIAG_WARN] = "<4>", [DIAG_ERROR] = "<3>"};
-    if (diag_state.priorities) {
-        line_text(l, heads[level]);
-    }
-}
-
 static void emit(const struct diag_row *row, const struct diag_field *fields, u32 count)
 {
     struct line l;
     l.len = 0;
     l.cut = false;
-    line_priority(&l, row->level);
     if (writes_json()) {
         build_json(&l, row, fields, count);
     } else {
@@ -361,23 +349,9 @@ size_t diag_problem_text(const struct diag_problem *p, char *out, size_t cap)
 void diag_problem_print(const struct diag_problem *p)
 {
     char text[LINE_MAX_BYTES];
-    diag_problem_text(p, text, sizeof(text));
-    diag_lines_print(diag_rows[row_index(p->code)].level, text);
-}
-
-void diag_lines_print(enum diag_level level, const char *text)
-{
-    for (const char *end; *text != '\0'; text = end) {
-        const char *newline = strchr(text, '\n');
-        end = newline == NULL ? text + strlen(text) : newline + 1;
-        struct line l;
-        l.len = 0;
-        l.cut = false;
-        line_priority(&l, level);
-        ssize_t ignored = write(STDERR_FILENO, l.bytes, l.len);
-        ignored = write(STDERR_FILENO, text, (size_t)(end - text));
-        (void)ignored;
-    }
+    size_t len = diag_problem_text(p, text, sizeof(text));
+    ssize_t ignored = write(STDERR_FILENO, text, len);
+    (void)ignored;
 }
 
 /* ---- events ---------------------------------------------------------------------------------- */
@@ -451,11 +425,6 @@ void diag_configure(enum diag_format format, enum diag_level min_level)
 {
     diag_state.format = format;
     diag_state.min_level = min_level;
-}
-
-void diag_priorities(bool on)
-{
-    diag_state.priorities = on;
 }
 
 void diag_redirect(void (*sink)(void *user, const char *line, size_t len), void *user)

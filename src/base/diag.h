@@ -58,12 +58,9 @@ struct diag_problem {
 };
 /* The text, cut at cap; returns its length. Ends with a newline. */
 size_t diag_problem_text(const struct diag_problem *p, char *out, size_t cap);
-void diag_problem_print(const struct diag_problem *p);          /* to stderr, in every format */
-void diag_lines_print(enum diag_level level, const char *text); /* of such a text, likewise */
+void diag_problem_print(const struct diag_problem *p); /* to stderr, in every format */
 
 void diag_configure(enum diag_format format, enum diag_level min_level);
-/* Every line begins with <3> to <7>, its priority, as journald wants it [sd-daemon(3)]. */
-void diag_priorities(bool on);
 /* The simulator and tests redirect whole lines; NULL restores stderr. */
 void diag_redirect(void (*sink)(void *user, const char *line, size_t len), void *user);
 void diag_event_(enum diag_code code, const struct diag_field *fields, u32 count);

@@ -8,6 +8,11 @@
 
 /* ---- at the start ---------------------------------------------------------------------------- */
 
+static void print_stderr(const char *text)
+{
+    fputs(text, stderr);
+}
+
 bool config_live_load(struct config_live *l, const struct config_sources *sources)
 {
     *l = (struct config_live){.sources = *sources, .config = config_create()};
@@ -15,7 +20,7 @@ bool config_live_load(struct config_live *l, const struct config_sources *source
     config_load(l->config, sources, &l->problems);
     config_check(l->config, &l->problems);
     if (l->problems.errors > 0) {
-        config_problems_print(&l->problems, DIAG_WARN, diag_lines_print);
+        config_problems_print(&l->problems, DIAG_WARN, print_stderr);
         return false;
     }
     struct config_problems ignored;

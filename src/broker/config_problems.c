@@ -74,7 +74,7 @@ void config_problem_next(struct config_problems *p, const char *fmt, ...)
 }
 
 void config_problems_print(const struct config_problems *p, enum diag_level level,
-                           void (*print)(enum diag_level level, const char *text))
+                           void (*print)(const char *text))
 {
     char text[CONFIG_WHAT_BYTES + CONFIG_WHY_BYTES + CONFIG_NEXT_BYTES + 1024];
     for (u32 i = 0; i < p->count; i++) {
@@ -82,11 +82,11 @@ void config_problems_print(const struct config_problems *p, enum diag_level leve
         if (level_of(item->code) >= level) {
             const struct diag_problem problem = {item->code, item->what, item->why, item->next};
             diag_problem_text(&problem, text, sizeof text);
-            print(level_of(item->code), text);
+            print(text);
         }
     }
     if (p->left_out > 0) {
         snprintf(text, sizeof text, "and %u more\n", p->left_out);
-        print(level, text);
+        print(text);
     }
 }

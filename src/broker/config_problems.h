@@ -36,4 +36,4 @@ PRINTF_LIKE(2, 3) void config_problem_next(struct config_problems *p, const char
 
 /* Prints each at least as grave as level in its three lines, through the given function. */
 void config_problems_print(const struct config_problems *p, enum diag_level level,
-                           void (*print)(enum diag_level level, const char *text));
+                           void (*print)(const char *text));

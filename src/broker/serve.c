@@ -243,7 +243,6 @@ int serve_run(const struct serve_options *o)
 {
     u64 started_ns = io_clock_ns();
     io_standard_files();
-    diag_priorities(io_error_is_journal());
     struct serve s = {.options = o, .parent = io_parent()};
     if (!config_live_load(&s.live, &o->sources)) {
         config_live_fini(&s.live);

@@ -22,6 +22,9 @@ void disk_extent_destroy(struct home_disk *d, struct extent *e)
 {
     assert(d->wal_bytes >= e->bytes);
     d->wal_bytes -= e->bytes;
+    if (list_linked(&e->kept_node)) {
+        list_remove(&e->kept_node);
+    }
     disk_handle_close(d, &e->handle);
     mem_free(e);
 }

@@ -603,6 +603,7 @@ static const struct home_ops disk_ops = {
     .packs_sync = disk_packs_sync,
     .pack_read = disk_pack_read,
     .pack_remove = disk_pack_remove,
+    .pack_retire = disk_pack_retire,
     .wal_bytes = disk_wal_bytes,
     .space_look = disk_space_look,
     .fenced = disk_wal_fenced,
@@ -627,5 +628,6 @@ struct home *home_disk_create(struct io *io, const struct home_disk_params *para
     list_init(&d->jobs);
     list_init(&d->writer.queue);
     list_init(&d->writer.spares);
+    list_init(&d->writer.kept);
     return &d->base;
 }

@@ -16,6 +16,7 @@ enum { NAME_DIGITS = 16 };
 struct disk_pack {
     struct disk_handle handle;
     u64 id;
+    u64 retired_bytes; /* its size, if the WAL may use it again; 0: it goes, or is not leaving */
 };
 
 static void pack_path(const struct home_disk *d, u64 id, char *out)
@@ -220,6 +221,7 @@ static void handle_path(const struct home_disk *d, const struct disk_handle *f, 
 static void handle_destroy(struct home_disk *d, struct disk_handle *f)
 {
     struct disk_pack *p = pack_of(f);
+    atomic_fetch_sub(&d->base.pack_bytes, p->retired_bytes);
     (void)map64_remove(&d->packs, p->id);
     disk_handle_close(d, f);
     mem_free(p);
@@ -234,11 +236,20 @@ static void pack_removed(struct home_disk *d, u64 id, u64 bytes)
     handle_destroy(d, &p->handle);
 }
 
+/* A file that the WAL still has a name for is not written to under another. */
 static void handle_left(struct home_disk *d, struct disk_handle *f)
 {
+    struct disk_pack *p = pack_of(f);
+    bool reusable = p->retired_bytes == d->extent_bytes && !disk_extent_is_kept_as(d, p->id);
+    if (reusable && disk_spare_wanted(d)) {
+        seen("home: a dead pack becomes an extent");
+        disk_spare_add(d, f);
+        return;
+    }
+    p->retired_bytes = 0;
     char path[DISK_PATH_MAX];
     handle_path(d, f, path);
-    disk_remove_start(d, path, pack_removed, pack_of(f)->id);
+    disk_remove_start(d, path, pack_removed, p->id);
 }
 
 static const struct disk_handle_kind pack_kind = {
@@ -275,6 +286,14 @@ void disk_pack_remove(struct home *h, u64 id)
 {
     struct home_disk *d = disk_of(h);
     disk_handle_leave(d, &pack_handle(d, id)->handle);
+}
+
+void disk_pack_retire(struct home *h, struct home_pack pack)
+{
+    struct home_disk *d = disk_of(h);
+    struct disk_pack *p = pack_handle(d, pack.id);
+    p->retired_bytes = pack.bytes;
+    disk_handle_leave(d, &p->handle);
 }
 
 void disk_packs_init(struct home_disk *d)

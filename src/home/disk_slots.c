@@ -135,11 +135,30 @@ bool disk_slots_keepable(struct home *h, u64 slot, u64 *to)
     return true;
 }
 
-void disk_slots_keep(struct home_slots *base, bool keep)
+void disk_slots_keep(struct home_slots *base, bool keep, u64 pack_id)
 {
     const struct disk_slots *s = slots_of(base);
+    struct extent *e = s->extents[0].extent;
     assert(s->extent_count == 1);
-    s->extents[0].extent->kept = keep;
+    if (list_linked(&e->kept_node)) {
+        list_remove(&e->kept_node);
+    }
+    if (keep) {
+        list_push_back(&disk_of(base->home)->writer.kept, &e->kept_node);
+    }
+    e->kept = keep;
+    e->kept_as = pack_id;
+}
+
+bool disk_extent_is_kept_as(const struct home_disk *d, u64 pack_id)
+{
+    const struct list *kept = &d->writer.kept;
+    for (const struct list_node *n = kept->head.next; n != &kept->head; n = n->next) {
+        if (CONTAINER_OF(n, const struct extent, kept_node)->kept_as == pack_id) {
+            return true;
+        }
+    }
+    return false;
 }
 
 u64 disk_slots_position(const struct home_slots *base, u64 slot)

@@ -7,7 +7,8 @@
      2. extents below the one that must stay leave; each waits for the reads that are at it
      3. of this session's WAL a few stay under their old names, as spares: disk_wal.c makes the
         next extent by renaming one. All others are unlinked by a worker, those that were kept as
-        packs among them: they have a second name.
+        packs among them: they have a second name. Dead packs of an extent's size become spares, too
+        (disk_pack.c).
 
    One extent stays though all of it may be filed: the one with the first slot that is not filed, or
    with the last slot before it if that one is not durable yet. A scan of what is left begins there.
@@ -61,18 +62,28 @@ void disk_wal_trim(struct home *h, u64 wal, u64 slot)
     }
 }
 
+bool disk_spare_wanted(const struct home_disk *d)
+{
+    const struct wal_writer *writer = &d->writer;
+    u64 free_bytes = atomic_load(&d->base.free_bytes);
+    bool roomy = free_bytes / DISK_SPARES_SHARE / d->extent_bytes > writer->spare_count;
+    return writer->files != NULL && roomy && writer->spare_count < HOME_SPARES_MAX;
+}
+
+void disk_spare_add(struct home_disk *d, struct disk_handle *f)
+{
+    list_push_back(&d->writer.spares, &f->node);
+    d->writer.spare_count++;
+}
+
 /* A handle that left: nothing is in flight in it, and it is closed. */
 void disk_extent_release(struct home_disk *d, struct extent *e)
 {
-    struct wal_writer *writer = &d->writer;
-    bool ours = writer->files != NULL && writer->files->wal == e->wal;
-    u64 free_bytes = atomic_load(&d->base.free_bytes);
+    bool ours = d->writer.files != NULL && d->writer.files->wal == e->wal;
     /* A file that is a pack has that name, too, and must not be written to. */
     bool reusable = ours && (!e->kept || (d->canaries & HOME_CANARY_REUSE_KEPT) != 0);
-    bool roomy = free_bytes / DISK_SPARES_SHARE / d->extent_bytes > writer->spare_count;
-    if (reusable && roomy && writer->spare_count < DISK_SPARES_MAX) {
-        list_push_back(&writer->spares, &e->handle.node);
-        writer->spare_count++;
+    if (reusable && disk_spare_wanted(d)) {
+        disk_spare_add(d, &e->handle);
         return;
     }
     char path[DISK_PATH_MAX];
@@ -87,10 +98,10 @@ bool disk_spare_take(struct home_disk *d, char *path)
     if (n == NULL) {
         return false;
     }
-    struct extent *e = CONTAINER_OF(n, struct extent, handle.node);
+    struct disk_handle *f = CONTAINER_OF(n, struct disk_handle, node);
     d->writer.spare_count--;
-    disk_extent_path(d, e, path);
-    disk_extent_destroy(d, e);
+    f->kind->path(d, f, path);
+    f->kind->destroy(d, f);
     return true;
 }
 

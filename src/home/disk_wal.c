@@ -70,13 +70,26 @@ static err_t extent_make(struct extent_job *j)
     return io_sync_dir(io, j->folder);
 }
 
-/* What is in it stays: its slots are below the trim (formats.md, "Filed slots"). Nothing was in
-   flight in it, so nobody missed its lock since it was closed. */
+/* A dead pack that has an extent's size. Its name is in another directory: there is a moment with
+   both, in which nothing is written. */
+static err_t pack_reuse(struct extent_job *j)
+{
+    struct io *io = j->job.io;
+    TRY(io_link(io, j->spare, j->path));
+    TRY(io_sync_dir(io, j->folder));
+    return io_unlink(io, j->spare);
+}
+
+/* What is in it stays: its slots are below the trim (formats.md, "Filed slots"), or another WAL's.
+   Nothing was in flight in it, so nobody missed its lock since it was closed. */
 static err_t extent_reuse(struct extent_job *j)
 {
     struct io *io = j->job.io;
     TRY(disk_file_open(io, j->spare, IO_OPEN_WRITE, &j->direct, &j->file));
     TRY(io_file_lock(io, j->file));
+    if (strncmp(j->spare, j->folder, strlen(j->folder)) != 0) {
+        return pack_reuse(j);
+    }
     TRY(io_rename(io, j->spare, j->path));
     return io_sync_dir(io, j->folder);
 }
@@ -86,6 +99,13 @@ static void extent_run(struct disk_job *job)
     struct extent_job *j = CONTAINER_OF(job, struct extent_job, job);
     bool reused = j->spare[0] != '\0';
     j->result = reused ? extent_reuse(j) : extent_make(j);
+    if (j->result == ERR_UNSUPPORTED && reused) {
+        io_file_close(job->io, j->file);
+        j->file = NULL;
+        err_t ignored = io_unlink(job->io, j->spare);
+        (void)ignored;
+        j->result = extent_make(j);
+    }
     if (j->result != OK && j->file != NULL) {
         /* A part of an extent: removed, so that the next attempt can make it anew. */
         io_file_close(job->io, j->file);

@@ -211,9 +211,9 @@ bool home_slots_keepable(struct home *h, u64 slot, u64 *to)
     return h->ops->slots_keepable != NULL && h->ops->slots_keepable(h, slot, to);
 }
 
-void home_slots_keep(struct home_slots *s, bool keep)
+void home_slots_keep(struct home_slots *s, bool keep, u64 pack_id)
 {
-    s->home->ops->slots_keep(s, keep);
+    s->home->ops->slots_keep(s, keep, pack_id);
 }
 
 u64 home_slots_position(const struct home_slots *s, u64 slot)
@@ -255,6 +255,19 @@ void home_pack_remove(struct home *h, u64 id)
     assert(h->replayed);
     if (!h->fenced) {
         h->ops->pack_remove(h, id);
+    }
+}
+
+void home_pack_retire(struct home *h, struct home_pack pack)
+{
+    assert(h->replayed);
+    if (h->fenced) {
+        return;
+    }
+    if (h->ops->pack_retire != NULL) {
+        h->ops->pack_retire(h, pack);
+    } else {
+        h->ops->pack_remove(h, pack.id);
     }
 }
 

@@ -174,7 +174,7 @@ void home_slots_free(struct home_slots *s); /* on the loop */
 bool home_slots_keepable(struct home *h, u64 slot, u64 *to);
 /* On the loop. true, before pack_keep: the WAL will not use the file again, whatever comes of the
    pack. false: nobody called pack_keep after all. */
-void home_slots_keep(struct home_slots *s, bool keep);
+void home_slots_keep(struct home_slots *s, bool keep, u64 pack_id);
 /* Any thread: from the first byte of the file it is in. */
 u64 home_slots_position(const struct home_slots *s, u64 slot);
 
@@ -212,6 +212,11 @@ void pack_close(struct pack_reader *r);
 /* On the loop: the metadata state names it no more. Reads under way end first; the file goes off
    the loop. */
 void home_pack_remove(struct home *h, u64 id);
+/* The same of one that the metadata named until now: the WAL may use the file again. Up to so many
+   that have an extent's size stay for that, also beyond the session: then the next sweep takes
+   them. */
+enum { HOME_SPARES_MAX = 3 };
+void home_pack_retire(struct home *h, struct home_pack pack);
 
 /* Bytes on the medium, as allocated. */
 struct home_usage {

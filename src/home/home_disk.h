@@ -23,8 +23,7 @@ enum {
     DISK_FILES_OPEN_MAX = 256,
     DISK_PATH_MAX = 4096,
     DISK_UNIT = 4096,      /* frames start at multiples of it; slot positions are kept in it */
-    DISK_SPARES_MAX = 3,   /* extents kept for the WAL's next ones ... */
-    DISK_SPARES_SHARE = 5, /* ... while each has so many times its size free */
+    DISK_SPARES_SHARE = 5, /* a spare file is kept while it has so many times its size free */
 };
 
 struct home_disk;
@@ -57,8 +56,10 @@ struct extent {
     struct disk_handle handle;
     u64 wal;
     u32 number;
-    u64 bytes; /* as far as is known: what extents have, until it was opened */
-    bool kept; /* a pack is made of it: it is never written again */
+    u64 bytes;   /* as far as is known: what extents have, until it was opened */
+    bool kept;   /* a pack is made of it: it is not written again while it has this name */
+    u64 kept_as; /* that pack's id */
+    struct list_node kept_node; /* in wal_writer.kept */
 };
 
 /* One WAL's files. Extents are in order of their numbers; a number may be missing in a damaged
@@ -121,7 +122,8 @@ struct wal_writer {
     u64 current_since_ns;
     struct extent *next; /* made, not used yet */
     u32 next_number;     /* of the extent to be made */
-    struct list spares;  /* extent.handle.node: trimmed, to be used again */
+    struct list spares;  /* disk_handle.node: trimmed extents and dead packs, to be used again */
+    struct list kept;    /* extent.kept_node: those that are packs and have not gone yet */
     u32 spare_count;
     struct extent_job *making;
     u64 durable;        /* every slot below it was written */
@@ -228,8 +230,13 @@ void disk_wal_fini(struct home_disk *d);
 void disk_wal_trim(struct home *h, u64 wal, u64 slot);
 /* Nothing is in flight in it, all of it was filed: it becomes a spare or is removed. */
 void disk_extent_release(struct home_disk *d, struct extent *e);
+/* Is another one wanted? */
+bool disk_spare_wanted(const struct home_disk *d);
+void disk_spare_add(struct home_disk *d, struct disk_handle *f); /* of a file that has left */
 /* The path of a spare, which is one no more. false: there is none. */
 bool disk_spare_take(struct home_disk *d, char *path);
+/* Is the pack a file of this session's WAL that still has its name there? */
+bool disk_extent_is_kept_as(const struct home_disk *d, u64 pack_id);
 void disk_spares_fini(struct home_disk *d);
 
 /* disk_slots.c */
@@ -238,7 +245,7 @@ MUST_USE err_t disk_slots_find(struct home *h, u64 wal, u64 nonce, u64 from, u64
 MUST_USE err_t disk_slots_read(struct home_slots *s, u64 slot, void *buf, size_t cap, u32 *bytes);
 void disk_slots_free(struct home_slots *s);
 bool disk_slots_keepable(struct home *h, u64 slot, u64 *to);
-void disk_slots_keep(struct home_slots *s, bool keep);
+void disk_slots_keep(struct home_slots *s, bool keep, u64 pack_id);
 u64 disk_slots_position(const struct home_slots *s, u64 slot);
 const char *disk_slots_path(const struct home_slots *s); /* of the one file they are in */
 
@@ -254,6 +261,7 @@ MUST_USE err_t disk_pack_unlink(struct home *h, u64 id);
 MUST_USE err_t disk_packs_sync(struct home *h);
 void disk_pack_read(struct home *h, struct home_read *r);
 void disk_pack_remove(struct home *h, u64 id);
+void disk_pack_retire(struct home *h, struct home_pack pack);
 
 /* disk_scan.c */
 MUST_USE err_t disk_wal_scan(struct home *h, u64 wal, u64 nonce, u64 trim, u64 sealed_length,

@@ -39,7 +39,7 @@ struct home_ops {
     void (*slots_free)(struct home_slots *s);
     /* These four: or NULL, nothing can be kept. */
     bool (*slots_keepable)(struct home *h, u64 slot, u64 *to);
-    void (*slots_keep)(struct home_slots *s, bool keep);
+    void (*slots_keep)(struct home_slots *s, bool keep, u64 pack_id);
     u64 (*slots_position)(const struct home_slots *s, u64 slot);              /* any thread */
     err_t (*pack_keep)(struct home_slots *s, u64 id, struct pack_file **out); /* any thread */
     err_t (*pack_make)(struct home *h, u64 id, struct pack_file **out);       /* any thread */
@@ -49,6 +49,7 @@ struct home_ops {
     err_t (*packs_sync)(struct home *h); /* what is unlinked stays so; or NULL */
     void (*pack_read)(struct home *h, struct home_read *r);
     void (*pack_remove)(struct home *h, u64 id);
+    void (*pack_retire)(struct home *h, struct home_pack pack); /* or NULL: pack_remove */
     u64 (*wal_bytes)(struct home *h);
     void (*space_look)(struct home *h); /* or NULL */
     void (*fenced)(struct home *h);     /* the home was just fenced; or NULL */

@@ -234,8 +234,6 @@ bool io_port_owner(u16 port, char *out, size_t out_bytes);
 MUST_USE err_t io_notify(const char *lines);
 /* Without a word from us for so long the manager ends this process; 0: it does not watch. */
 u64 io_notify_watchdog_ns(void);
-/* Standard error goes to systemd's journal [JOURNAL_STREAM in systemd.exec(5)]. */
-bool io_error_is_journal(void);
 u64 io_thread_cpu_ns(void); /* processor time of the calling thread */
 /* What /proc says of this process; any thread, takes some system calls. What cannot be read is 0.
  */

@@ -6,11 +6,9 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -49,17 +47,6 @@ err_t io_notify(const char *lines)
     err_t e = sent >= 0 ? OK : errno == EAGAIN ? ERR_AGAIN : ERR_CLOSED;
     close(fd);
     return e;
-}
-
-bool io_error_is_journal(void)
-{
-    unsigned long long device;
-    unsigned long long inode;
-    const char *named = getenv("JOURNAL_STREAM");
-    struct stat at;
-    return named != NULL && sscanf(named, "%llu:%llu", &device, &inode) == 2 &&
-           fstat(STDERR_FILENO, &at) == 0 && (unsigned long long)at.st_dev == device &&
-           (unsigned long long)at.st_ino == inode;
 }
 
 u64 io_notify_watchdog_ns(void)

@@ -246,6 +246,21 @@ static void retry(struct io_timer *t)
     (void)t; /* the turn's hook goes on */
 }
 
+/* All of a file is pinned, or read back, at once: with little memory it is moved in short
+ * stretches. */
+static bool stretch_fits(const struct log *l, u64 from, u64 to)
+{
+    u64 bytes = 0;
+    u64 cold = 0;
+    for (u64 slot = from; slot < to; slot++) {
+        u64 slot_bytes = object_slot_bytes(l, l->unfiled[0], slot);
+        bytes += slot_bytes;
+        cold += hot_find(l, slot) == NULL ? slot_bytes : 0;
+    }
+    return bytes <= MAX(l->params.hot_bytes / 2, l->filing_stretch_bytes) &&
+           cold <= l->filing_stretch_bytes;
+}
+
 /* Is there no time to move what is next, and is it all of a file that the WAL has left? */
 static bool stretch_keep(struct log *l, const struct log_object *wal, u32 *count)
 {
@@ -261,7 +276,15 @@ static bool stretch_keep(struct log *l, const struct log_object *wal, u32 *count
     }
     assert(to <= l->durable);
     *count = (u32)(to - wal->trim);
-    return true;
+    return stretch_fits(l, wal->trim, to);
+}
+
+/* Is the stretch of so many bytes most of its file? What is before it was moved and is dead weight.
+ */
+static bool job_is_most(const struct log *l, const struct filing_job *job, u64 bytes)
+{
+    u64 before = home_slots_position(job->slots, job->from);
+    return l->params.keep_always || bytes >= (before + bytes) / 8 * 5;
 }
 
 static struct filing_job *job_make(struct log *l, const struct log_object *wal, bool keep,
@@ -286,7 +309,7 @@ static struct filing_job *job_make(struct log *l, const struct log_object *wal, 
     for (u32 i = 0; i < l->compacted_count; i++) {
         job->compacted[i] = l->compacted[i];
     }
-    if (!job_prepare(l, job, wal)) {
+    if (!job_prepare(l, job, wal) || (keep && !job_is_most(l, job, bytes))) {
         job_release(l, job);
         job_free(job);
         return NULL;
@@ -314,7 +337,7 @@ static void filing_begin(struct log *l)
     }
     if (job->keep) {
         seen("log: an extent may be kept");
-        home_slots_keep(job->slots, true);
+        home_slots_keep(job->slots, true, job->pack_id);
         job->kept = true;
     }
     l->next_pack++;
@@ -390,7 +413,7 @@ static void visit_done(struct io_op *op, i64 result)
     }
     if (job->kept && !job->keep) {
         seen("log: an extent is not kept after all");
-        home_slots_keep(job->slots, false);
+        home_slots_keep(job->slots, false, 0);
     }
     job_release(l, job);
     err_t e = result < 0 ? (err_t)-result : job->result;

@@ -575,7 +575,7 @@ static void inputs_remove(struct log *l, const struct rewrite_job *job)
         assert(o->live_bytes == 0);
         (void)o;
         object_remove(l, job->objects[i]);
-        home_pack_remove(l->home, job->inputs[i].id);
+        home_pack_retire(l->home, job->inputs[i]);
     }
 }
 

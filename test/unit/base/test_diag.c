@@ -54,22 +54,6 @@ static void json_lines(void **state)
                         "\"ODK-5003\",\"event\":\"stopped\",\"text\":\"stopped\"}\n");
 }
 
-/* journald takes the level from the head of the line, and JSON from behind it. */
-static void the_journal_gets_priorities(void **state)
-{
-    diag_priorities(true);
-    diag(MSG_bad_frame, D_STR("peer", "127.0.0.1:4"));
-    diag0(MSG_stopped);
-    diag_configure(DIAG_JSON, DIAG_DEBUG);
-    diag(MSG_home_fenced, D_STR("directory", "x"));
-    diag_priorities(false);
-    diag0(MSG_stopped);
-    assert_ptr_equal(strstr(captured.text, "<4>11:08:37.123Z warn  ODK-1001: "), captured.text);
-    assert_non_null(strstr(captured.text, "\n<6>11:08:37.123Z info  ODK-5003: stopped\n"));
-    assert_non_null(strstr(captured.text, "\n<3>{\"time\":"));
-    assert_non_null(strstr(captured.text, "\n{\"time\":"));
-}
-
 static void hostile_strings_are_escaped(void **state)
 {
     const char *hostile = "a\x1b[2J\n\"q\\\xff\xc2\x9b \xe2\x80\xae";
@@ -233,7 +217,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(text_lines, setup),
         cmocka_unit_test_setup(json_lines, setup),
-        cmocka_unit_test_setup(the_journal_gets_priorities, setup),
         cmocka_unit_test_setup(hostile_strings_are_escaped, setup),
         cmocka_unit_test_setup(random_bytes_stay_printable, setup),
         cmocka_unit_test_setup(long_lines_are_cut_and_say_so, setup),

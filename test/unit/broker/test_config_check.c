@@ -101,7 +101,7 @@ static void all_at_once(void **state)
 }
 
 static char printed[4096];
-static void print(enum diag_level level, const char *text)
+static void print(const char *text)
 {
     size_t len = strlen(printed);
     snprintf(printed + len, sizeof printed - len, "%s", text);

@@ -99,7 +99,7 @@ static void extent_keep(struct fixture *f, u64 to)
     kept_draw(&f->rng, f, PACK, 0, to, 0, 0, 1);
     copied_add(f);
     assert_int_equal(home_slots_find(f->home, 1, f->nonce, 0, to, &s), OK);
-    home_slots_keep(s, true);
+    home_slots_keep(s, true, 0);
     assert_int_equal(kept_write(&f->rng, s), OK);
     home_slots_free(s);
     pack_bytes_made = kept.made.pack.bytes;

@@ -99,7 +99,7 @@ static void write_golden(void **state)
         pack_draw(f, i, &from, &to);
         u64 bytes = kept.made.pack.bytes;
         assert_int_equal(home_slots_find(f->home, 1, f->nonce, from, to, &s), OK);
-        home_slots_keep(s, true);
+        home_slots_keep(s, true, 0);
         assert_int_equal(kept_write(&rng, s), OK);
         home_slots_free(s);
         assert_int_equal(kept.made.pack.bytes, bytes);

@@ -83,7 +83,7 @@ static struct home_slots *slots_to_keep(struct fixture *f, u64 from)
     kept_from = from;
     kept_to = to;
     struct home_slots *s = slots_find(f, from, to);
-    home_slots_keep(s, true);
+    home_slots_keep(s, true, 0);
     return s;
 }
 
@@ -649,7 +649,7 @@ static void test_not_kept_after_all(void **state)
     extent_name(f, 0, path);
     ino_t first = inode_of(path);
     struct home_slots *s = slots_to_keep(f, 0);
-    home_slots_keep(s, false);
+    home_slots_keep(s, false, 0);
     home_slots_free(s);
     home_wal_trim(f->home, 3, kept_to);
     u32 reused = 0;

@@ -4,7 +4,6 @@
 #include "io_unit.h"
 
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 
 /* Opens a manager's socket and names it in the environment. */
@@ -119,26 +118,6 @@ static void the_watchdog_is_ours_or_none(void **state)
     }
 }
 
-static void the_journal_is_recognized(void **state)
-{
-    struct stat at;
-    char stream[64];
-    unsetenv("JOURNAL_STREAM");
-    assert_false(io_error_is_journal());
-    assert_int_equal(fstat(STDERR_FILENO, &at), 0);
-    snprintf(stream, sizeof stream, "%llu:%llu", (unsigned long long)at.st_dev,
-             (unsigned long long)at.st_ino);
-    setenv("JOURNAL_STREAM", stream, 1);
-    assert_true(io_error_is_journal());
-    /* Standard error was sent elsewhere since. */
-    snprintf(stream, sizeof stream, "%llu:%llu", (unsigned long long)at.st_dev,
-             (unsigned long long)at.st_ino + 1);
-    setenv("JOURNAL_STREAM", stream, 1);
-    assert_false(io_error_is_journal());
-    setenv("JOURNAL_STREAM", "nonsense", 1);
-    assert_false(io_error_is_journal());
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -148,7 +127,6 @@ int main(void)
         cmocka_unit_test(a_name_that_is_none_is_refused),
         cmocka_unit_test(a_manager_that_does_not_read_is_not_waited_for),
         cmocka_unit_test(the_watchdog_is_ours_or_none),
-        cmocka_unit_test(the_journal_is_recognized),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -93,9 +93,9 @@ static bool keepable(struct home *h, u64 slot, u64 *to)
     return true;
 }
 
-static void keep(struct home_slots *s, bool yes)
+static void keep(struct home_slots *s, bool yes, u64 pack_id)
 {
-    (void)s;
+    (void)s, (void)pack_id;
     book.keeps += yes;
     book.unkeeps += !yes;
 }

@@ -478,13 +478,33 @@ static void a_failed_sync_fences(void **state)
     fixture_stop(&f);
 }
 
+/* All of a file at once is more than a small memory may hold. */
+static void with_little_memory_it_is_moved(void **state)
+{
+    (void)state;
+    struct fixture f;
+    u64 ends[PARTITIONS];
+    prepare(&f, true);
+    f.params.hot_bytes = 4 * MIB;
+    fixture_start(&f);
+    fill_a_file(&f);
+    fill_a_file(&f);
+    book_file_all(&f);
+    assert_true(book.filed >= 1);
+    assert_false(book_pack_in_place(&f, book.packs[0]));
+    read_ends(&f, ends);
+    expect_ends(&f, ends);
+    fixture_stop(&f);
+}
+
 static void too_many_batches_are_moved(void **state)
 {
     (void)state;
     struct fixture f;
     u64 ends[PARTITIONS];
     prepare(&f, true);
-    f.params.keep_run_bytes = 1; /* they would stay */
+    f.params.keep_run_bytes = 1;    /* they would stay */
+    f.params.hot_bytes = 128 * MIB; /* all of the file fits */
     book.keep_slots = 40;
     fixture_start(&f);
     for (u32 slot = 0; slot < book.keep_slots; slot++) {
@@ -631,6 +651,7 @@ int main(void)
         cmocka_unit_test(a_commit_is_refused),
         cmocka_unit_test(making_it_fails_for_a_while),
         cmocka_unit_test(a_failed_sync_fences),
+        cmocka_unit_test(with_little_memory_it_is_moved),
         cmocka_unit_test(too_many_batches_are_moved),
         cmocka_unit_test(a_damaged_batch_is_quarantined),
         cmocka_unit_test(calm_merges_what_was_kept),
