@@ -241,6 +241,9 @@ static void passing_step(struct admin *a)
     }
     if (a->passing->life < TOPIC_THERE) {
         create_ask(a, a->passing);
+    } else if (a->passing->life == TOPIC_THERE && a->wl->quiet) {
+        step_soon(a,
+                  50 * SIM_MS); /* what it wrote last could be what rots, unknown to be durable */
     } else if (a->passing->life == TOPIC_THERE && chance(a->world, 2, 3)) {
         passing_produce(a);
     } else {

@@ -74,7 +74,8 @@ void filing_init(struct log *l)
         l->filing_stretch_bytes = l->params.stretch_bytes;
     }
     u64 start = MIN(l->params.hot_bytes / 8 * 5, l->params.wal_bytes_max / 2);
-    l->filing_start_bytes = MAX(start, l->filing_stretch_bytes);
+    /* Before appends wait for it, in any case. */
+    l->filing_start_bytes = MIN(MAX(start, l->filing_stretch_bytes), l->params.wal_bytes_max / 2);
     u64 piece = MAX(MIN(l->filing_stretch_bytes / 16, 4 * MIB), 256 * KIB);
     blob_pool_init(&l->filing_pool, "filing", l->params.quota, piece, 0);
 }

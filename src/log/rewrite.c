@@ -154,7 +154,8 @@ static bool pack_is_sparse(const struct log_object *o)
 }
 
 /* Packs [i, i + *count) of the list: neighbours of a size that are worth merging. A size is a power
-   of eight times a stretch of the WAL. */
+   of eight times a stretch of the WAL. None is most of them: what is big would be copied again for
+   every few small ones beside it. */
 static bool neighbours_at(const struct log *l, u32 i, u32 *count)
 {
     u64 size = l->filing_stretch_bytes;
@@ -162,6 +163,7 @@ static bool neighbours_at(const struct log *l, u32 i, u32 *count)
         size *= REWRITE_INPUTS_MAX;
     }
     u64 bytes = 0;
+    u64 largest = 0;
     u32 end = i;
     for (; end < l->pack_count && end - i < REWRITE_INPUTS_MAX; end++) {
         const struct log_object *o = pack_at(l, end);
@@ -171,9 +173,10 @@ static bool neighbours_at(const struct log *l, u32 i, u32 *count)
             break;
         }
         bytes += o->live_bytes;
+        largest = MAX(largest, o->live_bytes);
     }
     *count = end - i;
-    return *count == REWRITE_INPUTS_MAX;
+    return *count == REWRITE_INPUTS_MAX && largest <= bytes / 2;
 }
 
 /* live_max: more than that would not fit beside the old packs. */

@@ -779,6 +779,31 @@ static void make_protocols_differ(struct join_group_request *request)
     }
 }
 
+/* It gets its value when the request is sent. */
+static bool is_patched(const struct generator *g, const void *field)
+{
+    for (u32 i = 0; i < g->out->patch_count; i++) {
+        if (g->out->patches[i].at == field) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of two partitions whose topic id is zero Kafka's handler throws: it answers UNKNOWN_SERVER_ERROR,
+   or nothing any more on that connection. */
+static void ask_zero_id_once(const struct generator *g, struct fetch_request *request)
+{
+    u32 left = 1;
+    for (u32 i = 0; i < request->topics.count; i++) {
+        struct fetch_request_topic *topic = &request->topics.items[i];
+        if (uuid_is_zero(topic->topic_id) && !is_patched(g, &topic->topic_id)) {
+            topic->partitions.count = MIN(topic->partitions.count, left);
+            left -= topic->partitions.count;
+        }
+    }
+}
+
 /* Fields that only make sense together. */
 static void agree(struct generator *g)
 {
@@ -787,6 +812,9 @@ static void agree(struct generator *g)
     }
     if (g->api->key == API_join_group) {
         make_protocols_differ(g->out->request);
+    }
+    if (g->api->key == API_fetch && g->version >= 13) {
+        ask_zero_id_once(g, g->out->request);
     }
     if (g->api->key == API_metadata) {
         struct metadata_request *request = g->out->request;
