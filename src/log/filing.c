@@ -322,12 +322,14 @@ static void filing_begin(struct log *l)
 {
     const struct log_object *wal = &l->objects[l->unfiled[0]];
     struct filing_job *job = NULL;
+    u32 rest = 0; /* of the file that might be kept: no stretch goes beyond, so the next may be */
     u32 count;
-    if (stretch_keep(l, wal, &count)) {
-        job = job_make(l, wal, true, count);
+    if (stretch_keep(l, wal, &rest)) {
+        job = job_make(l, wal, true, rest);
     }
     if (job == NULL) {
         stretch_find(l, wal, &count);
+        count = rest > 0 ? MIN(count, rest) : count;
         assert(count > 0);
         job = job_make(l, wal, false, count);
     }

@@ -118,11 +118,17 @@ static err_t stretch_find(struct home *h, u64 wal, u64 nonce, u64 from, u64 to,
     return OK;
 }
 
+/* Slots of the file that were filed before, as many frames like the first one. */
+static u32 stretch_before(void)
+{
+    return book.keep_slots == 0 ? 0 : (u32)(stretch.from % book.keep_slots);
+}
+
 static u64 stretch_position(const struct home_slots *s, u64 slot)
 {
     (void)s;
     assert_true(slot >= stretch.from && slot < stretch.from + stretch.count);
-    u64 position = 0;
+    u64 position = (u64)stretch_before() * stretch.bytes[0];
     for (u64 i = 0; i < slot - stretch.from; i++) {
         position += stretch.bytes[i];
     }
@@ -134,6 +140,16 @@ static err_t kept_commit(struct pack_file *file, u64 bytes)
     return book.keep_error != OK ? book.keep_error : usual_file_ops->commit(file, bytes);
 }
 
+static void frame_put(struct home_slots *s, u32 i, struct pack_file *file)
+{
+    u32 bytes = stretch.bytes[i];
+    u8 *frame = mem_alloc(bytes);
+    assert_int_equal(book.usual_ops->slots_read(s, stretch.from + i, frame, bytes, &bytes), OK);
+    assert_int_equal(file->ops->write(file, frame, bytes, file->bytes), OK);
+    file->bytes += bytes;
+    mem_free(frame);
+}
+
 static err_t kept_make(struct home_slots *s, u64 id, struct pack_file **out)
 {
     struct pack_file *file;
@@ -142,13 +158,11 @@ static err_t kept_make(struct home_slots *s, u64 id, struct pack_file **out)
     kept_file_ops = *file->ops;
     kept_file_ops.commit = kept_commit;
     file->ops = &kept_file_ops;
+    for (u32 i = 0; i < stretch_before(); i++) {
+        frame_put(s, 0, file);
+    }
     for (u32 i = 0; i < stretch.count; i++) {
-        u32 bytes = stretch.bytes[i];
-        u8 *frame = mem_alloc(bytes);
-        assert_int_equal(book.usual_ops->slots_read(s, stretch.from + i, frame, bytes, &bytes), OK);
-        assert_int_equal(file->ops->write(file, frame, bytes, file->bytes), OK);
-        file->bytes += bytes;
-        mem_free(frame);
+        frame_put(s, i, file);
     }
     book.keep_frames_end = (u32)file->bytes;
     *out = file;

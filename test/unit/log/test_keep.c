@@ -276,8 +276,9 @@ static void only_of_fast_producers(void **state)
     struct fixture f;
     u64 ends[PARTITIONS];
     prepare(&f, false);
+    f.params.hot_bytes = 64 * MIB; /* what is filed next is in memory */
     fixture_start(&f);
-    write_at_a_rate(&f, 64 * MIB, 10); /* 80 MiB/s */
+    write_at_a_rate(&f, 96 * MIB, 10); /* 80 MiB/s */
     assert_true(book.filed >= 3);
     assert_int_equal(book.keeps, 0);
     write_at_a_rate(&f, 128 * MIB, 1); /* 800 MiB/s */
@@ -295,6 +296,27 @@ static void only_of_fast_producers(void **state)
     fixture_stop(&f);
 }
 
+/* What was begun to be moved is moved to its end, and no further: the next file is kept whole. */
+static void the_rest_of_a_file_is_moved(void **state)
+{
+    (void)state;
+    struct fixture f;
+    prepare(&f, false);
+    f.params.hot_bytes = 64 * MIB; /* what is filed next is in memory */
+    fixture_start(&f);
+    write_at_a_rate(&f, 64 * MIB, 10); /* 80 MiB/s: in stretches that end anywhere */
+    assert_int_equal(book.keeps, 0);
+    write_at_a_rate(&f, 256 * MIB, 1); /* 800 MiB/s */
+    book_rest(&f);
+    assert_true(book.keeps >= 10);
+    for (u32 i = 0; i < book.pack_count; i++) {
+        if (book_pack_in_place(&f, book.packs[i])) {
+            assert_true(runs_of(&f, book.packs[i])->count >= SLOTS * 14 / 2);
+        }
+    }
+    fixture_stop(&f);
+}
+
 /* The WAL fills up though producers are slow: the disk is slower. And it is not forgotten. */
 static void when_filing_is_behind(void **state)
 {
@@ -302,6 +324,7 @@ static void when_filing_is_behind(void **state)
     struct fixture f;
     u64 ends[PARTITIONS];
     prepare(&f, false);
+    f.params.hot_bytes = 64 * MIB; /* what is filed next is in memory */
     f.params.wal_bytes_max = 128 * MIB;
     fixture_start(&f);
     book.hold = true;
@@ -645,6 +668,7 @@ int main(void)
         cmocka_unit_test(small_and_compacted_ones_are_copied_behind),
         cmocka_unit_test(producers_are_recognized),
         cmocka_unit_test(only_of_fast_producers),
+        cmocka_unit_test(the_rest_of_a_file_is_moved),
         cmocka_unit_test(when_filing_is_behind),
         cmocka_unit_test(too_little_would_stay),
         cmocka_unit_test(without_second_names_all_is_moved),
