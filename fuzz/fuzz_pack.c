@@ -21,7 +21,7 @@ static void layout_fill(struct pack_layout *l, u32 room, u32 choice)
 }
 
 /* The trailer's numbers come from the input's last bytes, the rest of it is what we write. */
-static void make_right(u8 *pack, size_t size, u32 room)
+static void make_right(u8 *pack, size_t size, u32 room, bool in_place)
 {
     u8 *trailer = pack + size - PACK_TRAILER_BYTES;
     struct pack_layout l = {
@@ -37,6 +37,7 @@ static void make_right(u8 *pack, size_t size, u32 room)
     if (trailer[0] & 1) {
         layout_fill(&l, room, l.run_count);
     }
+    l.in_place = in_place;
     pack_trailer_encode(&l, PACK_ID, trailer);
 }
 
@@ -50,9 +51,9 @@ static void runs_decode(const u8 *pack, const struct pack_layout *l)
             return;
         }
         PROPERTY(run.bytes > 0);
-        PROPERTY(run.pos >= PACK_PAYLOAD_POS);
+        PROPERTY(run.pos >= (l->in_place ? FRAME_HEADER_BYTES : (u32)PACK_PAYLOAD_POS));
         PROPERTY((u64)run.pos + run.bytes <= l->runs_pos);
-        PROPERTY(i == 0 || run.pos >= before.pos + before.bytes);
+        PROPERTY(i == 0 || l->in_place || run.pos >= before.pos + before.bytes);
         u8 again[PACK_RUN_BYTES];
         pack_run_encode(&run, again);
         PROPERTY(memcmp(at, again, sizeof(again)) == 0);
@@ -76,10 +77,12 @@ static void producers_decode(const u8 *pack, const struct pack_layout *l)
     }
 }
 
-static void decode(const u8 *pack, size_t size)
+static void decode(const u8 *pack, size_t size, bool in_place)
 {
     struct pack_layout l;
-    if (pack_trailer_decode(pack + size - PACK_TRAILER_BYTES, PACK_ID, size, &l) != OK) {
+    const u8 *trailer = pack + size - PACK_TRAILER_BYTES;
+    const struct pack_head head = {.crc = load_le32(trailer + 28), .in_place = in_place};
+    if (pack_trailer_decode(trailer, head, PACK_ID, size, &l) != OK) {
         return;
     }
     PROPERTY((u64)l.runs_pos + (u64)l.run_count * PACK_RUN_BYTES == l.producers_pos);
@@ -99,12 +102,13 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     size_t total = ROUND_UP(size, (size_t)PACK_UNIT) + PACK_PAYLOAD_POS;
     u8 *pack = mem_alloc(total);
     struct pack_layout l;
-    u32 crc;
+    struct pack_head head = {0};
+    bool in_place = (data[size - PACK_TRAILER_BYTES] & 2) != 0;
     memcpy(pack + total - size, data, size);
-    (void)!pack_header_decode(pack + total - PACK_UNIT, (struct uuid){0}, PACK_ID, &crc);
-    (void)!pack_trailer_decode(data + size - PACK_TRAILER_BYTES, PACK_ID, total, &l);
-    make_right(pack, total, (u32)(size - PACK_TRAILER_BYTES));
-    decode(pack, total);
+    (void)!pack_header_decode(pack + total - PACK_UNIT, (struct uuid){0}, PACK_ID, &head);
+    (void)!pack_trailer_decode(data + size - PACK_TRAILER_BYTES, head, PACK_ID, total, &l);
+    make_right(pack, total, (u32)(size - PACK_TRAILER_BYTES), in_place);
+    decode(pack, total, in_place);
     mem_free(pack);
     return 0;
 }
