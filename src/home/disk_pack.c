@@ -12,6 +12,7 @@
 #include <string.h>
 
 enum { NAME_DIGITS = 16 };
+static const u64 SPARES_LOOK_NS = 1000000000;
 
 struct disk_pack {
     struct disk_handle handle;
@@ -236,20 +237,27 @@ static void pack_removed(struct home_disk *d, u64 id, u64 bytes)
     handle_destroy(d, &p->handle);
 }
 
-/* A file that the WAL still has a name for is not written to under another. */
+static void pack_go(struct home_disk *d, struct disk_pack *p)
+{
+    p->retired_bytes = 0;
+    char path[DISK_PATH_MAX];
+    handle_path(d, &p->handle, path);
+    disk_remove_start(d, path, pack_removed, p->id);
+}
+
+/* A file that the WAL still has a name for is not written to under another. And a WAL that is in no
+   hurry makes its extents anew: then the space is for everybody. */
 static void handle_left(struct home_disk *d, struct disk_handle *f)
 {
     struct disk_pack *p = pack_of(f);
     bool reusable = p->retired_bytes == d->extent_bytes && !disk_extent_is_kept_as(d, p->id);
-    if (reusable && disk_spare_wanted(d)) {
+    if (reusable && disk_wal_is_busy(d) && disk_spare_wanted(d)) {
         seen("home: a dead pack becomes an extent");
         disk_spare_add(d, f);
+        io_timer_start(d->base.io, &d->spares_timer, io_now_ns(d->base.io) + SPARES_LOOK_NS);
         return;
     }
-    p->retired_bytes = 0;
-    char path[DISK_PATH_MAX];
-    handle_path(d, f, path);
-    disk_remove_start(d, path, pack_removed, p->id);
+    pack_go(d, p);
 }
 
 static const struct disk_handle_kind pack_kind = {
@@ -258,6 +266,30 @@ static const struct disk_handle_kind pack_kind = {
     .missed = handle_destroy,
     .destroy = handle_destroy,
 };
+
+/* What the WAL has not taken when it is no longer busy goes after all. */
+static void spares_look(struct io_timer *t)
+{
+    struct home_disk *d = CONTAINER_OF(t, struct home_disk, spares_timer);
+    bool busy = disk_wal_is_busy(d);
+    u32 left = 0;
+    LIST_EACH (&d->writer.spares, n) {
+        struct disk_handle *f = CONTAINER_OF(n, struct disk_handle, node);
+        if (f->kind != &pack_kind) {
+            continue;
+        }
+        left++;
+        if (!busy && !d->base.fenced) {
+            seen("home: a spare pack goes");
+            list_remove(&f->node);
+            d->writer.spare_count--;
+            pack_go(d, pack_of(f));
+        }
+    }
+    if (busy && left > 0) {
+        io_timer_start(d->base.io, t, io_now_ns(d->base.io) + SPARES_LOOK_NS);
+    }
+}
 
 static struct disk_pack *pack_handle(struct home_disk *d, u64 id)
 {
@@ -299,10 +331,12 @@ void disk_pack_retire(struct home *h, struct home_pack pack)
 void disk_packs_init(struct home_disk *d)
 {
     map64_init(&d->packs);
+    d->spares_timer.fired = spares_look;
 }
 
 void disk_packs_fini(struct home_disk *d)
 {
+    io_timer_stop(d->base.io, &d->spares_timer);
     u32 cursor = 0;
     u64 id;
     void *value;

@@ -26,6 +26,7 @@ enum {
     FILL_CHUNK_BYTES = 256 * KIB,
 };
 static const u64 FILL_PACE_NS = 250u * 1000u * 1000u;
+static const u64 BUSY_PACE_NS = 4 * 250u * 1000u * 1000u;
 
 /* Never written: pages of the system's zero page, no memory of ours. */
 static u8 zeros[FILL_CHUNK_BYTES] __attribute__((aligned(BLOB_ALIGN)));
@@ -282,6 +283,13 @@ static void extent_switch(struct home_disk *d)
     writer->position = 0;
     writer->ahead_refused = false;
     writer->current_since_ns = now_ns;
+}
+
+bool disk_wal_is_busy(const struct home_disk *d)
+{
+    const struct wal_writer *writer = &d->writer;
+    return writer->current != NULL &&
+           io_now_ns(d->base.io) - writer->current_since_ns < BUSY_PACE_NS;
 }
 
 static void queue_advance(struct home_disk *d)

@@ -213,8 +213,8 @@ void pack_close(struct pack_reader *r);
    the loop. */
 void home_pack_remove(struct home *h, u64 id);
 /* The same of one that the metadata named until now: the WAL may use the file again. Up to so many
-   that have an extent's size stay for that, also beyond the session: then the next sweep takes
-   them. */
+ * that have an extent's size stay for that, for a moment, if the WAL is busy; what is there when
+ * the session ends goes with the next sweep. */
 enum { HOME_SPARES_MAX = 3 };
 void home_pack_retire(struct home *h, struct home_pack pack);
 

@@ -145,8 +145,9 @@ struct home_disk {
     struct map64 packs; /* pack id -> struct disk_pack: those that were read */
     u64 wal_bytes;      /* of all extents */
     u32 files_open;
-    struct list idle;    /* handles open without pins */
-    struct list leaving; /* handles that leave and have pins */
+    struct list idle;             /* handles open without pins */
+    struct list leaving;          /* handles that leave and have pins */
+    struct io_timer spares_timer; /* are packs that wait for the WAL still wanted? */
     struct list jobs;
 };
 
@@ -225,6 +226,7 @@ MUST_USE err_t disk_wal_start(struct home *h, u64 wal, u64 nonce);
 void disk_wal_write(struct home *h, struct home_write *w);
 void disk_wal_read(struct home *h, struct home_read *r);
 void disk_wal_fini(struct home_disk *d);
+bool disk_wal_is_busy(const struct home_disk *d); /* its current extent is a moment old */
 
 /* disk_trim.c */
 void disk_wal_trim(struct home *h, u64 wal, u64 slot);

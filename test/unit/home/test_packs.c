@@ -739,6 +739,7 @@ static void test_dead_packs_become_extents(void **state)
     for (u32 i = 0; i < ARRAY_LEN(packs); i++) {
         files[i] = sized_pack(f, 10 + i, i == 0 ? EXTENT_BYTES + 4096 : EXTENT_BYTES, &packs[i]);
     }
+    wal_write_many(f, 1, 1, 100); /* it is busy */
     for (u32 i = 0; i < ARRAY_LEN(packs); i++) {
         u8 byte;
         home_pack_retire(f->home, packs[i]);
@@ -761,7 +762,42 @@ static void test_dead_packs_become_extents(void **state)
     reopen(f);
     u64 length;
     assert_int_equal(wal_scan(f, UINT64_MAX, &length), OK);
-    assert_int_equal(length, SLOTS_WRITTEN);
+    assert_int_equal(length, 1 + SLOTS_WRITTEN);
+}
+
+/* A WAL that is in no hurry makes its own extents. */
+static void test_dead_packs_of_an_idle_wal_go(void **state)
+{
+    struct fixture *f = *state;
+    struct home_pack pack;
+    meta_write_many(f, 0, 1);
+    wal_begin(f, 1);
+    close(sized_pack(f, 10, EXTENT_BYTES, &pack));
+    home_pack_retire(f->home, pack);
+    while (pack_bytes_used(f) > 0) {
+        io_turn(f->io, true);
+    }
+    char path[200];
+    pack_name(f, 10, path);
+    assert_false(file_there(path));
+}
+
+/* ... also when it was in a hurry a moment ago. */
+static void test_dead_packs_do_not_wait_long(void **state)
+{
+    struct fixture *f = *state;
+    struct home_pack pack;
+    meta_write_many(f, 0, 1);
+    wal_begin(f, 1);
+    close(sized_pack(f, 10, EXTENT_BYTES, &pack));
+    wal_write_many(f, 1, 1, 100);
+    home_pack_retire(f->home, pack);
+    while (pack_bytes_used(f) > 0) {
+        io_turn(f->io, true);
+    }
+    char path[200];
+    pack_name(f, 10, path);
+    assert_false(file_there(path));
 }
 
 /* Without second names they go, and extents are made as ever. */
@@ -772,6 +808,7 @@ static void test_dead_packs_without_links(void **state)
     meta_write_many(f, 0, 1);
     wal_begin(f, 1);
     close(sized_pack(f, 10, EXTENT_BYTES, &pack));
+    wal_write_many(f, 1, 1, 100);
     home_pack_retire(f->home, pack);
     fault_set(FAULT_LINK, 0, ERR_UNSUPPORTED);
     wal_write_many(f, SLOTS_WRITTEN, 6, 4000);
@@ -808,6 +845,8 @@ int main(void)
         DISK(test_without_direct_io),
         DISK(test_no_memory_for_the_index),
         DISK(test_dead_packs_become_extents),
+        DISK(test_dead_packs_of_an_idle_wal_go),
+        DISK(test_dead_packs_do_not_wait_long),
         DISK(test_dead_packs_without_links),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
