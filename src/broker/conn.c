@@ -17,6 +17,7 @@
        other's memory): the same */
 #include "broker/conn.h"
 
+#include "broker/connections.h"
 #include "broker/traffic.h"
 
 #include <stdio.h>
@@ -67,6 +68,7 @@ void conn_accepted(void *user, struct io_sock *sock)
     metric_set(METRIC_connections, b->conn_count);
     c->events = IO_READABLE;
     c->progress_ns = io_now_ns(b->io);
+    c->since_ms = io_wall_ms(b->io);
     conn_touch(c);
     io_sock_handle(b->io, sock, conn_event, c);
     io_sock_want(b->io, sock, c->events);
@@ -90,6 +92,7 @@ void conn_close(struct conn *c)
         blob_unref(c->blob);
     }
     conn_drop_stash(c);
+    connection_forget(c);
     list_remove(&c->node);
     list_remove(&c->active_node);
     conn_peer_leave(b, c->peer);
@@ -520,6 +523,7 @@ static MUST_USE bool conn_dispatch(struct conn *c, struct slice frame)
     }
     r->started = true;
     r->started_ns = io_now_ns(b->io);
+    connection_note(r);
     handler(r);
     return true;
 }

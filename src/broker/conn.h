@@ -33,8 +33,13 @@ struct conn {
     struct broker *broker;
     const struct broker_listener *listener; /* where it came in */
     struct io_sock *sock;
-    struct conn_peer *peer; /* whom it is counted for */
-    u64 active_ns;          /* when bytes last came, or left */
+    struct conn_peer *peer;     /* whom it is counted for */
+    u64 active_ns;              /* when bytes last came, or left */
+    struct conn_client *client; /* what it said of itself, see connections.h */
+    const struct api_row *last_api;
+    i64 since_ms;
+    u64 request_total;
+    u64 sent_bytes;
     struct blob *blob;
     size_t start; /* unparsed bytes: blob->data[start .. end) */
     size_t end;

@@ -136,14 +136,11 @@ static void print_metrics(void)
            "| `/livez` | is it alive? Restart it when this fails for long | loop, storage |\n"
            "| `/readyz`, `/v1/status/ready` | may clients be sent to it? | the same, in-service, "
            "groups |\n"
-           "| `/healthz` | is anything wrong with it? | the same, space, connections, damage |\n");
-}
-
-static const char *level_word(enum diag_level level)
-{
-    static const char *const words[] = {
-        [DIAG_DEBUG] = "debug", [DIAG_INFO] = "info", [DIAG_WARN] = "warn", [DIAG_ERROR] = "error"};
-    return words[level];
+           "| `/healthz` | is anything wrong with it? | the same, space, connections, damage |\n"
+           "\n## Clients\n\n`/api/v1/clients` is who is connected, as JSON: address, client id, "
+           "software and version as it said them,\nlistener, principal, group, last API, since "
+           "when, idle for how long, requests, unanswered ones, bytes. At most\n20,000; "
+           "`left_out` counts the rest. `odradek clients` prints it.\n");
 }
 
 static int row_order(const void *a, const void *b)

@@ -2,6 +2,7 @@
 #include "broker/monitor.h"
 
 #include "broker/config_rows.h"
+#include "broker/connections.h"
 #include "broker/facts.h"
 #include "broker/health.h"
 #include "http/http.h"
@@ -9,14 +10,15 @@
 #include <stdio.h>
 #include <string.h>
 
-enum question { QUESTION_HEALTH, QUESTION_METRICS };
-enum page { PAGE_LIVE, PAGE_READY, PAGE_HEALTH, PAGE_METRICS, PAGE_STATUS };
+enum question { QUESTION_HEALTH, QUESTION_METRICS, QUESTION_CLIENTS };
+enum page { PAGE_LIVE, PAGE_READY, PAGE_HEALTH, PAGE_METRICS, PAGE_CLIENTS, PAGE_STATUS };
 static const struct http_page pages[] = {
     [PAGE_LIVE] = {"/livez", "is it alive? 200 or 503; ?verbose names every check",
                    QUESTION_HEALTH},
     [PAGE_READY] = {"/readyz", "may clients be sent to it?", QUESTION_HEALTH},
     [PAGE_HEALTH] = {"/healthz", "is anything wrong with it?", QUESTION_HEALTH},
     [PAGE_METRICS] = {"/metrics", "counters for Prometheus", QUESTION_METRICS},
+    [PAGE_CLIENTS] = {"/api/v1/clients", "who is connected, as JSON", QUESTION_CLIENTS},
     [PAGE_STATUS] = {"/v1/status/ready", "/readyz as JSON, by another name", QUESTION_HEALTH},
 };
 
@@ -27,12 +29,14 @@ struct monitor {
     struct http *http;
     struct io_bell bell;
     struct facts_collector *collector;
+    struct connections_walk *walk;
 };
 
 /* What the HTTP thread is handed. */
 struct answer {
     struct health health;
-    struct facts *facts; /* of QUESTION_METRICS */
+    struct facts *facts;             /* of QUESTION_METRICS */
+    struct connections *connections; /* of QUESTION_CLIENTS */
 };
 
 /* ---- on the HTTP thread ---------------------------------------------------------------------- */
@@ -48,6 +52,9 @@ static void answer_free(void *answer)
     struct answer *a = answer;
     if (a->facts != NULL) {
         facts_destroy(a->facts);
+    }
+    if (a->connections != NULL) {
+        connections_destroy(a->connections);
     }
     mem_free(a);
 }
@@ -81,13 +88,18 @@ static void page_render(void *user, const struct http_page *page, bool verbose, 
     if (a == NULL) {
         health_silent(silence == HTTP_STARTING, &silent);
     }
-    if (page != &pages[PAGE_METRICS]) {
+    if (page != &pages[PAGE_METRICS] && page != &pages[PAGE_CLIENTS]) {
         render_health(page, verbose, a != NULL ? &a->health : &silent, out);
         return;
     }
     if (a == NULL) {
         out->status = 503;
         out->bytes = health_text(&silent, HEALTH_READY, true, &out->len);
+        return;
+    }
+    if (page == &pages[PAGE_CLIENTS]) {
+        out->type = "application/json";
+        out->bytes = connections_text(a->connections, &out->len);
         return;
     }
     struct io_process process;
@@ -106,6 +118,14 @@ static void facts_collected(void *user, struct facts *f)
     http_give(m->http, QUESTION_METRICS, a);
 }
 
+static void connections_listed(void *user, struct connections *list)
+{
+    struct monitor *m = user;
+    struct answer *a = mem_alloc(sizeof *a);
+    a->connections = list;
+    http_give(m->http, QUESTION_CLIENTS, a);
+}
+
 static void monitor_rang(struct io_bell *bell)
 {
     struct monitor *m = CONTAINER_OF(bell, struct monitor, bell);
@@ -117,6 +137,10 @@ static void monitor_rang(struct io_bell *bell)
     while (m->broker != NULL && (question = http_take(m->http)) >= 0) {
         if (question == QUESTION_METRICS) {
             facts_collect(m->collector, facts_collected, m);
+            continue;
+        }
+        if (question == QUESTION_CLIENTS) {
+            connections_list(m->walk, connections_listed, m);
             continue;
         }
         struct answer *a = mem_alloc(sizeof *a);
@@ -217,6 +241,7 @@ void monitor_open(struct monitor *m, struct broker *b)
 {
     m->broker = b;
     m->collector = facts_collector_create(b);
+    m->walk = connections_walk_create(b, CONNECTIONS_PIECE_NS);
     http_open(m->http);
 }
 
@@ -229,6 +254,7 @@ void monitor_destroy(struct monitor *m)
     io_bell_remove(m->io, &m->bell);
     if (m->collector != NULL) {
         facts_collector_destroy(m->collector);
+        connections_walk_destroy(m->walk);
     }
     mem_free(m);
 }

@@ -167,6 +167,7 @@ static void sent_account(struct conn *c, size_t sent)
 {
     struct broker *b = c->broker;
     c->progress_ns = io_now_ns(b->io);
+    c->sent_bytes += sent;
     conn_touch(c);
     if (c->bulk) {
         b->bulk_left -= MIN(b->bulk_left, sent);

@@ -17,6 +17,7 @@ struct memory {
     u64 cold_bytes;
 };
 
+struct connections_walk;
 struct coordinator;
 struct fetch_sessions;
 struct traffic;
@@ -74,6 +75,9 @@ struct broker {
 
     struct coordinator *coordinator;
     struct traffic *traffic; /* counters by topic and by request */
+    struct connections_walk *connections_walk; /* the HTTP port's; NULL: it has none */
+
+    enum diag_level log_level; /* odradek.log.level, as last followed; see loggers.c */
 
     struct retention *retention; /* NULL while the broker starts and stops */
 

@@ -83,6 +83,7 @@ static void pages_through_the_loop(void **state)
     assert_true(says(get(&h, m, "/livez"), "200 OK"));
     assert_true(says(get(&h, m, "/metrics"), "503 "));
     assert_true(says(get(&h, m, "/v1/status/ready"), "{\"status\":\"booting\"}"));
+    assert_true(says(get(&h, m, "/api/v1/clients"), "503 "));
     monitor_open(m, h.broker);
     while (!says(get(&h, m, "/readyz"), "200 OK")) {
         /* groups are loaded in the first turns */
@@ -91,6 +92,10 @@ static void pages_through_the_loop(void **state)
     struct client *c = client_open(&h);
     topic_make(c, "t", 3);
     assert_true(says(get(&h, m, "/metrics"), "\nkafka_topic_partitions{topic=\"t\"} 3\n"));
+    answer = get(&h, m, "/api/v1/clients");
+    assert_true(says(answer, "Content-Type: application/json\r\n"));
+    assert_true(says(answer, "\"connections\":1,") &&
+                says(answer, "\"last_api\":\"CreateTopics\""));
     monitor_destroy(m);
     harness_fini(&h);
 }
