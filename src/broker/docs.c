@@ -143,6 +143,13 @@ static void print_metrics(void)
            "`left_out` counts the rest. `odradek clients` prints it.\n");
 }
 
+static const char *level_word(enum diag_level level)
+{
+    static const char *const words[] = {
+        [DIAG_DEBUG] = "debug", [DIAG_INFO] = "info", [DIAG_WARN] = "warn", [DIAG_ERROR] = "error"};
+    return words[level];
+}
+
 static int row_order(const void *a, const void *b)
 {
     const struct diag_row *const *left = a;

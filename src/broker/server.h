@@ -77,8 +77,6 @@ struct broker {
     struct traffic *traffic; /* counters by topic and by request */
     struct connections_walk *connections_walk; /* the HTTP port's; NULL: it has none */
 
-    enum diag_level log_level; /* odradek.log.level, as last followed; see loggers.c */
-
     struct retention *retention; /* NULL while the broker starts and stops */
 
     struct fetch_sessions *fetch_sessions;
