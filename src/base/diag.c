@@ -197,7 +197,7 @@ static void line_time(struct line *l, i64 wall_ms, bool with_date)
                 (long long)(in_day % 1000));
 }
 
-static const char *level_name(enum diag_level level)
+const char *diag_level_name(enum diag_level level)
 {
     static const char *const names[] = {
         [DIAG_DEBUG] = "debug",
@@ -215,7 +215,7 @@ static void build_text(struct line *l, const struct diag_row *row, const struct 
                        u32 count)
 {
     line_time(l, diag_state.wall_ms, false);
-    line_printf(l, " %-5s ODK-%04u: ", level_name(row->level), (unsigned)row->code);
+    line_printf(l, " %-5s ODK-%04u: ", diag_level_name(row->level), (unsigned)row->code);
     line_text(l, row->text);
     for (u32 i = 0; i < count; i++) {
         line_text(l, " ");
@@ -235,8 +235,8 @@ static void build_json(struct line *l, const struct diag_row *row, const struct 
 {
     line_text(l, "{\"time\":\"");
     line_time(l, diag_state.wall_ms, true);
-    line_printf(l, "\",\"level\":\"%s\",\"code\":\"ODK-%04u\",\"event\":\"", level_name(row->level),
-                (unsigned)row->code);
+    line_printf(l, "\",\"level\":\"%s\",\"code\":\"ODK-%04u\",\"event\":\"",
+                diag_level_name(row->level), (unsigned)row->code);
     line_text(l, row->name);
     line_text(l, "\",\"text\":\"");
     line_escaped(l, slice_cstr(row->text), ESCAPE_JSON);
@@ -331,7 +331,7 @@ size_t diag_problem_text(const struct diag_problem *p, char *out, size_t cap)
     struct line l;
     l.len = 0;
     l.cut = false;
-    line_printf(&l, "%s ODK-%04u: ", row->level == DIAG_INFO ? "note" : level_name(row->level),
+    line_printf(&l, "%s ODK-%04u: ", row->level == DIAG_INFO ? "note" : diag_level_name(row->level),
                 (unsigned)row->code);
     problem_line(&l, "", p->what);
     problem_line(&l, "  ", p->why);
@@ -425,6 +425,16 @@ void diag_configure(enum diag_format format, enum diag_level min_level)
 {
     diag_state.format = format;
     diag_state.min_level = min_level;
+}
+
+void diag_set_level(enum diag_level min_level)
+{
+    diag_state.min_level = min_level;
+}
+
+enum diag_level diag_min_level(void)
+{
+    return diag_state.min_level;
 }
 
 void diag_redirect(void (*sink)(void *user, const char *line, size_t len), void *user)

@@ -61,6 +61,9 @@ size_t diag_problem_text(const struct diag_problem *p, char *out, size_t cap);
 void diag_problem_print(const struct diag_problem *p); /* to stderr, in every format */
 
 void diag_configure(enum diag_format format, enum diag_level min_level);
+void diag_set_level(enum diag_level min_level);
+enum diag_level diag_min_level(void);
+const char *diag_level_name(enum diag_level level); /* "debug" */
 /* The simulator and tests redirect whole lines; NULL restores stderr. */
 void diag_redirect(void (*sink)(void *user, const char *line, size_t len), void *user);
 void diag_event_(enum diag_code code, const struct diag_field *fields, u32 count);

@@ -5,8 +5,8 @@
 #include "broker/change.h"
 #include "broker/config_rows.h"
 #include "broker/conn.h"
+#include "broker/loggers.h"
 #include "broker/repeats.h"
-#include "broker/scrub.h"
 #include "broker/topics.h"
 
 #include <stddef.h>
@@ -163,6 +163,11 @@ static bool is_broker(const struct alter_row *a)
     return a->resource_type == CONFIG_RESOURCE_BROKER;
 }
 
+static bool is_logger(const struct alter_row *a)
+{
+    return a->resource_type == CONFIG_RESOURCE_LOGGER;
+}
+
 static bool is_group(const struct alter_row *a)
 {
     return a->resource_type == CONFIG_RESOURCE_GROUP;
@@ -235,7 +240,7 @@ static void check_request(struct request *r, struct alter_row *a)
             return;
         }
     }
-    if (!is_topic(a) && !is_broker(a) && !is_group(a) &&
+    if (!is_topic(a) && !is_broker(a) && !is_group(a) && !is_logger(a) &&
         a->resource_type != CONFIG_RESOURCE_CLIENT_METRICS) {
         refuse(
             a, KERR_INVALID_REQUEST,
@@ -384,6 +389,31 @@ static void remove_others(struct alter_row *a, const struct meta_config *own, u3
     }
 }
 
+/* Levels of loggers are this process's own: nothing is kept of them. All or nothing. */
+static void alter_loggers(struct alter *alter, struct alter_row *a)
+{
+    char *reason = request_alloc(alter->r, REASON_BYTES);
+    if (reason == NULL) {
+        refuse(a, KERR_UNKNOWN_SERVER_ERROR, "Out of memory for this request.");
+        return;
+    }
+    if (alter->whole) {
+        refuse(a, KERR_INVALID_REQUEST, "Loggers are changed by IncrementalAlterConfigs only.");
+    } else if (!slice_eq_cstr(a->resource_name, CONFIG_BROKER_NAME)) {
+        refuse(a, KERR_INVALID_REQUEST, "The name must be the id of this broker, which is 1.");
+    }
+    for (u32 i = 0; i < a->count && a->kerr == KERR_NONE; i++) {
+        const struct alteration *c = &a->list[i];
+        i16 kerr = logger_check(c->key, c->operation, c->value, reason, REASON_BYTES);
+        if (kerr != KERR_NONE) {
+            refuse(a, kerr, reason);
+        }
+    }
+    for (u32 i = 0; i < a->count && a->kerr == KERR_NONE && !alter->validate_only; i++) {
+        logger_set(a->list[i].value);
+    }
+}
+
 static void alter_one(struct alter *alter, u32 row)
 {
     struct request *r = alter->r;
@@ -391,6 +421,12 @@ static void alter_one(struct alter *alter, u32 row)
     const struct meta_config *own = NULL;
     u32 own_count = 0;
     check_request(r, a);
+    if (is_logger(a)) {
+        if (a->kerr == KERR_NONE) {
+            alter_loggers(alter, a);
+        }
+        return;
+    }
     if (a->kerr == KERR_NONE) {
         own_count = current_configs(r, a, &own);
         a->sets = arena_array(&r->arena, MAX(a->count + own_count, 1u), sizeof *a->sets);
@@ -429,7 +465,7 @@ static void alter_outcome(struct change *change, u32 row, i16 kerr)
     struct alter *alter = CONTAINER_OF(change, struct alter, change);
     alter->rows[row].kerr = kerr;
     config_refresh(alter->r->broker->config, cluster_meta(alter->r->broker->cluster));
-    scrub_configure(alter->r->broker);
+    settings_follow(alter->r->broker);
 }
 
 /* Both APIs answer with the same fields: one struct fills both. */

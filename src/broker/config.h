@@ -18,6 +18,7 @@ enum config_source { /* numbers as in DescribeConfigs */
                      CONFIG_SOURCE_DYNAMIC_DEFAULT = 3,
                      CONFIG_SOURCE_STATIC = 4,
                      CONFIG_SOURCE_DEFAULT = 5,
+                     CONFIG_SOURCE_LOGGER = 6,
                      CONFIG_SOURCE_GROUP = 8,
 };
 

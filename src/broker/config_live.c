@@ -106,6 +106,9 @@ static void key_changed(void *user, enum config_key key)
     struct config_live *l = user;
     bool hidden = config_rows[key].type == CONFIG_TYPE_PASSWORD;
     l->changed++;
+    if (key == CONFIG_odradek_log_level) {
+        broker_configured(l->broker); /* so that the new level decides about this line too */
+    }
     diag(MSG_config_changed, D_STR("key", config_rows[key].key),
          D_SLICE("value", hidden ? SLICE_LIT("(hidden)") : config_str(l->config, key)),
          D_STR("from", config_origin(l->config, key)));

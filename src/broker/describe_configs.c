@@ -2,6 +2,7 @@
    [kafka-semantics.md 9]. */
 #include "broker/config_rows.h"
 #include "broker/conn.h"
+#include "broker/loggers.h"
 #include "broker/topics.h"
 
 #include <stdlib.h>
@@ -156,6 +157,24 @@ static void describe_broker(struct describe_configs *d,
     fill_entries(d, q, entries, count, out);
 }
 
+/* There is one broker, so a logger's resource is named like it. */
+static void describe_loggers(struct describe_configs *d,
+                             const struct describe_configs_request_resource *q,
+                             struct describe_configs_response_result *out)
+{
+    if (!slice_eq_cstr(q->resource_name, CONFIG_BROKER_NAME)) {
+        refuse(out, KERR_INVALID_REQUEST, "The name must be the id of this broker, which is 1.");
+        return;
+    }
+    struct config_entry *entries;
+    u32 count;
+    if (loggers_describe(&d->r->arena, &entries, &count) != OK) {
+        d->failed = true;
+        return;
+    }
+    fill_entries(d, q, entries, count, out);
+}
+
 /* A group need not be there: it may get its configs before its first member. */
 static void describe_group(struct describe_configs *d,
                            const struct describe_configs_request_resource *q,
@@ -221,6 +240,9 @@ void handle_describe_configs(struct request *r)
         case CONFIG_RESOURCE_BROKER:
             describe_broker(&d, q, out);
             break;
+        case CONFIG_RESOURCE_LOGGER:
+            describe_loggers(&d, q, out);
+            break;
         case CONFIG_RESOURCE_GROUP:
             describe_group(&d, q, out);
             break;
@@ -229,9 +251,6 @@ void handle_describe_configs(struct request *r)
                 refuse(out, KERR_INVALID_REQUEST, "The name must not be empty.");
             }
             break;
-        default:
-            refuse(out, KERR_INVALID_REQUEST,
-                   arena_printf(&r->arena, "Unsupported resource type: %d", q->resource_type));
         }
     }
     if (d.failed) {

@@ -3,6 +3,7 @@
 #include "broker/docs.h"
 
 #include "broker/config_rows.h"
+#include "broker/config_sources.h"
 #include "broker/facts.h"
 
 #include <stdio.h>
@@ -47,6 +48,55 @@ static void print_config_table(enum config_scope scope, bool ignored)
     }
 }
 
+/* In the order of enum config_layer, which is the order in which they count. */
+static void print_layers(void)
+{
+    static const struct {
+        const char *where;
+        const char *shown_as;
+    } layers[] = {
+        [CONFIG_LAYER_FLAG] = {"the command line: `--set KEY=VALUE`, or an option of its own",
+                               "STATIC_BROKER_CONFIG"},
+        [CONFIG_LAYER_ENVIRONMENT] = {"the environment: `KAFKA_LOG_RETENTION_MS` is "
+                                      "`log.retention.ms` (`_` is a dot, `__` an underscore, "
+                                      "`___` a dash)",
+                                      "STATIC_BROKER_CONFIG"},
+        [CONFIG_LAYER_BROKER] = {"a dynamic config of the broker: `kafka-configs --entity-type "
+                                 "brokers --entity-name 1`",
+                                 "DYNAMIC_BROKER_CONFIG"},
+        [CONFIG_LAYER_CLUSTER] = {"a dynamic config of the cluster: `--entity-default`",
+                                  "DYNAMIC_DEFAULT_BROKER_CONFIG"},
+        [CONFIG_LAYER_FILE] = {"the file that `--config` names; SIGHUP reads it again",
+                               "STATIC_BROKER_CONFIG"},
+    };
+    static_assert(ARRAY_LEN(layers) == CONFIG_LAYERS, "every layer is told");
+    printf("## What counts\n\nA key may be set in several places. The first that sets it counts; "
+           "DescribeConfigs lists all of them as synonyms,\nin this order.\n\n"
+           "| | where | in DescribeConfigs |\n|---|---|---|\n");
+    for (u32 i = 0; i < CONFIG_LAYERS; i++) {
+        printf("| %u | %s | %s |\n", i + 1, layers[i].where, layers[i].shown_as);
+    }
+    printf(
+        "| %d | the default, below | DEFAULT_CONFIG |\n\n"
+        "In Apache Kafka dynamic configs come before everything static, its `--override` too; "
+        "here who starts the broker has the last word.\nA topic's own config comes before all of "
+        "them; without one the broker's key of which it is a synonym gives the default.\n\n",
+        CONFIG_LAYERS + 1);
+}
+
+static void print_retired(void)
+{
+    printf(
+        "\n## Keys of older Kafkas\n\nAccepted, without effect; one line at the start names those "
+        "that are set. A key that ends with * stands for all that begin so.\n\n| key | instead "
+        "|\n|---|---|\n");
+    for (u32 i = 0; i < config_retired_count; i++) {
+        printf("| `%s` | ", config_retired_rows[i].key);
+        print_cell(config_retired_rows[i].note);
+        printf(" |\n");
+    }
+}
+
 static void print_config(void)
 {
     printf("# Configuration\n\nPrinted by `odradek docs config` from `src/broker/config.def`. "
@@ -54,7 +104,9 @@ static void print_config(void)
            "`odradek serve --set KEY=VALUE`, topic keys when a topic is created.\n\n"
            "Status: *works*; *stored and shown* (accepted, checked and described, not acted upon); "
            "*ignored* (accepted so\n"
-           "that existing configurations load).\n\n## Topic keys\n\n");
+           "that existing configurations load).\n\n");
+    print_layers();
+    printf("## Topic keys\n\n");
     print_config_table(CONFIG_SCOPE_TOPIC, false);
     printf("\n## Group keys\n\nSet with AlterConfigs (`kafka-configs --entity-type groups`). They "
            "are of group protocols that are not\n"
@@ -64,6 +116,7 @@ static void print_config(void)
     print_config_table(CONFIG_SCOPE_BROKER, false);
     printf("\n## Broker keys that are accepted and ignored\n\n");
     print_config_table(CONFIG_SCOPE_BROKER, true);
+    print_retired();
 }
 
 static void print_apis(void)
@@ -143,13 +196,6 @@ static void print_metrics(void)
            "`left_out` counts the rest. `odradek clients` prints it.\n");
 }
 
-static const char *level_word(enum diag_level level)
-{
-    static const char *const words[] = {
-        [DIAG_DEBUG] = "debug", [DIAG_INFO] = "info", [DIAG_WARN] = "warn", [DIAG_ERROR] = "error"};
-    return words[level];
-}
-
 static int row_order(const void *a, const void *b)
 {
     const struct diag_row *const *left = a;
@@ -192,7 +238,7 @@ static void print_messages(void)
             printf("\n## %uxx %s\n\n| code | level | text | what to do |\n|---|---|---|---|\n",
                    hundred, title);
         }
-        printf("| ODK-%04d | %s | ", (int)rows[i]->code, level_word(rows[i]->level));
+        printf("| ODK-%04d | %s | ", (int)rows[i]->code, diag_level_name(rows[i]->level));
         print_cell(rows[i]->text);
         printf(" | ");
         print_cell(rows[i]->help);

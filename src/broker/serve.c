@@ -4,6 +4,7 @@
 
 #include "broker/config_live.h"
 #include "broker/config_rows.h"
+#include "broker/loggers.h"
 #include "broker/monitor.h"
 #include "broker/server.h"
 
@@ -79,24 +80,17 @@ static enum io_files_mode files_mode(const struct config *config)
                                             : IO_FILES_AUTO;
 }
 
-/* The words of odradek.log.format and odradek.log.level, as the rows list them. */
+/* The words of odradek.log.format, as the row lists them. */
 static void configure_diagnostics(const struct config *config)
 {
     static const char *const formats[] = {
         [DIAG_AUTO] = "auto", [DIAG_TEXT] = "text", [DIAG_JSON] = "json"};
-    static const char *const levels[] = {
-        [DIAG_DEBUG] = "debug", [DIAG_INFO] = "info", [DIAG_WARN] = "warn", [DIAG_ERROR] = "error"};
     enum diag_format format = DIAG_AUTO;
-    enum diag_level level = DIAG_INFO;
     for (u32 i = 0; i < ARRAY_LEN(formats); i++) {
         bool is = slice_eq_cstr(config_str(config, CONFIG_odradek_log_format), formats[i]);
         format = is ? (enum diag_format)i : format;
     }
-    for (u32 i = 0; i < ARRAY_LEN(levels); i++) {
-        bool is = slice_eq_cstr(config_str(config, CONFIG_odradek_log_level), levels[i]);
-        level = is ? (enum diag_level)i : level;
-    }
-    diag_configure(format, level);
+    diag_configure(format, log_level_of(config));
 }
 
 static u64 memory_bytes(const struct config *config)

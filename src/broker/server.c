@@ -5,6 +5,7 @@
    drained and sealed, stopped(). */
 #include "broker/conn.h"
 #include "broker/coordinator.h"
+#include "broker/loggers.h"
 #include "broker/retention.h"
 #include "broker/scrub.h"
 #include "broker/traffic.h"
@@ -24,6 +25,7 @@ struct broker *broker_create(const struct broker_params *params)
     b->params = *params;
     b->io = params->io;
     b->config = params->config;
+    b->log_level = log_level_of(b->config);
     list_init(&b->conns);
     list_init(&b->active_conns);
     map_slice_init(&b->peers);
@@ -266,7 +268,7 @@ err_t broker_start(struct broker *b)
     TRY(listeners_open(b));
     coordinator_start(b->coordinator);
     retention_start(b);
-    scrub_configure(b);
+    settings_follow(b);
     return OK;
 }
 
@@ -280,9 +282,15 @@ struct diag_problem broker_problem(const struct broker *b)
     return (struct diag_problem){b->reason_code, b->reason_what, b->reason, b->reason_next};
 }
 
-void broker_configured(struct broker *b)
+void settings_follow(struct broker *b)
 {
     scrub_configure(b);
+    log_level_follow(b);
+}
+
+void broker_configured(struct broker *b)
+{
+    settings_follow(b);
     conns_limit_turn(b);
 }
 

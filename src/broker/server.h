@@ -74,8 +74,10 @@ struct broker {
     struct list jobs;            /* produce.c: batches on a worker */
 
     struct coordinator *coordinator;
-    struct traffic *traffic; /* counters by topic and by request */
+    struct traffic *traffic;                   /* counters by topic and by request */
     struct connections_walk *connections_walk; /* the HTTP port's; NULL: it has none */
+
+    enum diag_level log_level; /* odradek.log.level, as last followed; see loggers.c */
 
     struct retention *retention; /* NULL while the broker starts and stops */
 
@@ -106,6 +108,10 @@ void conns_expire_idle(struct io_timer *idle_timer);    /* conn_limits.c */
 void conns_accept_again(struct io_timer *accept_timer); /* conn_limits.c */
 void conns_stop_reading(struct broker *b);
 u32 conns_busy(const struct broker *b); /* requests not answered yet */
+
+/* server.c: what does not read the configuration where it uses it. At the start, and after every
+   change. */
+void settings_follow(struct broker *b);
 
 /* produce.c */
 void produce_jobs_drop(struct broker *b);

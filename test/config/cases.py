@@ -319,6 +319,23 @@ def precedence(folder):
         check(b.stop() == 0, "a clean stop")
 
 
+def log_level(folder):
+    """From the file, read again; by a dynamic config."""
+    path = write(folder, "p", "odradek.log.level=warn\n")
+    with Broker(folder, "--config", path) as b:
+        b.ready()
+        check(not b.lines("ODK-5001"), "at warn the start says nothing")
+        write(folder, "p", "odradek.log.level=info\n")
+        b.process.send_signal(signal.SIGHUP)
+        check(b.wait_for("ODK-5118")[0]["value"] == "info", "the file was read again")
+        alter(b.address, "odradek.log.level", "debug")
+        b.process.send_signal(signal.SIGHUP)
+        b.wait_for("ODK-5113", 2)
+        alter(b.address, "odradek.log.level", "error")
+        check(b.stop() == 0, "a clean stop")
+        check(not b.lines("ODK-5002"), "at error the end says nothing")
+
+
 def reload_108(folder):
     path = write(folder, "p", "max.connections=1000\nnum.partitions=3\n")
     with Broker(folder, "--config", path) as b:

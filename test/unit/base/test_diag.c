@@ -108,7 +108,10 @@ static void long_lines_are_cut_and_say_so(void **state)
 
 static void levels_are_kept(void **state)
 {
-    diag_configure(DIAG_TEXT, DIAG_ERROR);
+    diag_configure(DIAG_TEXT, DIAG_INFO);
+    diag_set_level(DIAG_ERROR);
+    assert_int_equal(diag_min_level(), DIAG_ERROR);
+    assert_string_equal(diag_level_name(diag_min_level()), "error");
     diag0(MSG_bad_frame);
     assert_int_equal(captured.lines, 0);
     diag0(MSG_home_fenced);

@@ -4,7 +4,7 @@
 
 #include "broker/config_rows.h"
 
-enum { TOPIC = 2, BROKER = 4, METRICS = 16, GROUP = 32 };
+enum { TOPIC = 2, BROKER = 4, LOGGER = 8, METRICS = 16, GROUP = 32 };
 enum { SET, DELETE, APPEND, SUBTRACT };
 
 typedef struct incremental_alter_configs_request_alterable_config operation_t;
@@ -412,6 +412,79 @@ static void validated_and_not_done(void **state)
     harness_fini(&h);
 }
 
+/* The level of root, as DescribeConfigs tells it; source 6 is a logger's. */
+static const char *root_level(struct client *c)
+{
+    struct describe_configs_request_resource resource = {.resource_type = LOGGER,
+                                                         .resource_name = text("1"),
+                                                         .configuration_keys = {.is_null = true}};
+    struct describe_configs_request q = {.resources = {.items = &resource, .count = 1}};
+    struct describe_configs_response *r = CALL(c, describe_configs, 4, &q);
+    const struct describe_configs_response_result *row = &r->results.items[0];
+    assert_int_equal(row->error_code, KERR_NONE);
+    assert_int_equal(row->configs.count, 1);
+    assert_true(slice_eq_cstr(row->configs.items[0].name, "root"));
+    assert_int_equal(row->configs.items[0].config_source, 6);
+    static char level[16];
+    snprintf(level, sizeof level, "%.*s", (int)row->configs.items[0].value.len,
+             (const char *)row->configs.items[0].value.ptr);
+    return level;
+}
+
+static void loggers(void **state)
+{
+    static const struct {
+        const char *name;
+        const char *logger;
+        i8 operation;
+        const char *level;
+        i16 kerr;
+        const char *after;
+    } cases[] = {
+        {"1", "root", SET, "DEBUG", KERR_NONE, "DEBUG"},
+        {"1", "root", SET, "TRACE", KERR_NONE, "DEBUG"},
+        {"1", "root", SET, "FATAL", KERR_NONE, "ERROR"},
+        {"1", "root", SET, "WARN", KERR_NONE, "WARN"},
+        {"1", "root", SET, "warn", KERR_INVALID_CONFIG, "WARN"},
+        {"1", "root", SET, NULL, KERR_INVALID_REQUEST, "WARN"},
+        {"1", "root", DELETE, NULL, KERR_INVALID_REQUEST, "WARN"},
+        {"1", "root", APPEND, "INFO", KERR_INVALID_REQUEST, "WARN"},
+        {"1", "kafka", SET, "INFO", KERR_INVALID_CONFIG, "WARN"},
+        {"2", "root", SET, "INFO", KERR_INVALID_REQUEST, "WARN"},
+        {"", "root", SET, "INFO", KERR_INVALID_REQUEST, "WARN"},
+    };
+    struct harness h;
+    harness_up(&h);
+    struct client *c = client_open(&h);
+    assert_string_equal(root_level(c), "INFO");
+    for (u32 i = 0; i < ARRAY_LEN(cases); i++) {
+        assert_int_equal(
+            change(c, LOGGER, cases[i].name, cases[i].logger, cases[i].operation, cases[i].level),
+            cases[i].kerr);
+        assert_string_equal(root_level(c), cases[i].after);
+    }
+    operation_t two[] = {{.name = text("root"), .value = text("DEBUG")},
+                         {.name = text("kafka"), .value = text("DEBUG")}};
+    assert_int_equal(change_list(c, LOGGER, "1", two, 2, false), KERR_INVALID_CONFIG);
+    assert_int_equal(change_list(c, LOGGER, "1", two, 1, true), KERR_NONE);
+    assert_string_equal(root_level(c), "WARN");
+    struct alter_configs_request_alterable_config whole = {.name = text("root"),
+                                                           .value = text("DEBUG")};
+    assert_int_equal(set_whole(c, LOGGER, "1", &whole, 1), KERR_INVALID_REQUEST);
+
+    /* A change of the dynamic config comes after, another key's change does not. */
+    assert_int_equal(change(c, BROKER, "", "max.connections", SET, "1000"), KERR_NONE);
+    assert_string_equal(root_level(c), "WARN");
+    assert_int_equal(change(c, BROKER, "", "odradek.log.level", SET, "error"), KERR_NONE);
+    assert_string_equal(root_level(c), "ERROR");
+    assert_int_equal(change(c, BROKER, "1", "odradek.log.level", SET, "debug"), KERR_NONE);
+    assert_string_equal(root_level(c), "DEBUG");
+    assert_int_equal(change(c, BROKER, "1", "odradek.log.level", DELETE, NULL), KERR_NONE);
+    assert_int_equal(change(c, BROKER, "", "odradek.log.level", DELETE, NULL), KERR_NONE);
+    assert_string_equal(root_level(c), "INFO");
+    harness_fini(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -423,6 +496,7 @@ int main(void)
         cmocka_unit_test(values_are_shown_as_understood),
         cmocka_unit_test(broker_configs_against_a_model),
         cmocka_unit_test(groups),
+        cmocka_unit_test(loggers),
         cmocka_unit_test(validated_and_not_done),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
