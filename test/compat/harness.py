@@ -8,7 +8,7 @@ Three things live here.
              a Go program, C programs. A tool that cannot be had is a skip with its reason, except
              in CI (CI=true), where it is a failure: nothing is skipped there.
   Odradek    one broker process on its own data folder: start, kill, stop, start again on the same
-             port. kafka_node.KafkaNode has the same methods, so every case can be tried on Apache
+             port. Dev is `odradek dev`, for what nobody restarts. kafka_node.KafkaNode has the same methods, so every case can be tried on Apache
              Kafka first.
 
 Standard library only: this file runs before anything is installed.
@@ -464,6 +464,20 @@ class Odradek:
         self.destroy()
 
 
+class Dev(Odradek):
+    """`odradek dev`: in memory, and gone with this process, however that ends."""
+
+    def command(self):
+        settings = [part for option in self.options for part in ("--set", option)]
+        listen = ("--listen", self.address or "127.0.0.1:0", "--with-parent")
+        return [*self.wrapper, PROGRAM, "dev", *listen, *self.arguments, *settings]
+
+    def stop(self, timeout=30):
+        status = super().stop(timeout)
+        check(not os.path.exists(self.data), f"odradek dev has written {self.data}")
+        return status
+
+
 def flatten(tree):
     flat = {}
     for key, value in tree.items():
@@ -481,6 +495,15 @@ def new_broker(name, **settings):
 
         return KafkaNode(name)
     return Odradek(name, **settings)
+
+
+def dev_broker(name, options=()):
+    """The same for what nobody restarts: ours is `odradek dev`."""
+    if os.environ.get("COMPAT_BROKER") == "kafka":
+        from kafka_node import KafkaNode
+
+        return KafkaNode(name, "".join(f"{option}\n" for option in options))
+    return Dev(name, options)
 
 
 def broker_version():
