@@ -8,7 +8,8 @@
                           [--pid BROKER]
      odradek-load fetch   ADDRESS --topic T --partitions P --bytes MAX [--per-request N]
                           [--connections C] [--seconds S] [--warmup S] [--from start|end]
-                          [--until-end yes] [--total BYTES] [--stamped yes] [--pid BROKER]
+                          [--until-end yes] [--again yes] [--total BYTES] [--stamped yes]
+                          [--pid BROKER]
 
    produce, closed loop (no --rate): every connection keeps D requests in flight. Open loop:
    requests are due at fixed times and latency counts from the due time, so a stall is paid by
@@ -20,7 +21,8 @@
    fetch: the connections share the partitions out and read theirs in turn, --per-request of them
    with one request. --until-end: the run is over, complete=yes, when everything that was there as
    it began has been read, but no later than --seconds. gaps counts batches that did not follow the
-   one before. With --total the run is over, complete=yes, after so many bytes of batches.
+   one before. --again: a partition that was read to where it ended as the run began is read from
+   its start once more. With --total the run is over, complete=yes, after so many bytes of batches.
 
    --stamped yes, for producer and consumer alike: the first record of a batch begins with the time
    it was due, and the consumer tells how long after that it had the batch: end to end. They must
@@ -57,7 +59,7 @@ static struct {
     f64 seconds, warmup, rate_mb;
     int acks;
     int pid;
-    bool from_end, until_end, stamped;
+    bool from_end, until_end, again, stamped;
     u64 total;
 } o = {.topic = "load",
        .partitions = 1,
@@ -497,6 +499,9 @@ static u64 partition_came(struct connection *c, struct reader *r, u64 now)
         p += size;
     }
     read_skip(r, bytes);
+    if (o.again && c->offsets[own] >= c->ends[own]) {
+        c->offsets[own] = 0;
+    }
     return (u64)(p - begin);
 }
 
@@ -645,7 +650,7 @@ static void open_connections(void)
             c->partition_count = MAX(end - first, 1u);
             c->offsets = mem_alloc(c->partition_count * sizeof *c->offsets);
             c->ends = mem_alloc(c->partition_count * sizeof *c->ends);
-            if (o.from_end || o.until_end) {
+            if (o.from_end || o.until_end || o.again) {
                 find_ends(c);
             }
         } else {
@@ -746,6 +751,8 @@ static void parse(int argc, char **argv)
             o.stamped = strcmp(v, "yes") == 0;
         } else if (strcmp(k, "until-end") == 0) {
             o.until_end = strcmp(v, "yes") == 0;
+        } else if (strcmp(k, "again") == 0) {
+            o.again = strcmp(v, "yes") == 0;
         } else if (strcmp(k, "total") == 0) {
             o.total = (u64)number;
         } else if (strcmp(k, "pid") == 0) {
