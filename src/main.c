@@ -1,9 +1,11 @@
 /* Picks the command: the client's from cli, the broker's from broker. Above both, so that neither
    knows the other. */
+#include "broker/config_rows.h"
 #include "broker/config_sources.h"
 #include "broker/docs.h"
 #include "broker/serve.h"
 #include "cli/cli.h"
+#include "cli/node.h"
 #include "doctor/doctor.h"
 
 #include <stdio.h>
@@ -114,8 +116,51 @@ static int doctor(const struct cli_args *a)
     return doctor_run(&options);
 }
 
-static bool explain_key(const char *key, const char **near)
+/* A row of config.def for programs. */
+static void explain_add(struct node *list, const struct config_row *row)
 {
+    static const char *const scopes[] = {[CONFIG_SCOPE_TOPIC] = "topic",
+                                         [CONFIG_SCOPE_BROKER] = "broker",
+                                         [CONFIG_SCOPE_GROUP] = "group"};
+    static const char *const updates[] = {[CONFIG_UPDATE_READ_ONLY] = "read-only",
+                                          [CONFIG_UPDATE_PER_BROKER] = "per-broker",
+                                          [CONFIG_UPDATE_CLUSTER_WIDE] = "cluster-wide"};
+    static const char *const statuses[] = {
+        [CONFIG_WORKS] = "works", [CONFIG_SHOWN] = "shown", [CONFIG_IGNORED] = "ignored"};
+    struct node *one = node_add_object(list, NULL);
+    node_add_cstr(one, "key", row->key);
+    node_add_cstr(one, "scope", scopes[row->scope]);
+    node_add_cstr(one, "type", config_type_name(row->type));
+    node_add_cstr(one, "valid", row->valid[0] != 0 ? row->valid : NULL);
+    node_add_cstr(one, "default", row->initial);
+    node_add_cstr(one, "update", updates[row->update]);
+    node_add_cstr(one, "status", statuses[row->status]);
+    node_add_cstr(one, "synonyms", row->synonyms[0] != 0 ? row->synonyms : NULL);
+    node_add_cstr(one, "doc", row->doc);
+}
+
+static bool explain_as_list(struct slice key, struct node *list)
+{
+    for (u32 i = 0; i < CONFIG_KEY_COUNT; i++) {
+        if (slice_eq_cstr(key, config_rows[i].key)) {
+            explain_add(list, &config_rows[i]);
+        }
+    }
+    const char *note = list->first == NULL ? config_retired(key) : NULL;
+    if (note != NULL) {
+        struct node *one = node_add_object(list, NULL);
+        node_add_text(one, "key", key);
+        node_add_cstr(one, "status", "of older Kafkas");
+        node_add_cstr(one, "doc", note);
+    }
+    return list->first != NULL;
+}
+
+static bool explain_key(const char *key, struct node *list, const char **near)
+{
+    if (list != NULL && explain_as_list(slice_cstr(key), list)) {
+        return true;
+    }
     struct config *c = config_create();
     bool found = config_explain(c, slice_cstr(key), near);
     config_destroy(c);
@@ -127,7 +172,30 @@ static void print_problem(const char *text)
     fputs(text, stderr);
 }
 
-static int check_file(const char *file)
+static void check_add(struct node *root, const char *file, const struct config_problems *problems)
+{
+    node_add_cstr(root, "file", file);
+    node_add_number(root, "errors", problems->errors);
+    node_add_number(root, "warnings", problems->warnings);
+    node_add_number(root, "left_out", problems->left_out);
+    struct node *list = node_add_list(root, "problems");
+    for (u32 i = 0; i < problems->count; i++) {
+        const struct config_problem *p = &problems->items[i];
+        struct slice number = slice_cstr(arena_printf(root->arena, "%d", (int)p->code));
+        const struct diag_row *row = diag_row_find(number);
+        if (row == NULL || row->level < DIAG_WARN) {
+            continue; /* as in words: what is only worth knowing is not wrong */
+        }
+        struct node *one = node_add_object(list, NULL);
+        node_add_cstr(one, "code", arena_printf(root->arena, "ODK-%04d", (int)p->code));
+        node_add_cstr(one, "level", row->level == DIAG_ERROR ? "error" : "warn");
+        node_add_text(one, "what", arena_copy(root->arena, slice_cstr(p->what)));
+        node_add_text(one, "why", arena_copy(root->arena, slice_cstr(p->why)));
+        node_add_text(one, "next", arena_copy(root->arena, slice_cstr(p->next)));
+    }
+}
+
+static int check_file(const char *file, struct node *root)
 {
     struct config *c = config_create();
     struct config_sources sources = {.file = file};
@@ -135,9 +203,14 @@ static int check_file(const char *file)
     config_problems_init(&problems);
     config_load(c, &sources, &problems);
     config_check(c, &problems);
-    config_problems_print(&problems, DIAG_WARN, print_problem);
-    printf("%s: %u error%s, %u warning%s\n", file, problems.errors, problems.errors == 1 ? "" : "s",
-           problems.warnings, problems.warnings == 1 ? "" : "s");
+    if (root != NULL) {
+        check_add(root, file, &problems);
+    } else {
+        config_problems_print(&problems, DIAG_WARN, print_problem);
+        printf("%s: %u error%s, %u warning%s\n", file, problems.errors,
+               problems.errors == 1 ? "" : "s", problems.warnings,
+               problems.warnings == 1 ? "" : "s");
+    }
     int code = problems.errors > 0 ? CLI_FAILED : CLI_OK;
     config_problems_fini(&problems);
     config_destroy(c);

@@ -186,8 +186,11 @@ static int find_brokers(struct cli_args *a)
     const char *context = cli_value(a, "context");
     a->brokers = cli_value(a, "brokers");
     int code = CLI_OK;
-    if (a->brokers == NULL && !context_brokers(a, context, &a->brokers, &code)) {
+    if (a->brokers == NULL && !context_find(a, context, &a->brokers, &a->http, &code)) {
         return code;
+    }
+    if (cli_flag(a, "http")) {
+        a->http = cli_value(a, "http");
     }
     if (a->brokers == NULL) {
         a->brokers = "127.0.0.1:9092";
@@ -240,6 +243,8 @@ static int run_command(struct parse *p, int argc, char **argv)
     struct arena arena;
     arena_init(&arena, NULL, ARENA_BLOCK_BYTES, 0);
     p->args.arena = &arena;
+    bool told_missing = false;
+    p->args.told_missing = &told_missing;
     p->args.words = command_rows[p->id].words;
     p->values = mem_alloc(((size_t)argc + 1) * sizeof *p->values);
     p->args.values = p->values;

@@ -19,6 +19,7 @@ enum cli_exit {
     CLI_UNHEALTHY = 10
 };
 
+struct node;
 struct cli_value {
     const char *option; /* long name */
     const char *value;  /* NULL for a flag */
@@ -27,7 +28,9 @@ struct cli_args {
     const char *words;   /* of the command: "topic ls" */
     struct arena *arena; /* lives as long as the command runs; no cap */
     const char *brokers;
+    const char *http;               /* --http, or the context's; NULL: neither says */
     i64 timeout_ms;                 /* for each answer of a broker */
+    bool *told_missing;             /* addresses that do not answer have been named */
     const struct cli_value *values; /* in the order given */
     u32 value_count;
     char **operands;
@@ -48,9 +51,12 @@ struct cli_host {
     int (*docs)(const char *reference); /* -1: no such reference */
     int (*doctor)(const struct cli_args *args);
     int (*dev)(const struct cli_args *args);
-    /* Prints what a key does; false: no such key, *near is one like it or NULL. */
-    bool (*config_explain)(const char *key, const char **near);
-    int (*config_check)(const char *file);
+    /* Prints what a key does, or adds it to a list (NULL: prints); false: no such key, *near is one
+       like it or NULL. */
+    bool (*config_explain)(const char *key, struct node *list, const char **near);
+    /* Everything that is wrong with a file: for people in words, or as a tree (NULL: in words).
+       Returns an exit code. */
+    int (*config_check)(const char *file, struct node *root);
 };
 int cli_run(int argc, char **argv, const struct cli_host *host);
 

@@ -129,15 +129,26 @@ int command_config_set(const struct cli_args *a)
 
 /* ---- without a broker ------------------------------------------------------------------------ */
 
+static const struct column explain_columns[] = {{"key", "KEY", COLUMN_NAME}, {0}};
+static const struct view explain_view = {.columns = explain_columns, .listing = true};
+static const struct column check_columns[] = {{"file", "FILE", COLUMN_NAME}, {0}};
+static const struct view check_view = {.columns = check_columns};
+
 int command_config_explain(const struct cli_args *a)
 {
+    enum out_format format;
     if (a->operand_count != 1) {
         return problem(CLI_USAGE, "odradek config explain needs one key", NULL,
                        "odradek docs config   lists all keys");
     }
+    if (!out_format_parse(a, &format)) {
+        return CLI_USAGE;
+    }
+    bool words = format == OUT_TABLE || format == OUT_WIDE;
+    struct node *list = node_list(a->arena);
     const char *near;
-    if (a->host->config_explain(a->operands[0], &near)) {
-        return CLI_OK;
+    if (a->host->config_explain(a->operands[0], words ? NULL : list, &near)) {
+        return words ? CLI_OK : out_print(a, list, &explain_view);
     }
     return problem(CLI_NOT_FOUND,
                    near == NULL
@@ -149,9 +160,19 @@ int command_config_explain(const struct cli_args *a)
 
 int command_config_check(const struct cli_args *a)
 {
+    enum out_format format;
     if (a->operand_count != 1) {
         return problem(CLI_USAGE, "odradek config check needs one file", NULL,
                        "odradek config check server.properties");
     }
-    return a->host->config_check(a->operands[0]);
+    if (!out_format_parse(a, &format)) {
+        return CLI_USAGE;
+    }
+    if (format == OUT_TABLE || format == OUT_WIDE) {
+        return a->host->config_check(a->operands[0], NULL);
+    }
+    struct node *root = node_object(a->arena);
+    int code = a->host->config_check(a->operands[0], root);
+    int printed = out_print(a, root, &check_view);
+    return code != CLI_OK ? code : printed;
 }

@@ -65,13 +65,19 @@ static const char *brokers_of(const struct cli_args *a, const char *where, const
     return line_of(a, cli_text(a, "%s/contexts/%s", where, name), "bootstrap.servers=");
 }
 
+static const char *http_of(const struct cli_args *a, const char *where, const char *name)
+{
+    return line_of(a, cli_text(a, "%s/contexts/%s", where, name), "odradek.http=");
+}
+
 static int not_there(const struct cli_args *a, const char *name)
 {
     return problem(CLI_NOT_FOUND, cli_text(a, "there is no context \"%s\"", name), NULL,
                    cli_text(a, "odradek context set %s HOST:PORT   makes it", name));
 }
 
-bool context_brokers(const struct cli_args *a, const char *name, const char **found, int *code)
+bool context_find(const struct cli_args *a, const char *name, const char **found, const char **http,
+                  int *code)
 {
     const char *where = folder(a);
     *found = NULL;
@@ -86,14 +92,19 @@ bool context_brokers(const struct cli_args *a, const char *name, const char **fo
     *found = name_is_good(wanted) ? brokers_of(a, where, wanted) : NULL;
     if (*found == NULL) {
         *code = not_there(a, wanted);
+    } else {
+        *http = http_of(a, where, wanted);
     }
     return *found != NULL;
 }
 
 /* ---- commands -------------------------------------------------------------------------------- */
 
-static const struct column context_columns[] = {
-    {"name", "CONTEXT", COLUMN_NAME}, {"brokers", "BROKERS", 0}, {"in_use", "IN USE", 0}, {0}};
+static const struct column context_columns[] = {{"name", "CONTEXT", COLUMN_NAME},
+                                                {"brokers", "BROKERS", 0},
+                                                {"http", "HTTP", COLUMN_WIDE},
+                                                {"in_use", "IN USE", 0},
+                                                {0}};
 static const struct view context_view = {.columns = context_columns, .listing = true};
 
 int command_context_ls(const struct cli_args *a)
@@ -113,6 +124,7 @@ int command_context_ls(const struct cli_args *a)
             struct node *one = node_add_object(list, NULL);
             node_add_cstr(one, "name", cli_text(a, "%s", entry->d_name));
             node_add_cstr(one, "brokers", brokers);
+            node_add_cstr(one, "http", http_of(a, where, entry->d_name));
             node_add_bool(one, "in_use", current != NULL && strcmp(current, entry->d_name) == 0);
         }
     }
@@ -170,18 +182,25 @@ int command_context_set(const struct cli_args *a)
     }
     const char *name = a->operands[0];
     const char *before = brokers_of(a, where, name);
+    const char *http = cli_value(a, "http");
+    const char *http_before = http_of(a, where, name);
+    const char *file = cli_text(a, "bootstrap.servers=%s\n%s%s%s", a->operands[1],
+                                http != NULL ? "odradek.http=" : "", http != NULL ? http : "",
+                                http != NULL ? "\n" : "");
     struct change change = change_begin(a);
     if (!change.dry) {
         int code = make_folders(a, where);
-        code = code != CLI_OK ? code
-                              : write_file(a, cli_text(a, "%s/contexts/%s", where, name),
-                                           cli_text(a, "bootstrap.servers=%s\n", a->operands[1]));
+        code =
+            code != CLI_OK ? code : write_file(a, cli_text(a, "%s/contexts/%s", where, name), file);
         if (code != CLI_OK) {
             return code;
         }
     }
     change_done(&change, "set", "context", name,
-                before == NULL ? NULL : cli_text(a, "odradek context set %s %s", name, before));
+                before == NULL ? NULL
+                               : cli_text(a, "odradek context set %s %s%s%s", name, before,
+                                          http_before != NULL ? " --http " : "",
+                                          http_before != NULL ? http_before : ""));
     return change_end(&change);
 }
 

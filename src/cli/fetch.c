@@ -2,6 +2,7 @@
    the end of the page. */
 #include "cli/fetch.h"
 
+#include "cli/problem.h"
 #include "cli/settings.h"
 
 #include <errno.h>
@@ -15,16 +16,15 @@
 
 enum { PAGE_BYTES_MAX = 64 * 1024 * 1024 };
 
-int fetch_address(struct kafka *k, const char **address)
+/* *configured: what the broker's odradek.http.listen says; NULL: it has no such key. */
+static int ask_address(struct kafka *k, const char **address, const char **configured)
 {
     const struct cli_args *a = kafka_args(k);
-    *address = cli_value(a, "http");
-    if (*address != NULL) {
-        return CLI_OK;
-    }
     struct metadata_request request = {0};
     struct metadata_response cluster;
     struct describe_configs_response_result configs;
+    *address = NULL;
+    *configured = NULL;
     int code = kafka_ask(k, API_metadata, 12, &request, &cluster);
     if (code != CLI_OK || cluster.brokers.count == 0) {
         return code;
@@ -33,21 +33,28 @@ int fetch_address(struct kafka *k, const char **address)
     code = settings_read(k, SETTINGS_BROKER, cli_text(a, "%d", broker->node_id), &configs);
     for (u32 i = 0; code == CLI_OK && i < configs.configs.count; i++) {
         const struct describe_configs_response_resource_result *c = &configs.configs.items[i];
-        const u8 *colon = c->value.len > 0 ? memrchr(c->value.ptr, ':', c->value.len) : NULL;
-        if (!slice_eq_cstr(c->name, "odradek.http.listen") || colon == NULL) {
+        if (!slice_eq_cstr(c->name, "odradek.http.listen")) {
             continue;
         }
         const char *text = cli_text(a, "%.*s", (int)c->value.len, (const char *)c->value.ptr);
         const char *port = strrchr(text, ':');
-        bool any =
-            strncmp(text, "0.0.0.0:", 8) == 0 || text[0] == ':' || strncmp(text, "[::]:", 5) == 0;
-        if (strcmp(port, ":0") != 0) {
+        *configured = text;
+        if (port != NULL && strcmp(port, ":0") != 0) {
+            bool any = strncmp(text, "0.0.0.0:", 8) == 0 || text[0] == ':' ||
+                       strncmp(text, "[::]:", 5) == 0;
             *address = any ? cli_text(a, "%.*s%s", (int)broker->host.len,
                                       (const char *)broker->host.ptr, port)
                            : text;
         }
     }
     return code;
+}
+
+int fetch_address(struct kafka *k, const char **address)
+{
+    const char *configured;
+    *address = kafka_args(k)->http;
+    return *address != NULL ? CLI_OK : ask_address(k, address, &configured);
 }
 
 static int connect_to(const struct cli_args *a, const char *address, const char **why)
@@ -142,4 +149,58 @@ bool fetch_page(const struct cli_args *a, const char *address, const char *path,
     }
     mem_free(all);
     return good;
+}
+
+/* ---- a page that a command cannot do without ------------------------------------------------- */
+
+static int no_address(const struct cli_args *a, const char *configured, const char *what)
+{
+    bool off = configured != NULL && strrchr(configured, ':') == NULL;
+    return problem_coded(
+        CLI_FAILED, MSG_command_needs_http,
+        cli_text(a, "only the broker's HTTP port says %s, and where that is cannot be found out",
+                 what),
+        configured == NULL ? "the broker has no odradek.http.listen: is it an Odradek?"
+        : off              ? "odradek.http.listen is off there"
+              : cli_text(a, "odradek.http.listen is %s there, a free port that is not told",
+                         configured),
+        off ? "odradek serve --set odradek.http.listen=127.0.0.1:8080   switches it on"
+            : "--http HOST:PORT names it; the broker prints it when it starts");
+}
+
+int fetch_needed(const struct cli_args *a, const char *path, const char *what, struct slice *body)
+{
+    const char *address = a->http;
+    const char *configured = NULL;
+    if (address == NULL) {
+        int code;
+        struct kafka *k = kafka_open(a, &code);
+        code = k == NULL ? code : ask_address(k, &address, &configured);
+        kafka_close(k);
+        if (code != CLI_OK || address == NULL) {
+            return code != CLI_OK ? code : no_address(a, configured, what);
+        }
+    }
+    i32 status = 0;
+    const char *why;
+    if (!fetch_page(a, address, path, &status, body, &why)) {
+        return problem_coded(
+            CLI_FAILED, MSG_command_needs_http,
+            cli_text(a, "only the broker's HTTP port says %s, and it cannot be reached", what), why,
+            a->http != NULL ? "--http HOST:PORT names another one"
+                            : "it may be for the broker's own machine only: run this there, or "
+                              "widen odradek.http.listen");
+    }
+    if (status != 200) {
+        struct slice line = slice_trim(*body);
+        const u8 *end = memchr(line.ptr, '\n', line.len);
+        return problem_coded(
+            CLI_FAILED, MSG_command_needs_http,
+            cli_text(a, "the broker's HTTP port does not say %s", what),
+            cli_text(a, "http://%s%s answers with status %d: %.*s", address, path, status,
+                     (int)(end != NULL ? (size_t)(end - line.ptr) : line.len),
+                     (const char *)line.ptr),
+            status == 503 ? "try again when it has started: odradek health" : NULL);
+    }
+    return CLI_OK;
 }

@@ -200,7 +200,26 @@ static int describe(struct kafka *k, struct group *g)
     return CLI_OK;
 }
 
-int group_read(struct kafka *k, const char *id, struct group *out)
+/* What nobody has committed yet in the topics that the group reads. */
+static int collect_uncommitted(struct kafka *k, struct collect *c)
+{
+    struct metadata_response topics;
+    u32 known = c->group->offset_count;
+    int code = known == 0 ? CLI_OK : kafka_topics(k, NULL, &topics);
+    for (u32 t = 0; code == CLI_OK && known > 0 && t < topics.topics.count; t++) {
+        const struct metadata_response_topic *topic = &topics.topics.items[t];
+        bool read = false;
+        for (u32 i = 0; i < known && !read; i++) {
+            read = slice_eq(c->group->offsets[i].topic, topic->name);
+        }
+        for (u32 p = 0; read && p < topic->partitions.count; p++) {
+            (void)offset_of(c, topic->name, topic->partitions.items[p].partition_index);
+        }
+    }
+    return code;
+}
+
+int group_read(struct kafka *k, const char *id, enum group_extent extent, struct group *out)
 {
     const struct cli_args *a = kafka_args(k);
     *out = (struct group){.id = id};
@@ -214,6 +233,9 @@ int group_read(struct kafka *k, const char *id, struct group *out)
         struct slice client = out->members[m].client_id;
         c.owner = cli_text(a, "%.*s", (int)client.len, (const char *)client.ptr);
         group_assignment_visit(k, &out->members[m], note_owner, &c);
+    }
+    if (code == CLI_OK && extent == GROUP_ALL_PARTITIONS) {
+        code = collect_uncommitted(k, &c);
     }
     if (code == CLI_OK && out->offset_count > 0) {
         qsort(out->offsets, out->offset_count, sizeof *out->offsets, by_place);
@@ -305,6 +327,7 @@ static const struct column info_columns[] = {{"group", "GROUP", COLUMN_NAME},
                                              {0}};
 static const struct column offset_columns[] = {{"topic", "TOPIC", 0},
                                                {"partition", "PARTITION", 0},
+                                               {"start", "START", COLUMN_WIDE},
                                                {"committed", "COMMITTED", 0},
                                                {"end", "END", 0},
                                                {"lag", "LAG", 0},
@@ -364,7 +387,7 @@ static void add_members(struct kafka *k, struct node *list, const struct group *
 int group_add_info(struct kafka *k, struct node *list, const char *id)
 {
     struct group g;
-    int code = group_read(k, id, &g);
+    int code = group_read(k, id, GROUP_ALL_PARTITIONS, &g);
     if (code != CLI_OK || !g.exists) {
         return code != CLI_OK ? code : group_unknown(k, id);
     }
@@ -392,6 +415,7 @@ int group_add_info(struct kafka *k, struct node *list, const char *id)
         struct node *row = node_add_object(offsets, NULL);
         node_add_text(row, "topic", o->topic);
         node_add_number(row, "partition", o->partition);
+        add_number_or_null(row, "start", o->start);
         add_number_or_null(row, "committed", o->committed);
         add_number_or_null(row, "end", o->end);
         add_number_or_null(row, "lag", group_offset_lag(o));
@@ -428,7 +452,7 @@ static int delete_group(struct kafka *k, struct change *change, const char *id)
 {
     const struct cli_args *a = kafka_args(k);
     struct group g;
-    int code = group_read(k, id, &g);
+    int code = group_read(k, id, GROUP_COMMITTED, &g);
     if (code != CLI_OK || !g.exists) {
         return code != CLI_OK ? code : group_unknown(k, id);
     }

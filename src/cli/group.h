@@ -20,11 +20,14 @@ struct group {
     bool exists;
     const struct describe_groups_response_described_group_member *members;
     u32 member_count;
-    struct group_offset *offsets; /* committed or assigned, by topic and partition */
+    struct group_offset *offsets; /* by topic and partition: committed or assigned, with
+                                     GROUP_ALL_PARTITIONS every one of a topic that has such */
     u32 offset_count;
 };
+enum group_extent { GROUP_COMMITTED, GROUP_ALL_PARTITIONS };
 /* Describes the group; one that is not there is no failure here. */
-MUST_USE int group_read(struct kafka *k, const char *id, struct group *out);
+MUST_USE int group_read(struct kafka *k, const char *id, enum group_extent extent,
+                        struct group *out);
 /* Not there: says so, with the nearest name. */
 int group_unknown(struct kafka *k, const char *id);
 /* Has it members, or is it about to? Then its offsets are theirs. */

@@ -1,6 +1,6 @@
 /* One connection, one question at a time: see kafka.h.
 
-     kafka_open()   resolve, connect, ApiVersions
+     kafka_open()   address by address: resolve, connect, ApiVersions, until one answers
      kafka_ask()    build the frame, send, receive one frame, decode
    Every wait ends at the deadline of the command's --timeout, as CLI_TIMEOUT. */
 #include "cli/kafka.h"
@@ -23,12 +23,22 @@
 
 enum { API_KEYS = 128, FRAME_BYTES_MAX = 256 * 1024 * 1024 };
 
+/* The three lines of a problem that has not been told. */
+struct trouble {
+    int code;
+    const char *what;
+    const char *why;
+    const char *next;
+};
+
 struct kafka {
     const struct cli_args *args;
     int fd;
     i32 correlation_id;
     char address[256]; /* host:port connected to */
     i64 deadline_ms;   /* of the question under way */
+    bool opening;      /* what goes wrong is kept in `trouble`: another address may do */
+    struct trouble trouble;
     i16 version_min[API_KEYS];
     i16 version_max[API_KEYS]; /* -1: the broker does not have it */
 };
@@ -68,17 +78,23 @@ static bool wait_for(struct kafka *k, short events)
     }
 }
 
+static int failed(struct kafka *k, int code, const char *what, const char *why, const char *next)
+{
+    k->trouble = (struct trouble){code, what, why, next};
+    return k->opening ? code : problem(code, what, why, next);
+}
+
 static int timed_out(struct kafka *k, const char *what)
 {
-    return problem(CLI_TIMEOUT, cli_text(k->args, "%s did not answer in time", k->address),
-                   cli_text(k->args, "waited %lld ms for %s", (long long)k->args->timeout_ms, what),
-                   "is it a Kafka listener, and is the broker well? --timeout 60s waits longer");
+    return failed(k, CLI_TIMEOUT, cli_text(k->args, "%s did not answer in time", k->address),
+                  cli_text(k->args, "waited %lld ms for %s", (long long)k->args->timeout_ms, what),
+                  "is it a Kafka listener, and is the broker well? --timeout 60s waits longer");
 }
 
 static int broken(struct kafka *k, const char *what)
 {
-    return problem(CLI_FAILED, cli_text(k->args, "the connection to %s broke", k->address), what,
-                   "is the broker up? its own log says more");
+    return failed(k, CLI_FAILED, cli_text(k->args, "the connection to %s broke", k->address), what,
+                  "is the broker up? its own log says more");
 }
 
 static bool connect_one(struct kafka *k, const struct addrinfo *to)
@@ -124,38 +140,6 @@ static void split_address(const char *text, size_t len, char host[200], char por
     snprintf(host, 200, "%.*s", (int)MIN(host_len, 199u), text);
 }
 
-/* Tries the addresses of a.brokers in order; *why says what the last one said. */
-static bool connect_any(struct kafka *k, const char **why)
-{
-    *why = "no address was given";
-    const char *at = k->args->brokers;
-    while (*at != 0) {
-        size_t len = strcspn(at, ",");
-        char host[200];
-        char port[16];
-        split_address(at, len, host, port);
-        snprintf(k->address, sizeof k->address, "%s:%s", host, port);
-        struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-        struct addrinfo *list = NULL;
-        int failed = getaddrinfo(host, port, &hints, &list);
-        if (failed != 0) {
-            *why = cli_text(k->args, "%s: %s", k->address, gai_strerror(failed));
-        }
-        for (struct addrinfo *to = list; to != NULL; to = to->ai_next) {
-            if (connect_one(k, to)) {
-                freeaddrinfo(list);
-                return true;
-            }
-            *why = cli_text(k->args, "%s: %s", k->address, strerror(errno));
-        }
-        if (list != NULL) {
-            freeaddrinfo(list);
-        }
-        at += len + (at[len] == ',');
-    }
-    return false;
-}
-
 static int send_all(struct kafka *k, struct slice bytes, const char *what)
 {
     while (bytes.len > 0) {
@@ -193,9 +177,9 @@ static int receive_all(struct kafka *k, u8 *to, size_t len, const char *what)
 
 static int nonsense(struct kafka *k, const char *api, const char *why)
 {
-    return problem(CLI_FAILED,
-                   cli_text(k->args, "%s gave no sensible answer to %s", k->address, api), why,
-                   "is it a Kafka listener? TLS and SASL are not spoken here");
+    return failed(k, CLI_FAILED,
+                  cli_text(k->args, "%s gave no sensible answer to %s", k->address, api), why,
+                  "is it a Kafka listener? TLS and SASL are not spoken here");
 }
 
 static int ask_version(struct kafka *k, const struct api_row *api, i16 version, const void *request,
@@ -206,10 +190,10 @@ static int ask_version(struct kafka *k, const struct api_row *api, i16 version, 
     err_t err = request_frame_build(api, version, ++k->correlation_id, SLICE_LIT("odradek-cli"),
                                     request, arena, &frame);
     if (err != OK) {
-        return problem(CLI_FAILED,
-                       cli_text(k->args, "%s version %d of %s cannot say that", api->kafka_name,
-                                version, k->address),
-                       err_name(err), NULL);
+        return failed(k, CLI_FAILED,
+                      cli_text(k->args, "%s version %d of %s cannot say that", api->kafka_name,
+                               version, k->address),
+                      err_name(err), NULL);
     }
     k->deadline_ms = now_ms() + k->args->timeout_ms;
     int code = send_all(k, frame, api->kafka_name);
@@ -270,8 +254,7 @@ static int learn_versions(struct kafka *k)
     int code = ask_version(k, api, MIN((i16)3, api->max), &request, &response);
     if (code == CLI_OK && response.error_code != KERR_NONE &&
         response.error_code != KERR_UNSUPPORTED_VERSION) {
-        code = problem_of_kafka(k->args, "the broker does not say what it speaks",
-                                response.error_code, (struct slice){0});
+        code = nonsense(k, "ApiVersions", kerr_name(response.error_code));
     }
     for (u32 i = 0; code == CLI_OK && i < response.api_keys.count; i++) {
         const struct api_versions_response_version *v = &response.api_keys.items[i];
@@ -283,24 +266,102 @@ static int learn_versions(struct kafka *k)
     return code;
 }
 
+/* Connects to what k->address is made of. CLI_OK, or the trouble is kept. */
+static int connect_to(struct kafka *k, const char *host, const char *port)
+{
+    const struct cli_args *a = k->args;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct addrinfo *list = NULL;
+    int unknown = getaddrinfo(host, port, &hints, &list);
+    const char *why = unknown != 0 ? gai_strerror(unknown) : "it has no address";
+    int code = CLI_FAILED;
+    k->deadline_ms = now_ms() + a->timeout_ms;
+    for (struct addrinfo *to = list; to != NULL && k->fd < 0; to = to->ai_next) {
+        if (!connect_one(k, to)) {
+            why = strerror(errno);
+            code = errno == ETIMEDOUT ? CLI_TIMEOUT : CLI_FAILED;
+        }
+    }
+    if (list != NULL) {
+        freeaddrinfo(list);
+    }
+    return k->fd >= 0 ? CLI_OK
+                      : failed(k, code, cli_text(a, "no broker answers at %s", k->address),
+                               cli_text(a, "%s: %s", k->address, why),
+                               "start one: odradek serve; another address: -b HOST:PORT");
+}
+
+/* Goes to one address of the list. */
+static int open_one(struct kafka *k, const char *at, size_t len)
+{
+    char host[200];
+    char port[16];
+    split_address(at, len, host, port);
+    snprintf(k->address, sizeof k->address, strchr(host, ':') != NULL ? "[%s]:%s" : "%s:%s", host,
+             port);
+    int code = connect_to(k, host, port);
+    code = code != CLI_OK ? code : learn_versions(k);
+    if (code != CLI_OK && k->fd >= 0) {
+        close(k->fd);
+        k->fd = -1;
+    }
+    return code;
+}
+
+/* What was wrong with the addresses that were tried in vain, once for all times that a command
+   opens a connection: --watch and top do it again and again. */
+static void tell_missing(struct kafka *k, const char *missing)
+{
+    if (missing != NULL && !*k->args->told_missing) {
+        *k->args->told_missing = true;
+        problem_warn(MSG_command_broker_missing,
+                     cli_text(k->args, "%s; going on with %s", missing, k->address));
+    }
+}
+
+/* The addresses in their order, until one of them speaks Kafka. */
+static int open_any(struct kafka *k)
+{
+    const struct cli_args *a = k->args;
+    const char *missing = NULL;
+    u32 tried = 0;
+    int code = CLI_FAILED;
+    k->trouble = (struct trouble){CLI_FAILED, "no address was given", NULL, "-b HOST:PORT"};
+    for (const char *at = a->brokers; *at != 0 && (tried == 0 || code != CLI_OK);) {
+        size_t len = strcspn(at, ",");
+        if (len > 0) {
+            code = open_one(k, at, len);
+            tried++;
+        }
+        if (len > 0 && code != CLI_OK) {
+            const char *why =
+                strncmp(k->trouble.what, "no broker", 9) == 0 ? k->trouble.why : k->trouble.what;
+            missing = missing == NULL ? why : cli_text(a, "%s; %s", missing, why);
+        }
+        at += len + (at[len] == ',');
+    }
+    if (tried > 0 && code == CLI_OK) {
+        tell_missing(k, missing);
+        return CLI_OK;
+    }
+    if (tried > 1) {
+        return problem(code, cli_text(a, "no broker answers at any of %s", a->brokers), missing,
+                       "start one: odradek serve; another address: -b HOST:PORT");
+    }
+    return problem(k->trouble.code, k->trouble.what, k->trouble.why, k->trouble.next);
+}
+
 struct kafka *kafka_open(const struct cli_args *a, int *code)
 {
     struct kafka *k = mem_alloc(sizeof *k);
     k->args = a;
     k->fd = -1;
-    k->deadline_ms = now_ms() + a->timeout_ms;
     for (u32 i = 0; i < API_KEYS; i++) {
         k->version_max[i] = -1;
     }
-    const char *why;
-    if (!connect_any(k, &why)) {
-        bool late = now_ms() >= k->deadline_ms;
-        *code = problem(late ? CLI_TIMEOUT : CLI_FAILED,
-                        cli_text(a, "no broker answers at %s", a->brokers), why,
-                        "start one: odradek serve; another address: -b HOST:PORT");
-    } else {
-        *code = learn_versions(k);
-    }
+    k->opening = true;
+    *code = open_any(k);
+    k->opening = false;
     if (*code != CLI_OK) {
         kafka_close(k);
         return NULL;

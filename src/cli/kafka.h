@@ -1,6 +1,7 @@
 /* A small client of the Kafka protocol on our own codec, for everything that is a question or a
-   change and no stream of records: one connection to the first address that answers, one request at
-   a time, the newest version both sides speak. What it decodes lives in the command's arena. */
+   change and no stream of records: one connection to the first address of the list that answers
+   (others are named on stderr), one request at a time, the newest version both sides speak. What it
+   decodes lives in the command's arena. */
 #pragma once
 
 #include "cli/cli.h"

@@ -170,6 +170,20 @@ void time_text(i64 ms, char to[TIME_TEXT_BYTES])
     snprintf(to + used, TIME_TEXT_BYTES - used, ".%03dZ", (int)(((ms % 1000) + 1000) % 1000));
 }
 
+void duration_text(i64 seconds, char to[DURATION_TEXT_BYTES])
+{
+    long long s = seconds;
+    if (s < 60) {
+        snprintf(to, DURATION_TEXT_BYTES, "%llds", s);
+    } else if (s < 3600) {
+        snprintf(to, DURATION_TEXT_BYTES, "%lldm%02llds", s / 60, s % 60);
+    } else if (s < 2 * 86400) {
+        snprintf(to, DURATION_TEXT_BYTES, "%lldh%02lldm", s / 3600, s % 3600 / 60);
+    } else {
+        snprintf(to, DURATION_TEXT_BYTES, "%lldd%02lldh", s / 86400, s % 86400 / 3600);
+    }
+}
+
 /* ---- for programs ---------------------------------------------------------------------------- */
 
 /* A value that is no list and no object. */
@@ -300,6 +314,8 @@ static struct slice cell_text(const struct column *c, const struct node *row)
         bytes_text((f64)n->number, text);
     } else if (n->kind == NODE_NUMBER && (c->flags & COLUMN_TIME) != 0) {
         time_text(n->number, text);
+    } else if (n->kind == NODE_NUMBER && (c->flags & COLUMN_DURATION) != 0) {
+        duration_text(n->number / 1000, text);
     } else if (n->kind == NODE_NUMBER) {
         snprintf(text, sizeof text, "%lld", (long long)n->number);
     } else if (n->kind == NODE_REAL && (c->flags & COLUMN_BYTES) != 0) {

@@ -14,10 +14,11 @@ bool out_format_parse(const struct cli_args *a, enum out_format *out);
 
 enum column_flags {
     COLUMN_PLAIN = 0,
-    COLUMN_NAME = 1,  /* what -o name prints */
-    COLUMN_WIDE = 2,  /* only in -o wide */
-    COLUMN_BYTES = 4, /* a number printed as 1.5MiB */
-    COLUMN_TIME = 8,  /* milliseconds since 1970, printed as UTC */
+    COLUMN_NAME = 1,      /* what -o name prints */
+    COLUMN_WIDE = 2,      /* only in -o wide */
+    COLUMN_BYTES = 4,     /* a number printed as 1.5MiB */
+    COLUMN_TIME = 8,      /* milliseconds since 1970, printed as UTC */
+    COLUMN_DURATION = 16, /* milliseconds, printed as 4m07s */
 };
 /* A member of an object and its heading; a list of columns is closed by an empty one. */
 struct column {
@@ -58,6 +59,9 @@ bool out_utf8(void);
 enum { BYTES_TEXT_BYTES = 32, TIME_TEXT_BYTES = 40 };
 void bytes_text(f64 bytes, char to[BYTES_TEXT_BYTES]);
 void time_text(i64 ms, char to[TIME_TEXT_BYTES]);
+/* "3s", "4m07s", "2h15m", "8d03h". */
+enum { DURATION_TEXT_BYTES = 32 };
+void duration_text(i64 seconds, char to[DURATION_TEXT_BYTES]);
 
 /* Flushes standard output. A reader that went away, a full disk: told, and CLI_FAILED unless code
    is a failure already. */

@@ -28,6 +28,16 @@ int problem_coded(int code, enum diag_code known_as, const char *what, const cha
     return code;
 }
 
+void problem_warn(enum diag_code known_as, const char *what)
+{
+    fflush(stdout);
+    bool colour = out_colour(stderr);
+    fprintf(stderr, "%swarn%s ODK-%04d: ", colour ? "\033[33m" : "", colour ? "\033[0m" : "",
+            (int)known_as);
+    out_text(stderr, slice_cstr(what));
+    fputc('\n', stderr);
+}
+
 /* The catalogue's row of an exit code. */
 static enum diag_code code_of_exit(int code)
 {

@@ -9,6 +9,8 @@ int problem(int code, const char *what, const char *why, const char *next);
 /* The same by a code of its own from the catalogue. */
 int problem_coded(int code, enum diag_code known_as, const char *what, const char *why,
                   const char *next);
+/* One line that is no failure: "warn ODK-6021: ...". */
+void problem_warn(enum diag_code known_as, const char *what);
 /* Of a broker's answer: the exit code that goes with a Kafka error, and what to do about it.
    message: the broker's own words (ptr NULL: none). */
 int problem_of_kafka(const struct cli_args *a, const char *what, i16 kafka_error,

@@ -19,19 +19,6 @@ void progress_begin(struct progress *p, const char *unit, i64 total, bool quiet)
     };
 }
 
-/* "3s", "4m07s", "2h15m". */
-static void duration_text(i64 seconds, char *to, size_t size)
-{
-    if (seconds < 60) {
-        snprintf(to, size, "%llds", (long long)seconds);
-    } else if (seconds < 3600) {
-        snprintf(to, size, "%lldm%02llds", (long long)seconds / 60, (long long)seconds % 60);
-    } else {
-        snprintf(to, size, "%lldh%02lldm", (long long)seconds / 3600,
-                 (long long)seconds % 3600 / 60);
-    }
-}
-
 void progress_text(const struct progress *p, i64 elapsed_ms, bool utf8, char *text)
 {
     f64 rate = elapsed_ms > 0 ? (f64)p->done * 1000 / (f64)elapsed_ms : 0;
@@ -49,9 +36,9 @@ void progress_text(const struct progress *p, i64 elapsed_ms, bool utf8, char *te
         used += strlen(cell);
     }
     bar[used] = 0;
-    char left[32] = "?";
+    char left[DURATION_TEXT_BYTES] = "?";
     if (rate > 0) {
-        duration_text((i64)((f64)(p->total - done) / rate + 0.5), left, sizeof left);
+        duration_text((i64)((f64)(p->total - done) / rate + 0.5), left);
     }
     snprintf(text, PROGRESS_TEXT_BYTES, "%s %3lld%%  %lld %s  %.0f/s  ETA %s", bar,
              (long long)(done * 100 / p->total), (long long)p->done, p->unit, rate, left);

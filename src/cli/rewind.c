@@ -8,10 +8,12 @@
 #include "cli/parse.h"
 #include "cli/problem.h"
 
+#include <poll.h>
 #include <string.h>
 
 enum target { TO_START, TO_END, TO_OFFSET, TO_TIME, BY, OFFSETS };
 enum { NONE = -1 }; /* no committed offset */
+enum { RETRY_MS = 50 };
 
 struct move {
     struct slice topic;
@@ -224,6 +226,28 @@ static int check_each(struct rewind *r, struct slice topic, i32 partition, i16 e
                      error, (struct slice){0});
 }
 
+/* The first group of a new cluster, and any of a broker that has just started, have no coordinator
+   for a moment: asking for it is what makes it. */
+static int await_coordinator(struct rewind *r)
+{
+    i64 end_ms = wall_ms() + r->args->timeout_ms;
+    struct find_coordinator_request request = {.key = slice_cstr(r->group.id)};
+    struct find_coordinator_response response = {0};
+    for (;;) {
+        int code = kafka_ask(r->k, API_find_coordinator, 3, &request, &response);
+        bool soon = response.error_code == KERR_COORDINATOR_NOT_AVAILABLE ||
+                    response.error_code == KERR_COORDINATOR_LOAD_IN_PROGRESS;
+        if (code != CLI_OK || response.error_code == KERR_NONE) {
+            return code;
+        }
+        if (!soon || wall_ms() >= end_ms) {
+            return problem_of_kafka(r->args, "the group has no coordinator", response.error_code,
+                                    response.error_message);
+        }
+        poll(NULL, 0, RETRY_MS);
+    }
+}
+
 static int commit_offsets(struct rewind *r)
 {
     struct arena *arena = r->args->arena;
@@ -356,7 +380,7 @@ static int print_moves(struct rewind *r, bool dry)
 static int rewind_group(struct rewind *r)
 {
     const char *id = r->args->operands[0];
-    int code = group_read(r->k, id, &r->group);
+    int code = group_read(r->k, id, GROUP_COMMITTED, &r->group);
     if (code != CLI_OK) {
         return code;
     }
@@ -374,7 +398,8 @@ static int rewind_group(struct rewind *r)
         code = find_place(r, &r->moves[i]);
     }
     if (code == CLI_OK && !dry) {
-        code = commit_offsets(r);
+        code = await_coordinator(r);
+        code = code != CLI_OK ? code : commit_offsets(r);
         code = code != CLI_OK ? code : forget_offsets(r);
     }
     return code != CLI_OK ? code : print_moves(r, dry);

@@ -158,8 +158,8 @@ static int add_groups(struct kafka *k, struct node *list)
     for (u32 i = 0; code == CLI_OK && i < groups.groups.count; i++) {
         struct slice id = groups.groups.items[i].group_id;
         struct group g;
-        code =
-            group_read(k, cli_text(kafka_args(k), "%.*s", (int)id.len, (const char *)id.ptr), &g);
+        code = group_read(k, cli_text(kafka_args(k), "%.*s", (int)id.len, (const char *)id.ptr),
+                          GROUP_COMMITTED, &g);
         if (code != CLI_OK || !g.exists) {
             continue; /* it was deleted meanwhile */
         }

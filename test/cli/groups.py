@@ -19,7 +19,25 @@ def consume(shell, group, topic, count):
 
 def offsets(shell, group):
     (info,) = shell.json("group", "info", group)
-    return {(p["topic"], p["partition"]): p["committed"] for p in info["partitions"]}
+    return {(p["topic"], p["partition"]): p["committed"] for p in info["partitions"] if p["committed"] is not None}
+
+
+def case_partitions_nobody_has_committed(shell):
+    """They are shown, as Kafka's tool does it: without an offset and a lag."""
+    shell.run("topic", "create", "g-part", "g-other", "-p", 3)
+    shell.run("pub", "g-part", "-f", "%p|%v", stdin="0|a\n2|b\n2|c\n")
+    shell.run("group", "rewind", "g-partly", "--topic", "g-part", "-p", 1, "--to-start")
+    shell.run("group", "info", "g-partly").says(
+        r"^GROUP g-partly .* LAG 0 ",
+        r"^g-part +0 +- +1 +- +- +-$",
+        r"^g-part +1 +0 +0 +0 +0\.0 +-$",
+        r"^g-part +2 +- +2 +- +- +-$",
+    )
+    (info,) = shell.json("group", "info", "g-partly")
+    rows = [(p["topic"], p["partition"], p["start"], p["committed"], p["end"], p["lag"]) for p in info["partitions"]]
+    check(rows == [("g-part", 0, 0, None, 1, None), ("g-part", 1, 0, 0, 0, 0), ("g-part", 2, 0, None, 2, None)], f"{rows}")
+    shell.run("group", "info", "g-partly", "-o", "wide").says(r"^TOPIC +PARTITION +START +COMMITTED +END ")
+    shell.run("group", "rm", "g-partly", "-y").warns(r"--offsets g-part:1=0$")
 
 
 def case_list_and_info(shell):

@@ -35,7 +35,31 @@ def case_nobody_answers(shell):
             "no broker answers at 127.0.0.1:1", "Connection refused", "next: start one: odradek serve"
         )
     shell.bare("topic", "ls", "-b", "no..host:9092", code=1).warns("no..host:9092: ")
-    shell.bare("topic", "ls", "-b", f"127.0.0.1:1,{shell.address}")  # the second one does
+
+
+def case_the_first_that_answers(shell):
+    """Addresses are tried in their order, whatever is wrong with the first; what was wrong is said once."""
+    good = shell.address
+    for listed, said in (
+        (f"127.0.0.1:1,{good}", "^warn ODK-6021: 127.0.0.1:1: Connection refused; going on with " + good),
+        (f"no..host:1,,127.0.0.1:1,{good}", r"no..host:1: .*; 127.0.0.1:1: Connection refused; going on"),
+    ):
+        done = shell.bare("topic", "ls", "-b", listed).warns(said)
+        check(done.err.count("\n") == 1, f"{done}")
+    check(shell.bare("topic", "ls", "-b", f"{good},127.0.0.1:1").err == "", "the second was asked")
+    with socket.create_server(("127.0.0.1", 0)) as mute:  # it accepts, and says nothing
+        address = "127.0.0.1:%d" % mute.getsockname()[1]
+        quick = ["--timeout", "300ms"]
+        shell.bare("topic", "ls", "-b", f"{address},{good}", "--timeout", "2s").warns(f"{address} did not answer in time; going on")
+        shell.bare("topic", "ls", "-b", f"{address},{address}", *quick, code=6).warns("no broker answers at any of", "did not answer in time; .*did not")
+        shell.bare("topic", "ls", "-b", address, *quick, code=6).warns(f"{address} did not answer in time")
+    shell.bare("topic", "ls", "-b", "127.0.0.1:1,127.0.0.1:2", code=1).warns(
+        "^error ODK-6001: no broker answers at any of 127.0.0.1:1,127.0.0.1:2$",
+        "^  127.0.0.1:1: Connection refused; 127.0.0.1:2: Connection refused$",
+    )
+    shell.bare("topic", "ls", "-b", "", code=1).warns("no address was given")
+    shell.bare("pub", "first-that-answers", "v", "-b", f"127.0.0.1:1,{good}").says("^1 record")
+    shell.bare("cat", "first-that-answers", "-b", f"127.0.0.1:1,{good}").prints("v\n")
 
 
 def case_somebody_else_answers(shell):
@@ -99,8 +123,8 @@ def case_contexts(shell):
     check(
         listed
         == [
-            {"name": "prod", "brokers": prod, "in_use": True},
-            {"name": "test", "brokers": "127.0.0.1:2", "in_use": False},
+            {"name": "prod", "brokers": prod, "http": None, "in_use": True},
+            {"name": "test", "brokers": "127.0.0.1:2", "http": None, "in_use": False},
         ],
         f"contexts are {listed}",
     )

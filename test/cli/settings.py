@@ -60,6 +60,18 @@ def case_explain(shell):
     shell.bare("config", "explain", "num.partitions").says("^num.partitions", "default +1")
     shell.bare("config", "explain", "num.partitoins", code=3).warns('did you mean "num.partitions"')
     shell.bare("config", "explain", code=2)
+    (row,) = shell.bare("config", "explain", "num.partitions", "-o", "json").json()
+    check(row["key"] == "num.partitions" and row["scope"] == "broker" and row["type"] == "int" and row["default"] == "1", f"{row}")
+    check(row["status"] == "works" and row["update"] == "read-only" and row["valid"] and row["doc"], f"{row}")
+    rows = shell.bare("config", "explain", "cleanup.policy", "-o", "json").json()
+    check([r["scope"] for r in rows] == ["topic"], f"{rows}")
+    shell.bare("config", "explain", "retention.ms", "-o", "yaml").says('^- key: "retention.ms"$', '^  scope: "topic"$', "^  synonyms: ")
+    shell.bare("config", "explain", "retention.ms", "-o", "name").prints("retention.ms\n")
+    shell.bare("config", "explain", "num.partitoins", "-o", "json", code=3).prints("").warns("did you mean")
+    shell.bare("config", "explain", "num.partitions", "-o", "xml", code=2)
+    retired = shell.bare("config", "explain", "zookeeper.connect").says("of older Kafkas").lines()[1].strip()
+    (row,) = shell.bare("config", "explain", "zookeeper.connect", "-o", "json").json()
+    check(row == {"key": "zookeeper.connect", "status": "of older Kafkas", "doc": retired}, f"{row}")
 
 
 def case_check(shell):
@@ -70,7 +82,18 @@ def case_check(shell):
     with open(path, "w") as file:
         file.write("num.partitions=three\nlog.retention.hours=never\n")
     shell.bare("config", "check", path, code=1).says("2 errors").warns("num.partitions", "log.retention.hours")
+    found = shell.bare("config", "check", path, "-o", "json", code=1).json()
+    check(found["file"] == path and found["errors"] == 2 and found["warnings"] == 0 and len(found["problems"]) == 2, f"{found}")
+    for one in found["problems"]:
+        check(one["code"].startswith("ODK-") and one["level"] == "error" and one["what"] and one["next"], f"{one}")
+    shell.bare("config", "check", path, "-o", "yaml", code=1).says("^errors: 2$", '^  - code: "ODK-')
+    with open(path, "w") as file:
+        file.write("num.partitions=3\nnum.partitoins=4\n")
+    found = shell.bare("config", "check", path, "-o", "jsonl").json()
+    check(found["errors"] == 0 and [p["level"] for p in found["problems"]] == ["warn"], f"{found}")
+    shell.bare("config", "check", path, "-o", "xml", code=2)
     shell.bare("config", "check", path + ".none", code=1)
+    check(shell.bare("config", "check", path + ".none", "-o", "json", code=1).json()["errors"] == 1, "no error")
     shell.bare("config", "check", code=2)
 
 
