@@ -93,10 +93,26 @@ static void configure_diagnostics(const struct config *config)
     diag_configure(format, log_level_of(config));
 }
 
+/* What nobody has set is taken from what there is. 0: that is too little. */
 static u64 memory_bytes(const struct config *config)
 {
     u64 asked = (u64)config_i64(config, CONFIG_odradek_memory);
-    return asked != 0 ? asked : MIN(io_machine_memory() / 4, MEMORY_MAX);
+    u64 machine = io_machine_memory();
+    if (asked != 0 || machine / 2 < CONFIG_MEMORY_BYTES_MIN) {
+        return asked;
+    }
+    return MIN(MAX(machine / 4, (u64)CONFIG_MEMORY_BYTES_MIN), MEMORY_MAX);
+}
+
+static int memory_refuse(void)
+{
+    char why[160];
+    snprintf(why, sizeof why,
+             "this machine or cgroup has %llu MiB; a broker needs at least 16 MiB of buffers, and "
+             "as much beside them",
+             (unsigned long long)(io_machine_memory() >> 20));
+    return serve_refuse(MSG_start_memory, "there is too little memory for a broker", why,
+                        "raise the limit of the cgroup to 64 MiB, or set --memory yourself");
 }
 
 static void print_address(const struct io_address *at, char *out)
@@ -244,6 +260,10 @@ int serve_run(const struct serve_options *o)
     }
     const struct config *config = s.live.config;
     configure_diagnostics(config);
+    if (memory_bytes(config) == 0) {
+        config_live_fini(&s.live);
+        return memory_refuse();
+    }
     struct io_linux_params io_params = {
         .files = files_mode(config),
         .refuse_direct = config_i64(config, CONFIG_odradek_test_refuse_direct) != 0,

@@ -93,8 +93,8 @@ int command_unknown(const struct cli_args *a, const char *words)
 {
     const char *nearest = nearest_command(words);
     return problem(CLI_USAGE,
-                   nearest == NULL ? cli_text(a, "there is no command \"%s\"", words)
-                                   : cli_text(a, "there is no command \"%s\"; did you mean \"%s\"?",
+                   nearest == NULL ? cli_text(a, "there is no command \"%.64s\"", words)
+                                   : cli_text(a, "there is no command \"%.64s\"; did you mean \"%s\"?",
                                               words, nearest),
                    NULL, "odradek help   lists all commands");
 }

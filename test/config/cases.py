@@ -15,9 +15,12 @@ import subprocess
 import tempfile
 import time
 
+import cgroup
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PROGRAM = os.path.join(ROOT, os.environ.get("ODRADEK_BUILD", "build"), "odradek")
 DEADLINE = 60  # seconds until something that should happen has not
+MIB = 1 << 20
 NOBODY = 65534
 DEV_MS = 20  # from exec to the first answer of ApiVersions
 DYNAMIC_BROKER, STATIC, DEFAULT = 2, 4, 5  # DescribeConfigs' sources
@@ -582,6 +585,35 @@ def limits_107(folder):
         check(b.stop() == 0, "a clean stop")
 
 
+def cgroup_107(folder):
+    """In 64 MiB with nothing configured: a quarter is the budget, and more goes through than fits."""
+    with cgroup.of(16 * MIB) as group:
+        if group is None:
+            print("cgroups: none can be made here, the limit is not forced, only watched")
+        else:
+            text = refused(folder, "--listen", "127.0.0.1:0", status=1, preexec_fn=lambda: cgroup.enter(group))
+            has_problem(text, "ODK-5202", "too little memory for a broker")
+            has(text, "has 16 MiB")
+    with cgroup.of(64 * MIB) as group:
+        options = [] if group else ["--memory", "16MiB"]
+        with Broker(folder, *options, preexec_fn=group and (lambda: cgroup.enter(group))) as b:
+            b.ready()
+            server = "127.0.0.1:%d" % b.address[1]
+            bench = ["bench", "pub", "full", "--records", "10000", "--size", "8000", "--timeout", "60s"]
+            for command in (["topic", "create", "full", "--partitions", "4"], bench):
+                subprocess.run([PROGRAM, *command, "-b", server], check=True, timeout=4 * DEADLINE,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            info = subprocess.run([PROGRAM, "topic", "info", "full", "-o", "json", "-b", server], check=True,
+                                  timeout=DEADLINE, stdout=subprocess.PIPE)
+            ends = sum(p["end"] for p in json.loads(info.stdout)[0]["partitions"])
+            check(ends >= 10000, f"{ends} records of 10,000")
+            with open(f"/proc/{b.process.pid}/status") as status:
+                peak = int(re.search(r"VmHWM:\s*(\d+)", status.read())[1]) * 1024
+            check(peak < 64 * MIB, f"{peak / MIB:.0f} MiB resident")
+            check(b.stop() == 0, "a clean stop")
+    print(f"{10000 * 8000 / MIB:.0f} MiB went through {peak / MIB:.0f} MiB")
+
+
 def signals_108(folder):
     for wait in (0, 0.001, 0.003, 0.01, 0.03):  # at the start, whenever that is
         with Broker(folder) as b:
@@ -610,6 +642,40 @@ def locale_109(folder):
         b.ready()
         check(describe(b.address, "listeners")[0] == "plaintext://127.0.0.1:0", "the dotless i of Turkish is no matter")
         check(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$", b.lines("ODK-5001")[0]["time"]), "times are UTC")
+        check(b.stop() == 0, "a clean stop")
+
+
+def commands_106_109(folder):
+    """The same surroundings for commands that ask a broker: closed files, huge words, a Turkish locale."""
+
+    def command(*words, closed=(), env=None):
+        def close():
+            for fd in closed:
+                os.close(fd)
+
+        done = subprocess.run([PROGRAM, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(env),
+                              timeout=DEADLINE, preexec_fn=close)
+        return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+    with Broker(folder, command="dev") as b:
+        b.ready()
+        at = ["-b", "127.0.0.1:%d" % b.address[1]]
+        check(command("topic", "create", "ordini", *at)[0] == 0, "a topic is made")
+        status, _, said = command("topic", "ls", *at, closed=(1,))
+        check(status == 1, f"no output to write to: status {status}")
+        has_problem(said, "ODK-6001", "standard output could not be written")
+        check(command("topic", "ls", *at, closed=(0, 1, 2))[0] == 1, "nor anybody to tell")
+        status, listed, _ = command("topic", "ls", *at, closed=(0,))
+        check(status == 0 and "ordini" in listed, "no input is needed to list")
+        status, _, said = command("pub", "ordini", *at, closed=(0,))
+        check(status == 0 and "0 records" in said + _, f"no input is an empty one: {status} {said}")
+        for words, codes in ((["topic", "info"], (1, 3)), (["group", "info"], (1, 3)), (["topic", "create"], (1,)), ([], (2,))):
+            status, _, said = command(*words, "x" * (127 * 1024), *(at if words else []))
+            check(status in codes and len(said) < 2048, f"{words} and a word of 127 KiB: {status}, {len(said)} bytes")
+            check(said.startswith("error ODK-60"), f"{words} and a word of 127 KiB: {said[:200]}")
+        turkish = {"LC_ALL": "tr_TR.UTF-8", "LANG": "tr_TR.UTF-8", "TZ": ":/no/such/zone"}
+        for words in (["topic", "info", "ordini", "-o", "json"], ["TOPIC", "LIST"], ["topic", "info", "ORDINI"]):
+            check(command(*words, *at, env=turkish) == command(*words, *at), f"{words} is another in Turkish")
         check(b.stop() == 0, "a clean stop")
 
 
