@@ -92,11 +92,12 @@ static const char *nearest_command(const char *words)
 int command_unknown(const struct cli_args *a, const char *words)
 {
     const char *nearest = nearest_command(words);
-    return problem(CLI_USAGE,
-                   nearest == NULL ? cli_text(a, "there is no command \"%.64s\"", words)
-                                   : cli_text(a, "there is no command \"%.64s\"; did you mean \"%s\"?",
-                                              words, nearest),
-                   NULL, "odradek help   lists all commands");
+    return problem(
+        CLI_USAGE,
+        nearest == NULL
+            ? cli_text(a, "there is no command \"%.64s\"", words)
+            : cli_text(a, "there is no command \"%.64s\"; did you mean \"%s\"?", words, nearest),
+        NULL, "odradek help   lists all commands");
 }
 
 int command_help(const struct cli_args *a)
