@@ -30,8 +30,9 @@ import subprocess
 import time
 
 import measure
-from beside_kafka import Kafka, table
+from beside_kafka import Kafka
 from measure import BUILD, DATA, GB, Broker, cpu_seconds, median_interval, number, warm_memory
+from peers import shown
 
 import harness
 import kafka_node
@@ -229,19 +230,14 @@ def pair(kafka, tools, scale, turn):
     return figures
 
 
-def shown(value):
-    return f"{float(f'{value:.3g}'):,.10g}"
-
-
-def lines(pairs):
+def print_table(pairs):
     """A line for each figure: medians of both, the median of the ratios within pairs and its range or interval."""
-    last = None
+    print(f"\n| client | | {OURS} | {THEIRS} | {OURS} / {THEIRS} |\n|---|---|---|---|---|")
     for tool, figure in pairs[0][OURS]:
         both = {who: [found[who][tool, figure] for found in pairs] for who in (OURS, THEIRS)}
         ratio, low, high = median_interval([ours / max(theirs, 1e-9) for ours, theirs in zip(both[OURS], both[THEIRS])])
-        yield [tool if tool != last else "", figure, *(shown(statistics.median(both[who])) for who in (OURS, THEIRS)),
-               f"{ratio:.2f} ({low:.2f} to {high:.2f})"]
-        last = tool
+        middle = [shown(statistics.median(both[who])) for who in (OURS, THEIRS)]
+        print(f"| {tool} | {figure} | {' | '.join(middle)} | {ratio:.2f} ({low:.2f} to {high:.2f}) |")
 
 
 def kept(path):
@@ -281,4 +277,4 @@ def run():
                 keep(path, pairs)
     finally:
         kafka.destroy()
-    table([["client", "figure", OURS, THEIRS, f"{OURS} / {THEIRS}"], *lines(pairs)])
+    print_table(pairs)
