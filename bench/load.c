@@ -5,6 +5,7 @@
      odradek-load produce ADDRESS --topic T --partitions P --batch BYTES [--per-request N]
                           [--connections C] [--depth D] [--seconds S] [--warmup S] [--rate MB/s]
                           [--acks -1] [--record BYTES] [--total BYTES] [--stamped yes]
+                          [--codec none] [--json yes] [--key BYTES] [--each-second FILE]
                           [--pid BROKER]
      odradek-load fetch   ADDRESS --topic T --partitions P --bytes MAX [--per-request N]
                           [--connections C] [--seconds S] [--warmup S] [--from start|end]
@@ -23,6 +24,10 @@
    it began has been read, but no later than --seconds. gaps counts batches that did not follow the
    one before. --again: a partition that was read to where it ended as the run began is read from
    its start once more. With --total the run is over, complete=yes, after so many bytes of batches.
+
+   --json: records are lines of JSON, each one different, instead of random bytes; --codec: gzip,
+   snappy, lz4 or zstd; --batch is before compression, MB/s after it. --each-second writes a line
+   of the file for every second that is measured: what was acknowledged, and how late.
 
    --stamped yes, for producer and consumer alike: the first record of a batch begins with the time
    it was due, and the consumer tells how long after that it had the batch: end to end. They must
@@ -60,6 +65,10 @@ static struct {
     int acks;
     int pid;
     bool from_end, until_end, again, stamped;
+    bool json;
+    enum codec codec;
+    u32 key_bytes;
+    const char *each_second;
     u64 total;
 } o = {.topic = "load",
        .partitions = 1,
@@ -178,21 +187,64 @@ static void stamp(u8 *batch, u64 due)
     store_be32(batch + BATCH_AT_CRC, crc);
 }
 
+/* As an application's event log has them: names that come again, numbers and identifiers that do
+   not, and a text of common words up to the wanted size. */
+static void fill_json(struct rng *rng, u8 *value, u32 bytes)
+{
+    static const char *const words[] = {
+        "order",  "payment", "was",     "accepted", "for",     "customer", "in",      "the",
+        "region", "after",   "retry",   "of",       "request", "to",       "service", "with",
+        "status", "pending", "timeout", "from",     "cache",   "database", "and",     "queue",
+        "user",   "session", "expired", "created",  "item",    "shipped",  "by",      "carrier"};
+    char text[512];
+    u64 chance = rng_next(rng);
+    int n = snprintf(text, sizeof text,
+                     "{\"id\":\"%016llx\",\"time\":\"2026-11-28T12:%02u:%02u.%03uZ\",\"level\":"
+                     "\"info\",\"user\":%u,\"path\":\"/api/v1/orders/%u\",\"status\":200,"
+                     "\"duration_ms\":%u,\"message\":\"",
+                     (unsigned long long)rng_next(rng), (u32)(chance % 60), (u32)(chance >> 8) % 60,
+                     (u32)(chance >> 16) % 1000, (u32)(chance >> 24) % 1000000,
+                     (u32)(chance >> 32) % 100000, (u32)(chance >> 40) % 500);
+    u32 len = MIN((u32)n, bytes);
+    memcpy(value, text, len);
+    while (len < bytes) {
+        const char *word = words[rng_next(rng) % ARRAY_LEN(words)];
+        u32 take = MIN((u32)strlen(word), bytes - len);
+        memcpy(value + len, word, take);
+        len += take;
+        if (len < bytes) {
+            value[len++] = ' ';
+        }
+    }
+    memcpy(value + bytes - MIN(bytes, 2u), "\"}", MIN(bytes, 2u));
+}
+
+static u32 batch_records(void)
+{
+    return MAX(1u, o.batch_bytes / o.record_bytes);
+}
+
 static void build_produce(void)
 {
     struct batch_builder b;
     struct batch_builder_options options = batch_builder_plain();
+    options.codec = o.codec;
     batch_builder_init(&b, &options);
     u8 *value = mem_alloc(o.record_bytes);
+    u8 key[256];
     struct rng rng;
     rng_seed(&rng, 1);
     rng_fill(&rng, value, o.record_bytes);
     struct timespec t;
     clock_gettime(CLOCK_REALTIME, &t);
-    u32 records = MAX(1u, o.batch_bytes / o.record_bytes);
-    for (u32 i = 0; i < records; i++) {
-        if (batch_builder_add(&b, (i64)t.tv_sec * 1000, (struct slice){0},
-                              slice_of(value, o.record_bytes), NULL, 0) != OK) {
+    for (u32 i = 0; i < batch_records(); i++) {
+        if (o.json) {
+            fill_json(&rng, value, o.record_bytes);
+        }
+        rng_fill(&rng, key, o.key_bytes);
+        struct slice own_key = o.key_bytes > 0 ? slice_of(key, o.key_bytes) : (struct slice){0};
+        if (batch_builder_add(&b, (i64)t.tv_sec * 1000, own_key, slice_of(value, o.record_bytes),
+                              NULL, 0) != OK) {
             die("batch");
         }
     }
@@ -225,9 +277,9 @@ static void build_produce(void)
     request_bytes = w.len;
     payload_bytes = o.per_request * batch.len;
     batch_bytes = batch.len;
-    if (o.stamped && stamp_at(batch.ptr, batch.len) == 0) {
+    if (o.stamped && (o.codec != CODEC_NONE || stamp_at(batch.ptr, batch.len) == 0)) {
         errno = EINVAL;
-        die("records of less than 8 bytes cannot be stamped");
+        die("only plain records of at least 8 bytes without a key can be stamped");
     }
     store_be32(request, (u32)request_bytes - 4);
     batch_builder_fini(&b);
@@ -436,6 +488,38 @@ static void check_produce(const struct connection *c)
     }
 }
 
+/* The second that is going on, and the file its line will be in. */
+static struct {
+    FILE *file;
+    u64 end;
+    u64 bytes;
+    struct histogram latency;
+} each;
+
+static void each_second_begin(void)
+{
+    if (o.each_second == NULL) {
+        return;
+    }
+    each.file = fopen(o.each_second, "w");
+    if (each.file == NULL) {
+        die(o.each_second);
+    }
+    each.end = now_ns() + SECOND;
+}
+
+/* A second in which nothing came has a line too. */
+static void each_second_until(u64 now)
+{
+    while (each.file != NULL && now >= each.end) {
+        fprintf(each.file, "MB/s=%.1f p50_us=%.0f p99_us=%.0f\n", (f64)each.bytes / 1e6,
+                histogram_us(&each.latency, 0.5), histogram_us(&each.latency, 0.99));
+        each.bytes = 0;
+        each.latency = (struct histogram){0};
+        each.end += SECOND;
+    }
+}
+
 static void answered(struct connection *c, u64 bytes)
 {
     u64 now = now_ns();
@@ -450,6 +534,11 @@ static void answered(struct connection *c, u64 bytes)
         acked_bytes += bytes;
         complete = o.total > 0 && acked_bytes >= o.total;
         histogram_add(&latency, now - due);
+        each_second_until(now);
+        each.bytes += bytes;
+        if (each.file != NULL) {
+            histogram_add(&each.latency, now - due);
+        }
     }
 }
 
@@ -680,6 +769,9 @@ static void report(f64 seconds, f64 broker_cpu, f64 own_cpu)
     printf("MB/s=%.1f requests/s=%.0f p50_us=%.0f p99_us=%.0f p999_us=%.0f max_us=%.0f",
            gb * 1000 / seconds, (f64)acked_requests / seconds, histogram_us(&latency, 0.5), p99,
            histogram_us(&latency, 0.999), histogram_us(&latency, 0.999999));
+    if (!o.fetch) {
+        printf(" records/s=%.0f", (f64)acked_requests * o.per_request * batch_records() / seconds);
+    }
     if (o.pid > 0) {
         printf(" broker_cpu_s/GB=%.3f broker_cores=%.2f requests/cpu_s=%.0f", broker_cpu / gb,
                broker_cpu / seconds, (f64)acked_requests / broker_cpu);
@@ -747,6 +839,17 @@ static void parse(int argc, char **argv)
             o.fetch_bytes = whole;
         } else if (strcmp(k, "from") == 0) {
             o.from_end = strcmp(v, "end") == 0;
+        } else if (strcmp(k, "json") == 0) {
+            o.json = strcmp(v, "yes") == 0;
+        } else if (strcmp(k, "codec") == 0) {
+            if (codec_parse(slice_of(v, strlen(v)), &o.codec) != OK) {
+                fprintf(stderr, "odradek-load: unknown codec %s\n", v);
+                exit(2);
+            }
+        } else if (strcmp(k, "key") == 0) {
+            o.key_bytes = MIN(whole, 256u);
+        } else if (strcmp(k, "each-second") == 0) {
+            o.each_second = v;
         } else if (strcmp(k, "stamped") == 0) {
             o.stamped = strcmp(v, "yes") == 0;
         } else if (strcmp(k, "until-end") == 0) {
@@ -779,9 +882,11 @@ int main(int argc, char **argv)
     measuring = true;
     f64 broker_before = cpu_seconds(o.pid);
     f64 own_before = own_cpu_seconds();
+    each_second_begin();
     u64 begin = now_ns();
     run_until(begin + (u64)(o.seconds * 1e9));
     f64 seconds = (f64)(now_ns() - begin) / 1e9;
+    each_second_until(begin + (u64)(o.seconds * 1e9));
     report(seconds, cpu_seconds(o.pid) - broker_before, own_cpu_seconds() - own_before);
     return errors_seen > 0;
 }
