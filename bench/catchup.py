@@ -46,14 +46,14 @@ def before_all_others():
 class Reader:
     """Reads `old` from its beginning, and once more, until it is told to stop after the reading it is at."""
 
-    def __init__(self, broker):
-        self.broker = broker
+    def __init__(self, broker, cores=None):
+        self.broker, self.cores = broker, cores
         self.readings = []
         self._start()
 
     def _start(self):
-        self.load = Load("fetch", self.broker, bytes=MIB, connections=4, warmup=0, seconds=READING_SECONDS_MAX,
-                         until_end="yes", prepare=after_all_others, **OLD)
+        self.load = Load("fetch", self.broker, cores=self.cores, bytes=MIB, connections=4, warmup=0,
+                         seconds=READING_SECONDS_MAX, until_end="yes", prepare=after_all_others, **OLD)
 
     def _end(self):
         figures = self.load.finish()
@@ -89,12 +89,12 @@ def settled(broker):
     return time.monotonic() - begin
 
 
-def live(broker, seconds, rate, beside):
+def live(broker, seconds, rate, beside, cores=None):
     """The tail's and the producer's figures, and the readings that were made beside them."""
-    reader = Reader(broker) if beside else None
-    tail = Load("fetch", broker, bytes=MIB, per_request=LIVE["partitions"], connections=1, warmup=1, seconds=seconds,
+    reader = Reader(broker, cores) if beside else None
+    tail = Load("fetch", broker, cores=cores, bytes=MIB, per_request=LIVE["partitions"], connections=1, warmup=1, seconds=seconds,
                 **{"from": "end"}, stamped="yes", prepare=before_all_others, **LIVE)
-    producer = Load("produce", broker, batch=16384, rate=rate, warmup=1, seconds=seconds, stamped="yes",
+    producer = Load("produce", broker, cores=cores, batch=16384, rate=rate, warmup=1, seconds=seconds, stamped="yes",
                     prepare=before_all_others, **LIVE)
     machine = Machine(broker.pid)
     while tail.running() or producer.running():

@@ -1,0 +1,205 @@
+"""Rows of the goal table on brokers that were just started: start, memory, recovery after kill -9, idle connections.
+
+A row is a generator of (who, figures, note). Kafka is a node of its own for each row, as it comes; there is none where
+`kafka` is false. The mode of cores is of no matter.
+"""
+import resource
+import shutil
+import signal
+import socket
+import struct
+import time
+
+from beside_kafka import OURS, UNSAFE, Kafka, Topic, idle
+from goals_hot import Made
+from measure import GB, Broker, Client, Load, number, one_record_batch
+
+MANY, MOST = 6000, 100000
+CONNECTIONS = 15000
+KILLED_AFTER_SECONDS = 1.0
+
+
+def first_answer_ms(broker):
+    """Since exec, to the first answer to ApiVersions."""
+    client = Client(broker.port, time.monotonic() + 120)
+    client.call(18, 0, b"")
+    client.socket.close()
+    return (time.monotonic() - broker.started) * 1000
+
+
+def first_produce_ms(broker, topic):
+    """Since exec, to the first acknowledged Produce."""
+    client = Client(broker.port, time.monotonic() + 300)
+    batch = one_record_batch()
+    while client.produce(topic.encode(), 0, batch) != 0:
+        if time.monotonic() > broker.started + 300:
+            raise SystemExit("error: no Produce was acknowledged five minutes after exec")
+    client.socket.close()
+    return (time.monotonic() - broker.started) * 1000
+
+
+def resident_kib(pid):
+    with open(f"/proc/{pid}/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+
+
+class Ours:
+    """Odradek on one folder, started again and again."""
+
+    who = OURS
+
+    def __init__(self, name):
+        self.name = name
+        self.broker = None
+
+    def launch(self):
+        self.broker = Broker(fresh=False, name=self.name)
+        return self.broker
+
+    def stop(self, how=signal.SIGTERM):
+        self.broker.stop(how)
+
+    def destroy(self):
+        if self.broker.process.poll() is None:
+            self.broker.stop(signal.SIGKILL)
+        shutil.rmtree(self.broker.data, ignore_errors=True)
+
+
+class Theirs:
+    who = UNSAFE
+
+    def __init__(self, name):
+        self.node = self.broker = Kafka(name)
+
+    def launch(self):
+        return self.node.launch()
+
+    def stop(self, how=signal.SIGTERM):
+        self.node.process.send_signal(how)
+        self.node.process.wait()
+
+    def destroy(self):
+        self.node.destroy()
+
+
+def both(name, kafka):
+    return [Ours(name), Theirs(name)] if kafka else [Ours(name)]
+
+
+def start(kafka):
+    """An empty directory, each time a new one; and what an idle broker takes."""
+    for turn in range(number("BENCH_GOALS_ROUNDS", 3)):
+        for one in both(f"start-{turn}", kafka):
+            broker = one.launch()
+            took = first_answer_ms(broker)
+            idle(broker, quiet=4)
+            yield one.who, {"ms": took, "RSS MB": resident_kib(broker.pid) * 1024 / 1e6}, ""
+            one.destroy()
+
+
+def start_with(topics, partitions, kafka):
+    """A directory with so many partitions, after a clean stop; and what each of them takes."""
+    for one in both(f"many-{topics}", kafka):
+        broker = one.launch()
+        first_answer_ms(broker)
+        idle(broker, quiet=4)
+        empty = resident_kib(broker.pid)
+        Made(topics, partitions).usable_after(broker.address)
+        idle(broker)
+        one.stop()
+        for _ in range(number("BENCH_GOALS_ROUNDS", 3)):
+            broker = one.launch()
+            took = first_answer_ms(broker)
+            idle(broker, quiet=4)
+            each = (resident_kib(broker.pid) - empty) / (topics * partitions)
+            yield one.who, {"ms": took, "KiB per partition": each}, ""
+            one.stop()
+        one.destroy()
+
+
+def start_many(kafka):
+    yield from start_with(6, MANY // 6, kafka)
+
+
+def start_most(_kafka):
+    yield from start_with(10, MOST // 10, False)
+
+
+def create_most(_kafka):
+    for turn in range(number("BENCH_GOALS_ROUNDS", 3)):
+        made = Made(10, MOST // 10)
+        one = Ours(f"create-{turn}")
+        broker = one.launch()
+        first_answer_ms(broker)
+        listed, usable = made.usable_after(broker.address)
+        yield OURS, {"listed s": listed, "s": usable}, ""
+        one.destroy()
+
+
+def recovery_of(size_gb, kafka, runs):
+    """kill -9 at full produce with so much stored, 100 partitions x 64 KiB; to the first acknowledged Produce. Kafka once:
+    after its first recovery it knows that its files are whole."""
+    for one in both(f"killed-{size_gb:g}", kafka):
+        broker = one.launch()
+        first_answer_ms(broker)
+        Topic(broker, "full", 100).__enter__()
+        Load("produce", broker, topic="full", partitions=100, batch=65536, warmup=0, seconds=600, total=size_gb * GB).finish()
+        for _ in range(runs if one.who == OURS else 1):
+            load = Load("produce", broker, topic="full", partitions=100, batch=65536, warmup=0, seconds=60)
+            time.sleep(KILLED_AFTER_SECONDS)
+            one.stop(signal.SIGKILL)
+            load.process.communicate()
+            broker = one.launch()
+            yield one.who, {"s": first_produce_ms(broker, "full") / 1000}, f"{size_gb:g} GB"
+        one.destroy()
+
+
+def recovery(kafka):
+    yield from recovery_of(number("BENCH_GOALS_RECOVERY_GB", 10.0), kafka, number("BENCH_GOALS_ROUNDS", 3))
+
+
+def recovery_more(_kafka):
+    yield from recovery_of(number("BENCH_GOALS_RECOVERY_MORE_GB", 50.0), False, number("BENCH_GOALS_ROUNDS", 3))
+
+
+def kernel_kib():
+    with open("/proc/meminfo") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("Slab:"))
+
+
+def connections(kafka):
+    """Each has asked for ApiVersions once and is idle. Both its ends are here: half of what the kernel takes is the broker's."""
+    count = number("BENCH_GOALS_CONNECTIONS", CONNECTIONS)
+    if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < count + 500:
+        raise SystemExit(f"error: {count} connections need as many file descriptors: ulimit -n")
+    request = struct.pack(">ihhih", 10 + 5, 18, 0, 1, 5) + b"bench"
+    for one in both("connections", kafka):
+        broker = one.launch()
+        first_answer_ms(broker)
+        idle(broker, quiet=4)
+        before, kernel = resident_kib(broker.pid), kernel_kib()
+        open_ones = []
+        for _ in range(count):
+            connection = socket.create_connection(("127.0.0.1", broker.port), timeout=60)
+            connection.sendall(request)
+            length = struct.unpack(">i", connection.recv(4, socket.MSG_WAITALL))[0]
+            connection.recv(length, socket.MSG_WAITALL)
+            open_ones.append(connection)
+        idle(broker, quiet=4)
+        each = (resident_kib(broker.pid) - before) / count
+        share = (kernel_kib() - kernel) / 2 / count
+        yield one.who, {"KiB RSS each": each, "KiB each with the kernel's": each + share}, f"{count} connections"
+        for connection in open_ones:
+            connection.close()
+        one.destroy()
+
+
+ROWS = {
+    "start": start,
+    "start-6000": start_many,
+    "start-100000": start_most,
+    "create-100000": create_most,
+    "recovery": recovery,
+    "recovery-more": recovery_more,
+    "connections": connections,
+}
