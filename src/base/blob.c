@@ -156,6 +156,13 @@ struct blob *blob_ref(struct blob *b)
     return b;
 }
 
+void blob_populate(const struct blob *b)
+{
+#ifdef MADV_POPULATE_WRITE /* Linux 5.14; before, the first touch populates */
+    (void)madvise(b->data, b->cap, MADV_POPULATE_WRITE);
+#endif
+}
+
 void blob_unref(struct blob *b)
 {
     assert(b->refs > 0);

@@ -37,6 +37,9 @@ void blob_pool_trim(struct blob_pool *p); /* unmaps what is free; the quota is w
 MUST_USE struct blob *blob_get(struct blob_pool *p, size_t bytes);
 struct blob *blob_ref(struct blob *b);
 void blob_unref(struct blob *b);
+/* Has the kernel back all of it with memory, so that whoever writes there later does not wait for
+   that. Keeps the content; on any thread while the caller's reference is held. */
+void blob_populate(const struct blob *b);
 
 /* A range of a blob that is to be sent; whoever queues it holds a reference. */
 struct blob_part {

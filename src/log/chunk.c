@@ -10,6 +10,9 @@
    pointer into is out of the cache at once, but its memory is reused only two turns later: readers
    of the whole cache delay a writer by that much, and cannot stop it.
 
+   What has been filed is read from its pack: its chunks are spare at once (chunks_filed), so that
+   the cache grows no further than what waits to be filed.
+
    The cache gives way to the index too (chunks_shrink), down to a quarter of its cap.
 
    The cap is hot_bytes. An append that the caller had room for never fails: if batches of unlucky
@@ -17,7 +20,8 @@
    the quota above allows, and the cache shrinks back by eviction. */
 #include "log/log_private.h"
 
-enum { HOT_RING_MIN = 64 };
+enum { HOT_RING_MIN = 64, AHEAD_CHUNKS = 2 };
+static const u64 AHEAD_HOT_BYTES_MIN = 64 * MIB; /* of less, two chunks are too much */
 
 void chunks_init(struct log *l)
 {
@@ -55,6 +59,10 @@ void chunks_fini(struct log *l)
     chunks_clear(l, &l->chunks);
     chunks_clear(l, &l->spare);
     chunks_clear(l, &l->retiring);
+    if (l->populating != NULL) { /* io is dead */
+        blob_unref(l->populating);
+        l->populating = NULL;
+    }
     if (l->staging != NULL) {
         l->hot_used -= l->staging->cap;
         blob_unref(l->staging);
@@ -333,6 +341,54 @@ struct blob *chunk_staging_acquire(struct log *l)
     return blob != NULL ? blob : blob_take(l, LOG_CHUNK_BYTES);
 }
 
+void chunks_filed(struct log *l, u64 trim)
+{
+    while (!list_empty(&l->chunks)) {
+        const struct chunk *c = chunk_of(list_first(&l->chunks));
+        if (!c->has_slots || c->last_slot >= trim || !chunk_evictable(l, c)) {
+            break;
+        }
+        seen("log: chunk of filed slots");
+        (void)chunk_evict(l);
+    }
+}
+
+/* ---- memory ahead ---------------------------------------------------------------------------- */
+
+static void populate_done(struct io_op *op, i64 result)
+{
+    struct log *l = CONTAINER_OF(op, struct log, populate_op);
+    blob_unref(l->populating);
+    l->populating = NULL;
+}
+
+static void populate_run(void *arg)
+{
+    blob_populate(arg);
+}
+
+/* While the cache grows: the next chunk is mapped, and a worker has the kernel back it. Two
+   megabytes that the kernel must clear, and perhaps the host must find, take 0.2 to 6 ms: every
+   acknowledgement of that time would wait. A writer who is there first waits as if we had not. */
+static void populate_ahead(struct log *l)
+{
+    if (l->open_chunk == NULL || l->populating != NULL || l->spare_count >= AHEAD_CHUNKS ||
+        l->params.hot_bytes < AHEAD_HOT_BYTES_MIN ||
+        l->hot_used + LOG_CHUNK_BYTES > l->params.hot_bytes) {
+        return;
+    }
+    struct blob *blob = blob_take(l, LOG_CHUNK_BYTES);
+    if (blob == NULL) {
+        return;
+    }
+    seen("log: memory ahead");
+    list_push_back(&l->spare, &chunk_wrap(l, blob)->node);
+    l->spare_count++;
+    l->populating = blob_ref(blob);
+    l->populate_op.done = populate_done;
+    io_work(l->io, &l->populate_op, populate_run, blob);
+}
+
 /* ---- room ------------------------------------------------------------------------------------ */
 
 /* Bytes that the open slot takes without another chunk. */
@@ -453,6 +509,7 @@ void room_turn(struct log *l)
     if (UNLIKELY(l->index_uncharged > 0) && quota_charge(&l->index_quota, l->index_uncharged)) {
         l->index_uncharged = 0;
     }
+    populate_ahead(l);
     /* Back below the cap after an overdraft. */
     while (UNLIKELY(l->hot_used > l->params.hot_bytes) && l->retiring_count == 0) {
         if (l->spare_count > 0) {

@@ -495,6 +495,9 @@ static void filing_finish(struct log *l)
     bool whole = wal->id != l->wal && wal->trim == wal->slot_end;
     home_wal_trim(l->home, wal->id, whole ? UINT64_MAX : wal->trim);
     object_slots_forget(l, index, wal->trim);
+    if (wal->id == l->wal) {
+        chunks_filed(l, wal->trim);
+    }
     if (whole) {
         seen("log: a WAL is wholly filed");
         object_remove(l, index);

@@ -395,7 +395,9 @@ struct log {
     struct list chunks; /* oldest first */
     struct list spare;  /* of usual size, without content */
     u32 spare_count;
-    struct list retiring; /* evicted, and perhaps still pointed to */
+    struct io_op populate_op;
+    struct blob *populating; /* a worker has the kernel back it; NULL: none */
+    struct list retiring;    /* evicted, and perhaps still pointed to */
     u32 retiring_count;
     struct chunk *open_chunk; /* the one slots are carved from */
     struct pool chunk_structs;
@@ -454,6 +456,8 @@ struct chunk *chunk_acquire(struct log *l, u64 bytes);
 struct blob *chunk_staging_acquire(struct log *l);
 /* Gives a chunk's memory back to the budget. false: none now; if retiring_count > 0, soon. */
 bool chunks_shrink(struct log *l);
+/* Slots below `trim` of the WAL in use were filed: nobody will look for them here. */
+void chunks_filed(struct log *l, u64 trim);
 void hot_add(struct log *l, u64 number, struct chunk *chunk, u32 offset, u32 bytes);
 const struct hot_slot *hot_find(const struct log *l, u64 number); /* NULL: cold */
 /* As log_peek, for a pointer that is not kept. */

@@ -122,6 +122,23 @@ static void nothing_is_resident_before_a_touch(void **state)
     blob_pool_fini(&p);
 }
 
+static void populated_is_resident_and_keeps_its_content(void **state)
+{
+    struct blob_pool p;
+    blob_pool_init(&p, "test", NULL, 4 * MIB, 0);
+    struct blob *b = blob_get(&p, 4 * MIB);
+    b->data[3 * MIB] = 7;
+    blob_populate(b);
+    assert_int_equal(b->data[3 * MIB], 7);
+#ifdef MADV_POPULATE_WRITE
+    if (madvise(b->data, 4096, MADV_POPULATE_WRITE) == 0) { /* not before Linux 5.14 */
+        assert_int_equal(resident_pages(b), b->cap / (size_t)sysconf(_SC_PAGESIZE));
+    }
+#endif
+    blob_unref(b);
+    blob_pool_fini(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +147,7 @@ int main(void)
         cmocka_unit_test(full_quota_gives_nothing),
         cmocka_unit_test(what_is_free_makes_room_for_others),
         cmocka_unit_test(nothing_is_resident_before_a_touch),
+        cmocka_unit_test(populated_is_resident_and_keeps_its_content),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

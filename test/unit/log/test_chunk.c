@@ -307,6 +307,32 @@ static void room_for_a_partition_is_a_promise(void **state)
     fixture_stop(&f);
 }
 
+/* The next two chunks are there, and backed, before the loop needs them; never beyond the cap, and
+   not before anybody writes. */
+static void memory_is_there_before_it_is_needed(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    f.params.hot_bytes = 64 * MIB;
+    fixture_start(&f);
+    turns(&f, 3);
+    assert_int_equal(f.log->hot_used, 0);
+    struct partition *p = log_partition(f.log, 1, 0);
+    append_plain(&f, p, 100);
+    settle(&f);
+    turns(&f, 3);
+    assert_int_equal(f.log->spare_count, 2);
+    assert_null(f.log->populating);
+    for (u32 i = 0; i < 100; i++) {
+        assert_true(log_room(f.log, 1000100));
+        append_plain(&f, p, 1000000);
+        settle(&f);
+        assert_true(f.log->hot_used <= 64 * MIB);
+    }
+    fixture_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -318,6 +344,7 @@ int main(void)
         cmocka_unit_test(small_slots_share_a_chunk),
         cmocka_unit_test(the_budget_above_is_exhausted),
         cmocka_unit_test(room_for_a_partition_is_a_promise),
+        cmocka_unit_test(memory_is_there_before_it_is_needed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,6 +14,12 @@ static void what_is_filed_is_read_from_packs(void **state)
     assert_true(book.filed >= 2);
     assert_true(book.pack_count >= 1);
     assert_true(f.log->unfiled_bytes < f.log->filing_start_bytes);
+    /* Nobody looks there for what is in packs: its chunks are spare. */
+    const struct log_object *wal = &f.log->objects[f.log->unfiled[0]];
+    LIST_EACH (&f.log->chunks, n) {
+        const struct chunk *c = CONTAINER_OF(n, struct chunk, node);
+        assert_true(!c->has_slots || c->last_slot >= wal->trim || c == f.log->open_chunk);
+    }
     u64 ends[PARTITIONS];
     for (u32 id = 0; id < PARTITIONS; id++) {
         ends[id] = book_read_all(&f, id);
