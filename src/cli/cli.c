@@ -8,9 +8,9 @@
 #include "cli/out.h"
 #include "cli/parse.h"
 #include "cli/problem.h"
+#include "cli/screen.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -200,41 +200,35 @@ static int find_brokers(struct cli_args *a)
 
 /* ---- running --------------------------------------------------------------------------------- */
 
-static volatile sig_atomic_t watch_over;
-
-static void on_interrupt(int signal)
-{
-    (void)signal;
-    watch_over = 1;
-}
-
-/* Runs the command until it fails, is interrupted or nobody reads it. */
+/* Runs the command until it fails, is interrupted or nobody reads it. That something is unhealthy
+   is no failure here, but it is the exit code when that is what was seen last. */
 static int watch(struct parse *p)
 {
     const char *text = cli_value(&p->args, "interval");
     i64 interval_ms = WATCH_MS;
+    enum out_format format;
     if (text != NULL &&
         !(parse_duration(text, &interval_ms) && interval_ms > 0 && interval_ms <= INT32_MAX)) {
         return problem_of_value(&p->args, "interval", text, "a duration as 500ms, 2s or 1m");
     }
-    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    bool terminal = out_is_terminal(stdout);
-    int code = CLI_OK;
+    if (!out_format_parse(&p->args, &format)) {
+        return CLI_USAGE;
+    }
+    screen_begin(out_redraw, interval_ms, format <= OUT_WIDE);
+    int code;
+    bool more;
     struct arena *outer = p->args.arena;
-    while (code == CLI_OK && !watch_over) {
+    do {
         struct arena arena;
         arena_init(&arena, NULL, ARENA_BLOCK_BYTES, 0);
         p->args.arena = &arena;
-        fputs(terminal ? "\033[H\033[2J" : "", stdout);
         code = out_finish(command_rows[p->id].run(&p->args));
+        more = (code == CLI_OK || code == CLI_UNHEALTHY) && screen_wait(interval_ms);
+        out_page_gone();
         p->args.arena = outer;
         arena_fini(&arena);
-        if (code == CLI_OK && !watch_over) {
-            poll(NULL, 0, (int)interval_ms);
-        }
-    }
+    } while (more);
+    screen_end();
     return code;
 }
 

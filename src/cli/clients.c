@@ -4,6 +4,7 @@
 #include "cli/json.h"
 #include "cli/out.h"
 #include "cli/problem.h"
+#include "cli/screen.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -83,7 +84,7 @@ int command_clients(const struct cli_args *a)
     node_sort(list, "address");
     i64 left_out = number_of(root, "left_out");
     code = out_print(a, list, &view);
-    if (left_out > 0) {
+    if (left_out > 0 && !screen_is_on()) {
         fprintf(stderr, "%lld more are connected\n", (long long)left_out);
     }
     return code;

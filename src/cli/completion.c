@@ -59,21 +59,23 @@ static void print_bash_groups(void)
     }
 }
 
-static void print_bash(void)
+static void print_words_function(const char *name)
 {
-    printf(
-        "# bash completion of odradek, printed by: odradek docs completion-bash\n"
-        "# Use: odradek docs completion-bash > /etc/bash_completion.d/odradek\n"
-        "_odradek()\n{\n"
-        "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-        "    local program=${COMP_WORDS[0]} words='' options='' lister='' command='' brokers=() i\n"
-        "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
-        "        case ${COMP_WORDS[i]} in\n"
-        "        -b|--brokers|--context) brokers=(\"${COMP_WORDS[i]}\" \"${COMP_WORDS[i+1]}\") ;;\n"
-        "        esac\n"
-        "    done\n"
-        "    COMPREPLY=()\n"
-        "    case ${COMP_CWORD} in\n    1) words='");
+    printf("%s()\n{\n", name);
+    printf("    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
+           "    local program=${COMP_WORDS[0]} words='' options='' lister='' command='' brokers=() "
+           "i address\n"
+           "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
+           "        case ${COMP_WORDS[i]} in\n"
+           "        -b|--brokers|--context)\n"
+           "            address=${COMP_WORDS[i+1]}\n"
+           "            # bash takes HOST:PORT for three words\n"
+           "            [[ ${COMP_WORDS[i+2]} == : ]] && address+=:${COMP_WORDS[i+3]}\n"
+           "            brokers=(\"${COMP_WORDS[i]}\" \"$address\") ;;\n"
+           "        esac\n"
+           "    done\n"
+           "    COMPREPLY=()\n"
+           "    case ${COMP_CWORD} in\n    1) words='");
     print_words(NULL);
     printf("' ;;\n    2)\n        case ${COMP_WORDS[1]} in\n");
     print_bash_groups();
@@ -111,17 +113,28 @@ static void print_bash(void)
         "    else\n"
         "        COMPREPLY=($(compgen -f -- \"$cur\"))\n"
         "    fi\n"
-        "}\n"
-        "complete -F _odradek odradek odk\n");
+        "}\n");
 }
 
+static void print_bash(void)
+{
+    printf("# bash completion of odradek, printed by: odradek docs completion-bash\n"
+           "# Use: odradek docs completion-bash > /etc/bash_completion.d/odradek\n");
+    print_words_function("_odradek");
+    printf("complete -F _odradek odradek odk\n");
+}
+
+/* The file is the body of _odradek, which the first completion calls: it makes the function that
+   later ones call, and then answers the first one itself. */
 static void print_zsh(void)
 {
     printf("#compdef odradek odk\n"
            "# zsh completion of odradek, printed by: odradek docs completion-zsh\n"
            "# Use: odradek docs completion-zsh > a folder of $fpath, as _odradek\n"
            "autoload -U +X bashcompinit && bashcompinit\n");
-    print_bash();
+    print_words_function("_odradek_words");
+    printf("complete -F _odradek_words odradek odk\n"
+           "[[ -n $compstate ]] && _bash_complete -F _odradek_words\n");
 }
 
 /* ---- fish ------------------------------------------------------------------------------------ */
@@ -136,59 +149,72 @@ static void print_quoted(const char *text)
     putchar('\'');
 }
 
-static void print_fish_condition(const char *words)
-{
-    const char *space = strchr(words, ' ');
-    if (space == NULL) {
-        printf(" -n '__fish_seen_subcommand_from %s'", words);
-    } else {
-        printf(" -n '__fish_seen_subcommand_from %.*s; and __fish_seen_subcommand_from %s'",
-               (int)(space - words), words, space + 1);
-    }
-}
-
 static void print_fish_command(enum command_id id)
 {
     const struct command_row *c = &command_rows[id];
     const char *space = strchr(c->words, ' ');
     if (space == NULL) {
-        printf("complete -c odradek -f -n __fish_use_subcommand -a %s -d ", c->words);
+        printf("complete -c odradek -f -n __odradek_at -a %s -d ", c->words);
     } else {
         bool first = id == 0 || strncmp(command_rows[id - 1].words, c->words,
                                         (size_t)(space - c->words) + 1) != 0;
         if (first) {
-            printf("complete -c odradek -f -n __fish_use_subcommand -a %.*s\n",
-                   (int)(space - c->words), c->words);
+            printf("complete -c odradek -f -n __odradek_at -a %.*s\n", (int)(space - c->words),
+                   c->words);
         }
-        printf("complete -c odradek -f -n '__fish_seen_subcommand_from %.*s' -a %s -d ",
-               (int)(space - c->words), c->words, space + 1);
+        printf("complete -c odradek -f -n '__odradek_at %.*s' -a %s -d ", (int)(space - c->words),
+               c->words, space + 1);
     }
     print_quoted(c->summary);
     putchar('\n');
     const struct option_row *options[COMMAND_OPTIONS_MAX];
     u32 count = command_options(id, options);
     for (u32 i = 0; i < count; i++) {
-        printf("complete -c odradek");
-        print_fish_condition(c->words);
-        printf(" -l %s", options[i]->name);
+        printf("complete -c odradek -n '__odradek_in %s' -l %s", c->words, options[i]->name);
         if (options[i]->letter != 0) {
             printf(" -s %c", options[i]->letter);
         }
-        printf(options[i]->argument != NULL ? " -r -d " : " -d ");
+        if (strcmp(options[i]->name, "output") == 0) {
+            printf(" -x -a 'table wide json jsonl yaml name'");
+        } else if (options[i]->argument != NULL) {
+            printf(" -r");
+        }
+        printf(" -d ");
         print_quoted(options[i]->doc);
         putchar('\n');
     }
     if (lister_of(c) != NULL) {
-        printf("complete -c odradek -f");
-        print_fish_condition(c->words);
-        printf(" -a '(odradek %s -o name 2>/dev/null)'\n", lister_of(c));
+        printf("complete -c odradek -f -n '__odradek_in %s' -a '(__odradek_names %s)'\n", c->words,
+               lister_of(c));
     }
 }
 
 static void print_fish(void)
 {
-    printf("# fish completion of odradek, printed by: odradek docs completion-fish\n"
-           "# Use: odradek docs completion-fish > ~/.config/fish/completions/odradek.fish\n");
+    printf(
+        "# fish completion of odradek, printed by: odradek docs completion-fish\n"
+        "# Use: odradek docs completion-fish > ~/.config/fish/completions/odradek.fish\n"
+        "# Do exactly these words stand before the cursor? Do they stand first?\n"
+        "function __odradek_at\n"
+        "    set -l words (commandline -opc)\n"
+        "    test \"$words[2..-1]\" = \"$argv\"\n"
+        "end\n"
+        "function __odradek_in\n"
+        "    set -l words (commandline -opc)\n"
+        "    set -l last (math (count $argv) + 1)\n"
+        "    test (count $words) -ge $last; and test \"$words[2..$last]\" = \"$argv\"\n"
+        "end\n"
+        "# The names there are, of the brokers that the line means.\n"
+        "function __odradek_names\n"
+        "    set -l words (commandline -opc)\n"
+        "    set -l brokers\n"
+        "    for i in (seq (count $words))\n"
+        "        if contains -- $words[$i] -b --brokers --context; and test $argv[1] != context\n"
+        "            set brokers $words[$i] $words[(math $i + 1)]\n"
+        "        end\n"
+        "    end\n"
+        "    odradek $argv -o name $brokers 2>/dev/null\n"
+        "end\n");
     for (u32 i = 0; i < COMMAND_COUNT; i++) {
         print_fish_command((enum command_id)i);
     }

@@ -99,25 +99,55 @@ struct slice node_text(const struct node *object, const char *key)
     return n != NULL && n->kind == NODE_TEXT ? n->text : SLICE_LIT("");
 }
 
-static int compare(const void *a, const void *b, void *key)
+struct order {
+    const char *number; /* NULL: by text alone */
+    const char *text;
+};
+
+static f64 number_of(const struct node *object, const char *key)
+{
+    const struct node *n = node_get(object, key);
+    return n == NULL                ? 0
+           : n->kind == NODE_NUMBER ? (f64)n->number
+           : n->kind == NODE_REAL   ? n->real
+                                    : 0;
+}
+
+static int compare(const void *a, const void *b, void *user)
 {
     const struct node *const *left = a;
     const struct node *const *right = b;
-    return slice_cmp(node_text(*left, key), node_text(*right, key));
+    const struct order *order = user;
+    f64 more = order->number == NULL
+                   ? 0
+                   : number_of(*right, order->number) - number_of(*left, order->number);
+    return more > 0   ? 1
+           : more < 0 ? -1
+                      : slice_cmp(node_text(*left, order->text), node_text(*right, order->text));
 }
 
-void node_sort(struct node *list, const char *key)
+static void sort(struct node *list, struct order order)
 {
     struct node **items = mem_alloc((list->count + 1) * sizeof(struct node *));
     u32 count = 0;
     for (struct node *n = list->first; n != NULL; n = n->next) {
         items[count++] = n;
     }
-    qsort_r(items, count, sizeof(struct node *), compare, (void *)(uintptr_t)key);
+    qsort_r(items, count, sizeof(struct node *), compare, &order);
     for (u32 i = 0; i < count; i++) {
         items[i]->next = i + 1 < count ? items[i + 1] : NULL;
     }
     list->first = count > 0 ? items[0] : NULL;
     list->last = count > 0 ? items[count - 1] : NULL;
     mem_free(items);
+}
+
+void node_sort(struct node *list, const char *key)
+{
+    sort(list, (struct order){NULL, key});
+}
+
+void node_sort_largest(struct node *list, const char *number, const char *text)
+{
+    sort(list, (struct order){number, text});
 }

@@ -2,6 +2,7 @@
 #include "cli/out.h"
 
 #include "cli/problem.h"
+#include "cli/screen.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -86,34 +87,58 @@ void out_json_text(FILE *to, struct slice text)
     fputc('"', to);
 }
 
+/* One character, or one byte that is none; returns how many bytes it is, *width its columns. */
+static size_t cell_print(FILE *to, struct slice text, bool utf8, u32 *width)
+{
+    u8 c = text.ptr[0];
+    size_t length = utf8_length(text);
+    bool c1 = length == 2 && c == 0xc2 && text.ptr[1] < 0xa0;
+    bool hidden = length == 0 || c < 0x20 || c == 0x7f || c1;
+    *width = hidden ? 4 : 1;
+    if (to != NULL && hidden) {
+        fprintf(to, "\\x%02x", c);
+    } else if (to != NULL && length > 1 && !utf8) {
+        fputc('?', to);
+    } else if (to != NULL) {
+        fwrite(text.ptr, 1, length, to);
+    }
+    return hidden ? 1 : length;
+}
+
 /* Prints what a terminal may see of a text, and returns how many columns it takes. */
 static u32 text_print(FILE *to, struct slice text, bool utf8)
 {
     u32 columns = 0;
     for (size_t i = 0; i < text.len;) {
-        u8 c = text.ptr[i];
-        size_t length = utf8_length(slice_of(text.ptr + i, text.len - i));
-        bool c1 = length == 2 && c == 0xc2 && text.ptr[i + 1] < 0xa0;
-        if (length == 0 || c < 0x20 || c == 0x7f || c1) {
-            columns += 4;
-            if (to != NULL) {
-                fprintf(to, "\\x%02x", c);
-            }
-            length = 1;
-        } else if (length > 1 && !utf8) {
-            columns += 1;
-            if (to != NULL) {
-                fputc('?', to);
-            }
-        } else {
-            columns += 1;
-            if (to != NULL) {
-                fwrite(text.ptr + i, 1, length, to);
-            }
-        }
+        u32 width;
+        size_t length = cell_print(to, slice_of(text.ptr + i, text.len - i), utf8, &width);
+        columns += width;
         i += length;
     }
     return columns;
+}
+
+/* The same in at most so many columns; a mark stands where the rest would be. */
+static u32 text_print_cut(FILE *to, struct slice text, bool utf8, u32 columns_max)
+{
+    u32 whole = text_print(NULL, text, utf8);
+    if (whole <= columns_max) {
+        return text_print(to, text, utf8);
+    }
+    u32 columns = 0;
+    for (size_t i = 0; i < text.len;) {
+        struct slice left = slice_of(text.ptr + i, text.len - i);
+        u32 width;
+        size_t length = cell_print(NULL, left, utf8, &width);
+        if (columns + width + 1 > columns_max) {
+            break;
+        }
+        (void)cell_print(to, left, utf8, &width);
+        columns += width;
+        i += length;
+    }
+    fputs(utf8 ? "…" : "~", to);
+    return columns + 1;
 }
 
 void out_text(FILE *to, struct slice text)
@@ -365,9 +390,30 @@ static void print_padding(FILE *to, u32 count)
     }
 }
 
-enum { COLUMNS_MAX = 24 };
-static void print_table(const struct node *rows, const struct column *columns,
-                        enum out_format format)
+enum { COLUMNS_MAX = 24, TEXT_COLUMNS_MIN = 12 };
+/* Texts give way, the widest first, until the row fits; numbers do not. */
+static void widths_shrink(u32 *widths, const bool *right, u32 count, u32 columns_max)
+{
+    u32 total = 2 * (count - 1);
+    for (u32 i = 0; i < count; i++) {
+        total += widths[i];
+    }
+    while (total > columns_max) {
+        u32 widest = count;
+        for (u32 i = 0; i < count; i++) {
+            bool may = !right[i] && widths[i] > TEXT_COLUMNS_MIN;
+            widest = may && (widest == count || widths[i] > widths[widest]) ? i : widest;
+        }
+        if (widest == count) {
+            return;
+        }
+        widths[widest]--;
+        total--;
+    }
+}
+
+static void print_table(FILE *to, const struct node *rows, const struct column *columns,
+                        enum out_format format, u32 columns_max)
 {
     const struct column *shown[COLUMNS_MAX];
     u32 widths[COLUMNS_MAX];
@@ -387,74 +433,112 @@ static void print_table(const struct node *rows, const struct column *columns,
         }
         shown[count++] = c;
     }
+    widths_shrink(widths, right, count, columns_max);
     bool colour = out_colour(stdout);
-    fputs(colour ? "\033[1m" : "", stdout);
+    fputs(colour ? "\033[1m" : "", to);
     for (u32 i = 0; i < count; i++) {
         u32 padding = widths[i] - (u32)strlen(shown[i]->head);
-        print_padding(stdout, right[i] ? padding : 0);
-        fputs(shown[i]->head, stdout);
-        print_padding(stdout, right[i] || i + 1 == count ? 0 : padding);
-        fputs(i + 1 < count ? "  " : "", stdout);
+        print_padding(to, right[i] ? padding : 0);
+        fputs(shown[i]->head, to);
+        print_padding(to, right[i] || i + 1 == count ? 0 : padding);
+        fputs(i + 1 < count ? "  " : "", to);
     }
-    fputs(colour ? "\033[0m\n" : "\n", stdout);
+    fputs(colour ? "\033[0m\n" : "\n", to);
     for (const struct node *row = rows->first; row != NULL; row = row->next) {
         for (u32 i = 0; i < count; i++) {
             struct slice text = cell_text(shown[i], row);
-            u32 padding = widths[i] - text_print(NULL, text, utf8);
-            print_padding(stdout, right[i] ? padding : 0);
-            text_print(stdout, text, utf8);
-            print_padding(stdout, right[i] || i + 1 == count ? 0 : padding);
-            fputs(i + 1 < count ? "  " : "\n", stdout);
+            u32 padding = widths[i] - MIN(text_print(NULL, text, utf8), widths[i]);
+            print_padding(to, right[i] ? padding : 0);
+            text_print_cut(to, text, utf8, widths[i]);
+            print_padding(to, right[i] || i + 1 == count ? 0 : padding);
+            fputs(i + 1 < count ? "  " : "\n", to);
         }
     }
 }
 
-/* "GROUP billing  STATE Stable  LAG 12", and the tables below it. */
-static void print_thing(const struct node *object, const struct view *view, enum out_format format)
+/* "GROUP billing  STATE Stable  LAG 12" in lines of at most so many columns, and the tables below
+   it. On a screen each of these is a section. */
+static void print_thing(FILE *to, const struct node *object, const struct view *view,
+                        enum out_format format, u32 columns)
 {
     bool colour = out_colour(stdout);
-    bool first = true;
+    bool utf8 = out_utf8();
+    u32 used = 0;
     for (const struct column *c = view->columns; c->key != NULL; c++) {
-        if (is_shown(c, format)) {
-            printf("%s%s%s%s ", first ? "" : "  ", colour ? "\033[1m" : "", c->head,
-                   colour ? "\033[0m" : "");
-            out_text(stdout, cell_text(c, object));
-            first = false;
+        if (!is_shown(c, format)) {
+            continue;
         }
+        struct slice text = cell_text(c, object);
+        u32 width = (u32)strlen(c->head) + 1 + text_print(NULL, text, utf8);
+        bool fits = used == 0 || used + 2 + width <= columns;
+        fputs(used == 0 ? "" : fits ? "  " : "\n", to);
+        fprintf(to, "%s%s%s ", colour ? "\033[1m" : "", c->head, colour ? "\033[0m" : "");
+        text_print(to, text, utf8);
+        used = fits && used > 0 ? used + 2 + width : width;
     }
-    fputc('\n', stdout);
+    fputc('\n', to);
     for (u32 i = 0; i < VIEW_TABLES_MAX && view->tables[i].key != NULL; i++) {
         const struct node *rows = node_get(object, view->tables[i].key);
         if (rows != NULL && rows->count > 0) {
-            print_table(rows, view->tables[i].columns, format);
+            fputs(screen_is_on() ? "\f" : "", to);
+            print_table(to, rows, view->tables[i].columns, format, columns);
         }
     }
 }
 
-static void print_name(const struct node *object, const struct view *view)
+static void print_name(FILE *to, const struct node *object, const struct view *view)
 {
     for (const struct column *c = view->columns; c->key != NULL; c++) {
         if ((c->flags & COLUMN_NAME) != 0) {
-            out_text(stdout, cell_text(c, object));
-            fputc('\n', stdout);
+            out_text(to, cell_text(c, object));
+            fputc('\n', to);
         }
     }
 }
 
-static void print_people(const struct node *root, const struct view *view, enum out_format format)
+static void print_people(FILE *to, const struct node *root, const struct view *view,
+                         enum out_format format, u32 columns)
 {
     if (root->kind == NODE_LIST && view->listing && format != OUT_NAME) {
-        print_table(root, view->columns, format);
+        print_table(to, root, view->columns, format, columns);
         return;
     }
     const struct node *object = root->kind == NODE_LIST ? root->first : root;
     for (; object != NULL; object = root->kind == NODE_LIST ? object->next : NULL) {
         if (format == OUT_NAME) {
-            print_name(object, view);
+            print_name(to, object, view);
         } else {
-            print_thing(object, view, format);
+            print_thing(to, object, view, format, columns);
+            fputs(screen_is_on() && object->next != NULL ? "\f" : "", to);
         }
     }
+}
+
+/* What stands on the screen, to be drawn again in another size. */
+static struct {
+    const struct node *root;
+    const struct view *view;
+    enum out_format format;
+} page;
+
+void out_redraw(void)
+{
+    if (page.root == NULL) {
+        return;
+    }
+    char *bytes = NULL;
+    size_t len = 0;
+    FILE *to = open_memstream(&bytes, &len);
+    assert(to != NULL);
+    print_people(to, page.root, page.view, page.format, screen_columns());
+    fclose(to);
+    screen_draw(slice_of(bytes, len));
+    free(bytes);
+}
+
+void out_page_gone(void)
+{
+    page.root = NULL;
 }
 
 int out_print(const struct cli_args *a, const struct node *root, const struct view *view)
@@ -480,7 +564,14 @@ int out_print(const struct cli_args *a, const struct node *root, const struct vi
         print_yaml(stdout, root, 0, false);
         break;
     default:
-        print_people(root, view, format);
+        if (screen_is_on() && format != OUT_NAME) {
+            page.root = root;
+            page.view = view;
+            page.format = format;
+            out_redraw();
+        } else {
+            print_people(stdout, root, view, format, UINT32_MAX);
+        }
         break;
     }
     return CLI_OK;

@@ -39,6 +39,11 @@ struct view {
 /* A list of objects, or one object. Returns an exit code. */
 int out_print(const struct cli_args *a, const struct node *root, const struct view *view);
 
+/* On a screen (screen.h) what was printed last stands there: draw it again, or forget it before its
+   tree goes. */
+void out_redraw(void);
+void out_page_gone(void);
+
 /* One object on a line of its own, as jsonl does. */
 void out_json_line(FILE *to, const struct node *object);
 /* A tree, over several lines. */

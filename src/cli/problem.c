@@ -2,6 +2,7 @@
 #include "cli/problem.h"
 
 #include "cli/out.h"
+#include "cli/screen.h"
 #include "wire/wire.h"
 
 #include <string.h>
@@ -9,6 +10,7 @@
 int problem_coded(int code, enum diag_code known_as, const char *what, const char *why,
                   const char *next)
 {
+    screen_end();
     fflush(stdout);
     bool colour = out_colour(stderr);
     fprintf(stderr, "%serror%s ODK-%04d: ", colour ? "\033[31m" : "", colour ? "\033[0m" : "",

@@ -18,6 +18,7 @@ void progress_begin(struct progress *p, const char *unit, i64 total, bool quiet)
 void progress_add(struct progress *p, i64 count);
 /* Wipes the bar. */
 void progress_end(struct progress *p);
-/* The line as it is drawn, for tests: text has room for PROGRESS_TEXT_BYTES. */
-enum { PROGRESS_TEXT_BYTES = 160 };
-void progress_text(const struct progress *p, i64 elapsed_ms, bool utf8, char *text);
+/* The line as it is drawn on a terminal of so many columns: text has room for PROGRESS_TEXT_BYTES.
+ */
+enum { PROGRESS_TEXT_BYTES = 240 };
+void progress_text(const struct progress *p, i64 elapsed_ms, bool utf8, u32 columns, char *text);

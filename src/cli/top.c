@@ -7,14 +7,13 @@
 #include "cli/out.h"
 #include "cli/parse.h"
 #include "cli/problem.h"
+#include "cli/screen.h"
 
-#include <poll.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { INTERVAL_MS = 2000, ARENA_BLOCK_BYTES = 64 * 1024 };
+enum { INTERVAL_MS = 2000, FIRST_MS = 300, ARENA_BLOCK_BYTES = 64 * 1024 };
 
 static const struct {
     const char *metric;
@@ -33,7 +32,7 @@ enum { SHOWN = ARRAY_LEN(metric_rows_shown) };
 static const struct column head_columns[] = {{"brokers", "BROKERS", COLUMN_NAME},
                                              {"connections", "CONNECTIONS", 0},
                                              {"requests_per_second", "REQUESTS/S", 0},
-                                             {"records_in_per_second", "IN/S", 0},
+                                             {"records_in_per_second", "RECORDS IN/S", 0},
                                              {"bytes_in_per_second", "BYTES IN/S", COLUMN_BYTES},
                                              {"bytes_out_per_second", "BYTES OUT/S", COLUMN_BYTES},
                                              {"memory_bytes", "MEMORY", COLUMN_BYTES},
@@ -148,7 +147,7 @@ static void add_topics(struct node *list, const struct look *before, const struc
         node_add_number(row, "end", one->end);
         node_add_real(row, "records_per_second", (f64)MAX(one->end - was, 0) / seconds);
     }
-    node_sort(list, "topic");
+    node_sort_largest(list, "records_per_second", "topic");
 }
 
 static int add_groups(struct kafka *k, struct node *list)
@@ -178,7 +177,7 @@ static int add_groups(struct kafka *k, struct node *list)
         node_add_number(row, "lag", lag);
         node_add_real(row, "lag_seconds", (f64)wait_ms / 1000);
     }
-    node_sort(list, "group");
+    node_sort_largest(list, "lag", "group");
     return code;
 }
 
@@ -200,24 +199,13 @@ static int draw(struct kafka *k, const struct look *before, const struct look *n
     }
     add_topics(node_add_list(one, "topics"), before, now);
     int code = add_groups(k, node_add_list(one, "groups"));
-    if (code == CLI_OK && out_is_terminal(stdout)) {
-        fputs("\033[H\033[2J", stdout);
-    }
     code = code != CLI_OK ? code : out_print(a, one, &top_view);
-    return code == CLI_OK && fflush(stdout) != 0 ? CLI_FAILED : code;
+    return out_finish(code);
 }
 
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int signal)
-{
-    (void)signal;
-    interrupted = 1;
-}
-
-/* One look, in an arena of its own: this may run for days. */
+/* One look, in an arena of its own: this may run for days. *more: there is to be another one. */
 static int step(const struct cli_args *a, const char *http, const struct look *before,
-                struct look *now, bool first)
+                struct look *now, i64 wait_ms, bool *more)
 {
     struct arena arena;
     arena_init(&arena, NULL, ARENA_BLOCK_BYTES, 0);
@@ -226,9 +214,32 @@ static int step(const struct cli_args *a, const char *http, const struct look *b
     int code;
     struct kafka *k = kafka_open(&mine, &code);
     code = k == NULL ? code : look(k, http, now);
-    code = code != CLI_OK || first ? code : draw(k, before, now);
+    code = code != CLI_OK || before == NULL ? code : draw(k, before, now);
     kafka_close(k);
+    *more = code == CLI_OK && *more && screen_wait(wait_ms);
+    out_page_gone();
     arena_fini(&arena);
+    return code;
+}
+
+/* The first look shows nothing yet: there are no rates. On a screen the next one comes soon. */
+static int look_again_and_again(const struct cli_args *a, const char *http, i64 interval_ms,
+                                i64 count)
+{
+    struct look before = {0};
+    struct look now = {0};
+    bool more = true;
+    i64 first_ms = screen_is_on() ? MIN(interval_ms, (i64)FIRST_MS) : interval_ms;
+    int code = step(a, http, NULL, &before, first_ms, &more);
+    for (i64 i = 0; code == CLI_OK && more; i++) {
+        more = i + 1 < count;
+        code = step(a, http, &before, &now, interval_ms, &more);
+        mem_free(before.topics);
+        before = now;
+        now = (struct look){0};
+    }
+    mem_free(before.topics);
+    mem_free(now.topics);
     return code;
 }
 
@@ -245,28 +256,20 @@ int command_top(const struct cli_args *a)
     if (text != NULL && !parse_number(text, 1, INT64_MAX, &count)) {
         return problem_of_value(a, "count", text, "a number from 1 on");
     }
-    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    enum out_format format;
+    if (!out_format_parse(a, &format)) {
+        return CLI_USAGE;
+    }
     int code;
     struct kafka *k = kafka_open(a, &code);
     const char *http = NULL;
     code = k == NULL ? code : fetch_address(k, &http);
     kafka_close(k);
-    struct look before = {0};
-    struct look now = {0};
-    code = code != CLI_OK ? code : step(a, http, NULL, &before, true);
-    for (i64 i = 0; code == CLI_OK && i < count && !interrupted; i++) {
-        poll(NULL, 0, (int)interval_ms);
-        if (interrupted) {
-            break;
-        }
-        code = step(a, http, &before, &now, false);
-        mem_free(before.topics);
-        before = now;
-        now = (struct look){0};
+    if (code != CLI_OK) {
+        return code;
     }
-    mem_free(before.topics);
-    mem_free(now.topics);
+    screen_begin(out_redraw, interval_ms, format <= OUT_WIDE);
+    code = look_again_and_again(a, http, interval_ms, count);
+    screen_end();
     return code;
 }

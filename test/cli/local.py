@@ -5,16 +5,20 @@ import os
 import re
 import shutil
 import socket
-import subprocess
 import threading
 
-from harness import PROGRAM, check
+from harness import check
 
 
 def case_help(shell):
     shell.bare("help").says(r"^  odradek group rewind GROUP", r"^exit codes: 0 ok, 1 failed")
     shell.bare("help", "topic").says(r"^odradek topic ls", r"^odradek topic stats")
     shell.bare("group", "info", "--help").says(r"-o, --output FORMAT", r"-b, --brokers HOST:PORT")
+
+
+def case_version(shell):
+    version = shell.bare("version").says(r"^odradek \d+\.\d+\.\d+").out
+    shell.bare("--version").prints(version)
 
 
 def case_wrong_command_lines(shell):
@@ -118,6 +122,12 @@ def case_contexts(shell):
     shell.bare("topic", "ls", "--context", "none", code=3).warns('no context "none"')
     shell.bare("topic", "ls", "-b", prod)  # says it itself
     shell.bare("context", "use", "prod").warns("undo: odradek context use test")
+    changed = shell.bare("context", "use", "test", "-o", "json").json()
+    check(changed == [{"kind": "context", "name": "test", "result": "using", "undo": "odradek context use prod"}], f"{changed}")
+    changed = shell.bare("context", "set", "test", "127.0.0.1:2", "-o", "json", "--dry-run").json()
+    check(changed[0]["result"] == "would set" and changed[0]["undo"] == "odradek context set test 127.0.0.1:2", f"{changed}")
+    shell.bare("context", "use", "prod", "--dry-run").prints("would use prod\n")
+    shell.bare("context", "use", "prod").prints("using prod\n")
     shell.bare("topic", "ls")
     listed = shell.bare("context", "ls", "-o", "json").json()
     check(
@@ -144,31 +154,6 @@ def case_contexts(shell):
     open(blocked, "w").close()
     shell.bare("context", "set", "x", "h:1", code=1, env={"XDG_CONFIG_HOME": blocked}).warns("cannot make")
     shutil.rmtree(os.path.join(shell.home, ".config"))
-
-
-def case_completion(shell):
-    """The printed bash completion, asked as bash asks it."""
-    shell.run("topic", "create", "complete-me")
-    script = shell.bare("docs", "completion-bash").out
-    for line, wanted in (
-        (["odradek", "gr"], "group"),
-        (["odradek", "group", "re"], "rewind"),
-        (["odradek", "cat", "--fr"], "--from"),
-        (["odradek", "topic", "info", "-b", shell.address, "comp"], "complete-me"),
-        (["odradek", "topic", "ls", "-o", "y"], "yaml"),
-    ):
-        words = " ".join(f"'{word}'" for word in line)
-        test = (
-            f"{script}\nodradek() {{ '{PROGRAM}' \"$@\"; }}\n"
-            f"COMP_WORDS=({words}); COMP_CWORD={len(line) - 1}; _odradek\n"
-            'printf "%s\\n" "${COMPREPLY[@]}"\n'
-        )
-        done = subprocess.run(
-            ["bash", "-c", test], capture_output=True, text=True, timeout=60, env=shell.environment
-        )
-        check(wanted in done.stdout.split(), f"{line} completes to {done.stdout!r}, {done.stderr!r}")
-    shell.bare("docs", "completion-zsh").says("^#compdef odradek", "bashcompinit")
-    shell.bare("docs", "completion-fish").says("^complete -c odradek", "topic ls -o name")
 
 
 def case_manual_page(shell):

@@ -64,6 +64,7 @@ def case_json_lines(shell):
     check(second["value_base64"] == "/w==" and second["key"] is None, f"{second}")
     check(shell.json("cat", "r-json")[0] == first, "-o json is something else")
     check(shell.json("cat", "r-json", "-n", 0) == [], "no records are no list")
+    check(shell.json("tail", "r-json", "--from", "start", "-e") == [first, second], "tail prints something else")
     shell.run("cat", "r-json", "-o", "yaml", "-n", 1).says(r'^- topic: "r-json"$', r"^  offset: 0$")
     shell.run("cat", "r-json", "-o", "wide").says(r"^0\t0\t\d{4}-\d\d-\d\dT[\d:.]+Z\t.*tab\\x09and \u20ac \\x1b\[31m$", r"\t\\xff$")
     shell.run("pub", "r-json2", "-j", stdin='{"value": {"n": 1}, "headers": {"a": "b"}, "timestamp": 1000}')

@@ -18,17 +18,19 @@ PATIENCE = 60  # seconds; only a hang takes that long
 
 
 class Done:
-    def __init__(self, words, code, out, err):
-        self.words, self.code, self.out, self.err = words, code, out, err
+    def __init__(self, shell, words, code, out, err):
+        self.shell, self.words, self.code, self.out, self.err = shell, words, code, out, err
 
     def __str__(self):
         return f"{' '.join(self.words)}: code {self.code}, stdout {self.out!r}, stderr {self.err!r}"
 
     def json(self):
         try:
-            return json.loads(self.out)
+            tree = json.loads(self.out)
         except ValueError as error:
             raise Failed(f"no JSON ({error}) from {self}") from error
+        self.shell.note(self.words, "json")
+        return tree
 
     def lines(self):
         return self.out.splitlines()
@@ -53,6 +55,7 @@ class Shell:
     def __init__(self, home, address=None):
         self.home = home
         self.address = address
+        self.seen = set()
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": home,
@@ -61,10 +64,15 @@ class Shell:
             "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", ""),
         }
 
+    def note(self, words, how):
+        """A command was seen to do something: print text, json, an error, stand on a terminal. What
+        every command of the table must have been seen to do is in every.py."""
+        self.seen.add((*words[:2], how))
+
     def _command(self, words):
         return [PROGRAM, *[str(word) for word in words]]
 
-    def _environment(self, changes):
+    def variables(self, changes):
         environment = dict(self.environment, **(changes or {}))
         return {key: value for key, value in environment.items() if value is not None}
 
@@ -76,13 +84,17 @@ class Shell:
             input=data,
             stdout=stdout,
             stderr=subprocess.PIPE,
-            env=self._environment(env),
+            env=self.variables(env),
             cwd=self.home,
             timeout=PATIENCE,
         )
         out = (done.stdout or b"").decode(errors="replace")
-        result = Done([str(w) for w in words], done.returncode, out, done.stderr.decode(errors="replace"))
+        result = Done(self, [str(w) for w in words], done.returncode, out, done.stderr.decode(errors="replace"))
         check(code is None or result.code == code, f"exit code is not {code}: {result}")
+        if result.code == 0 and out and "-o" not in result.words and "--help" not in result.words:
+            self.note(result.words, "text")
+        elif result.code != 0 and re.match(r"error ODK-\d{4}: ", result.err):
+            self.note(result.words, "error")
         return result
 
     def run(self, *words, **options):
@@ -97,7 +109,7 @@ class Shell:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=self._environment(None),
+            env=self.variables(None),
             cwd=self.home,
             text=True,
             **options,
@@ -107,10 +119,11 @@ class Shell:
         """On a terminal of its own. answers: what is typed when a line ends with a question.
         until: a regular expression; when it is seen the program is interrupted."""
         words = [str(w) for w in words] + ([] if local else ["-b", self.address])
+        self.note(words, "terminal")
         pid, master = pty.fork()
         if pid == 0:
             os.chdir(self.home)
-            os.execve(PROGRAM, self._command(words), self._environment(env))
+            os.execve(PROGRAM, self._command(words), self.variables(env))
         seen = b""
         answers = list(answers)
         interrupted = False
@@ -135,7 +148,7 @@ class Shell:
                 os.kill(pid, signal.SIGINT)
         os.close(master)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        result = Done(words, status, seen.decode(errors="replace").replace("\r\n", "\n"), "")
+        result = Done(self, words, status, seen.decode(errors="replace").replace("\r\n", "\n"), "")
         check(code is None or status == code, f"exit code is not {code}: {result}")
         return result
 
@@ -147,7 +160,7 @@ class Shell:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=slave,
-            env=self._environment(env),
+            env=self.variables(env),
             cwd=self.home,
         )
         os.close(slave)

@@ -64,6 +64,10 @@ def case_edit(shell):
     (info,) = shell.json("topic", "info", "t-edit")
     check(info["partition_count"] == 4, f"{info}")
     check(info["configs"] == [{"key": "segment.bytes", "value": "2000000"}], f"{info}")
+    changed = shell.json("topic", "edit", "t-edit", "-c", "retention.ms=8000")
+    undo = "odradek config set topic/t-edit --unset retention.ms"
+    check(changed == [{"kind": "config", "name": "topic/t-edit", "result": "changed", "undo": undo}], f"{changed}")
+    shell.run(*undo.split()[1:])
     shell.run("topic", "edit", "t-edit", "-p", 2, code=1).warns('"t-edit" cannot have 2 partitions', "INVALID_PARTITIONS")
     shell.run("topic", "edit", "t-edit", "-c", "retention.ms=soon", code=1).warns("cannot change topic/t-edit")
     shell.run("topic", "edit", "t-edit", "-p", 9, "-c", "retention.ms=7", "--dry-run").says("would change")
@@ -119,7 +123,7 @@ def case_terminals(shell):
 def case_watch(shell):
     shell.run("topic", "create", "t-watch")
     shell.terminal("topic", "ls", "--watch", "--interval", "20ms", until=r"(t-watch[^\0]*){3}").says(
-        "\x1b\\[H\x1b\\[2J"
+        "\x1b\\[\\?1049h\x1b\\[\\?25l\x1b\\[H"
     )
     shell.run("topic", "ls", "--watch", "--interval", "often", code=2)
     shell.run("topic", "info", "t-none", "--watch", code=3)
