@@ -502,7 +502,7 @@ static void alter_answer(struct change *change)
         response.responses.items[i].resource_type = a->resource_type;
         response.responses.items[i].resource_name = a->resource_name;
     }
-    request_reply(r, &response);
+    request_reply_explained(r, &response);
 }
 
 static bool is_repeated(const struct alter *alter, u32 row)

@@ -98,7 +98,7 @@ static void raise_outcome(struct change *change, u32 row, i16 kerr)
 static void raise_answer(struct change *change)
 {
     struct create_partitions *c = CONTAINER_OF(change, struct create_partitions, change);
-    request_reply(c->r, &c->response);
+    request_reply_explained(c->r, &c->response);
 }
 
 void handle_create_partitions(struct request *r)

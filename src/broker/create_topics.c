@@ -245,7 +245,7 @@ static void create_answer(struct change *change)
             return;
         }
     }
-    request_reply(r, &c->response);
+    request_reply_explained(r, &c->response);
 }
 
 static void create_outcome(struct change *change, u32 row, i16 kerr)

@@ -137,7 +137,7 @@ static void delete_outcome(struct change *change, u32 row, i16 kerr)
 static void delete_answer(struct change *change)
 {
     struct delete_topics *d = CONTAINER_OF(change, struct delete_topics, change);
-    request_reply(d->r, &d->response);
+    request_reply_explained(d->r, &d->response);
 }
 
 static struct delete_topics *delete_create(struct request *r, u32 count)

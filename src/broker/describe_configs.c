@@ -257,5 +257,5 @@ void handle_describe_configs(struct request *r)
         request_fail(r);
         return;
     }
-    request_reply(r, &response);
+    request_reply_explained(r, &response);
 }

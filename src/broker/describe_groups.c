@@ -63,7 +63,7 @@ void handle_describe_groups(struct request *r)
         request_fail(r);
         return;
     }
-    request_reply(r, &response);
+    request_reply_explained(r, &response);
 }
 
 /* ---- list ------------------------------------------------------------------------------------ */
@@ -126,7 +126,7 @@ void handle_list_groups(struct request *r)
         row->group_state = slice_cstr(group_state_name(group_state_of(g)));
         row->group_type = slice_cstr("classic");
     }
-    request_reply(r, &response);
+    request_reply_explained(r, &response);
 }
 
 /* ---- delete ---------------------------------------------------------------------------------- */
@@ -147,7 +147,7 @@ static void delete_one_done(struct delete_groups *d, u32 row, i16 kerr)
 {
     d->response.results.items[row].error_code = kerr;
     if (--d->left == 0) {
-        request_reply(d->r, &d->response);
+        request_reply_explained(d->r, &d->response);
     }
 }
 
@@ -200,6 +200,6 @@ void handle_delete_groups(struct request *r)
         }
     }
     if (--d->left == 0) {
-        request_reply(r, &d->response);
+        request_reply_explained(r, &d->response);
     }
 }

@@ -114,5 +114,5 @@ void handle_describe_producers(struct request *r)
             return;
         }
     }
-    request_reply(r, &response);
+    request_reply_explained(r, &response);
 }

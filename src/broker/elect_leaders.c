@@ -57,5 +57,5 @@ void handle_elect_leaders(struct request *r)
         request_fail(r);
         return;
     }
-    request_reply(r, &response);
+    request_reply_explained(r, &response);
 }

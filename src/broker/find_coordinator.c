@@ -54,7 +54,7 @@ static void answer_batch(struct find_coordinator *f, struct find_coordinator_res
             row->error_message = slice_cstr(kerr_find(row->error_code)->doc);
         }
     }
-    request_reply(r, response);
+    request_reply_explained(r, response);
 }
 
 static void find_answer(struct change *change)
@@ -79,7 +79,7 @@ static void find_answer(struct change *change)
     if (r->version < 1) {
         response.error_message = (struct slice){0};
     }
-    request_reply(r, &response);
+    request_reply_explained(r, &response);
 }
 
 static void topic_made(struct change *change, u32 row, i16 kerr)

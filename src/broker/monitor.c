@@ -185,7 +185,7 @@ static bool is_off(const struct config *config)
     return where.len == 0 || slice_eq_cstr(where, "off");
 }
 
-err_t monitor_create(struct io *io, const struct config *config, char *reason, size_t reason_bytes,
+err_t monitor_create(struct io *io, const struct config *config, struct monitor_problem *problem,
                      struct monitor **out)
 {
     *out = NULL;
@@ -197,10 +197,13 @@ err_t monitor_create(struct io *io, const struct config *config, char *reason, s
     char host[256];
     u16 port = 0;
     if (!parse_address(where, host, sizeof host, &port)) {
-        snprintf(reason, reason_bytes,
-                 "odradek.http.listen is not HOST:PORT: %.*s\na port is a number from 0 to 65535, "
-                 "0 picks a free one; an IPv6 host stands in brackets\ntry --set "
-                 "odradek.http.listen=127.0.0.1:8080, or =off",
+        *problem = (struct monitor_problem){
+            .code = MSG_config_value,
+            .why = "a port is a number from 0 to 65535, 0 picks a free one; an IPv6 host stands in "
+                   "brackets",
+            .next = "try --set odradek.http.listen=127.0.0.1:8080, or =off",
+        };
+        snprintf(problem->what, sizeof problem->what, "odradek.http.listen is not HOST:PORT: %.*s",
                  (int)MIN(where.len, (size_t)128), (const char *)where.ptr);
         return ERR_INVALID;
     }
@@ -219,21 +222,23 @@ err_t monitor_create(struct io *io, const struct config *config, char *reason, s
         .render = page_render,
         .forget = answer_free,
     };
-    char why[300];
-    err_t e = http_create(&params, why, sizeof why, &m->http);
+    *problem = (struct monitor_problem){
+        .code = MSG_start_listen,
+        .next = "choose another address, or --set odradek.http.listen=off",
+    };
+    err_t e = http_create(&params, problem->why, sizeof problem->why, &m->http);
     if (e == OK) {
         *out = m;
         return OK;
     }
     mem_free(m);
     if (!wanted) {
-        diag(MSG_http_port_taken, D_STR("why", why));
+        diag(MSG_http_port_taken, D_STR("why", problem->why));
         return OK;
     }
-    snprintf(reason, reason_bytes,
-             "the HTTP port cannot be served on %.*s (odradek.http.listen)\n%s\n"
-             "choose another address, or --set odradek.http.listen=off",
-             (int)MIN(where.len, (size_t)128), (const char *)where.ptr, why);
+    snprintf(problem->what, sizeof problem->what,
+             "the HTTP port cannot be served on %.*s (odradek.http.listen)",
+             (int)MIN(where.len, (size_t)128), (const char *)where.ptr);
     return e;
 }
 

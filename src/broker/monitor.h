@@ -9,10 +9,17 @@
 
 struct monitor;
 
-/* *out NULL with OK: the port is off, or the default one was taken, and that was said. Otherwise
-   reason has three lines. */
-MUST_USE err_t monitor_create(struct io *io, const struct config *config, char *reason,
-                              size_t reason_bytes, struct monitor **out);
+/* Why there is no HTTP port where one was set. */
+struct monitor_problem {
+    enum diag_code code;
+    char what[256];
+    char why[300];
+    const char *next;
+};
+/* *out NULL with OK: the port is off, or the default one was taken, and that was said. problem is
+   set with every other result. */
+MUST_USE err_t monitor_create(struct io *io, const struct config *config,
+                              struct monitor_problem *problem, struct monitor **out);
 void monitor_destroy(struct monitor *m); /* NULL is allowed; before broker_destroy */
 /* The broker runs: from now on it is asked. */
 void monitor_open(struct monitor *m, struct broker *b);

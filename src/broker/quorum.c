@@ -94,7 +94,7 @@ void handle_describe_quorum(struct request *r)
         request_fail(r);
         return;
     }
-    request_reply(r, &response);
+    request_reply_explained(r, &response);
 }
 
 /* ---- UpdateFeatures -------------------------------------------------------------------------- */
@@ -110,7 +110,7 @@ void handle_update_features(struct request *r)
         /* One bad feature fails all, and rows are given for none. */
         response.error_code = count > 0 ? KERR_FEATURE_UPDATE_FAILED : KERR_NONE;
         response.error_message = count > 0 ? slice_cstr(why) : (struct slice){0};
-        request_reply(r, &response);
+        request_reply_explained(r, &response);
         return;
     }
     response.results.items =
@@ -125,5 +125,5 @@ void handle_update_features(struct request *r)
         response.results.items[i].error_code = KERR_FEATURE_UPDATE_FAILED;
         response.results.items[i].error_message = slice_cstr(why);
     }
-    request_reply(r, &response);
+    request_reply_explained(r, &response);
 }

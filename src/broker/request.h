@@ -61,6 +61,8 @@ typedef void (*handler_fn)(struct request *r);
 /* The answer struct of the API (from wire/schema), filled by the handler; encoded before this
    returns. */
 void request_reply(struct request *r, const void *response);
+/* The same; errors get the catalogue's codes into their messages (error_texts.c). */
+void request_reply_explained(struct request *r, void *response);
 /* Same, for answers whose records fields are holes: hole i is filled with ranges[i] ... in
    order. */
 struct reply_hole {

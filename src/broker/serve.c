@@ -172,16 +172,14 @@ static bool port_file_write(const struct serve *s)
 
 static int serve_loop(struct serve *s, const struct broker_params *params, u64 started_ns)
 {
-    char reason[512];
-    err_t e = monitor_create(s->io, params->config, reason, sizeof reason, &s->monitor);
-    if (e != OK) {
-        fprintf(stderr, "error: %s\n", reason);
-        return SERVE_EXIT_FAILED;
+    struct monitor_problem problem;
+    if (monitor_create(s->io, params->config, &problem, &s->monitor) != OK) {
+        return serve_refuse(problem.code, problem.what, problem.why, problem.next);
     }
     s->broker = broker_create(params);
     if (broker_start(s->broker) != OK) {
-        struct diag_problem problem = broker_problem(s->broker);
-        diag_problem_print(&problem);
+        struct diag_problem of_broker = broker_problem(s->broker);
+        diag_problem_print(&of_broker);
         monitor_destroy(s->monitor);
         broker_destroy(s->broker);
         return SERVE_EXIT_FAILED;

@@ -21,7 +21,7 @@ void handle_describe_acls(struct request *r)
     wire_init(&describe_acls_response_struct, &response);
     response.error_code = KERR_SECURITY_DISABLED;
     response.error_message = slice_cstr("No Authorizer is configured on the broker");
-    request_reply(r, &response);
+    request_reply_explained(r, &response);
 }
 
 void handle_describe_user_scram_credentials(struct request *r)
@@ -50,7 +50,7 @@ void handle_describe_user_scram_credentials(struct request *r)
                                : "Attempt to describe a user credential that does not exist: %.*s",
                          (int)user.len, (const char *)user.ptr));
     }
-    request_reply(r, &response);
+    request_reply_explained(r, &response);
 }
 
 enum quota_match { QUOTA_EXACT = 0, QUOTA_DEFAULT = 1, QUOTA_ANY = 2 };
@@ -98,9 +98,9 @@ void handle_describe_client_quotas(struct request *r)
     if (response.error_code != KERR_NONE) {
         response.error_message = slice_cstr(why);
         response.entries.is_null = true;
-        request_reply(r, &response);
+        request_reply_explained(r, &response);
         return;
     }
     response.entries = (struct describe_client_quotas_response_entry_data_array){0};
-    request_reply(r, &response);
+    request_reply_explained(r, &response);
 }

@@ -67,5 +67,11 @@ bool wire_equal(const struct message_def *def, i16 version, const void *a, const
 MUST_USE err_t wire_random(const struct message_def *def, i16 version, struct rng *rng,
                            struct arena *arena, void *out);
 
+/* Calls fn for every struct in the message that has both an error_code and an error_message which
+   this version carries, from outside in. fn may replace the text. */
+typedef void (*wire_error_fn)(void *user, i16 error_code, struct slice *error_message);
+void wire_each_error(const struct message_def *def, i16 version, void *message, wire_error_fn fn,
+                     void *user);
+
 /* The fewest bytes a struct takes in a version. */
 size_t wire_size_min(const struct struct_def *def, i16 version, bool flexible);

@@ -100,8 +100,8 @@ static void what_is_not_there(void **state)
         row = &r->topics.items[1].partitions.items[i];
         assert_int_equal(row->partition_index, indexes[i]);
         assert_int_equal(row->error_code, KERR_UNKNOWN_TOPIC_OR_PARTITION);
-        assert_true(
-            slice_eq_cstr(row->error_message, "This server does not host this topic-partition."));
+        assert_true(slice_eq_cstr(row->error_message,
+                                  "This server does not host this topic-partition. (ODK-2107)"));
         assert_int_equal(row->active_producers.count, 0);
     }
     const row_t *row = &r->topics.items[2].partitions.items[0];

@@ -8,13 +8,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static char reason[512];
+static struct monitor_problem problem;
 
 static err_t monitor_try(struct harness *h, const char *where, struct monitor **out)
 {
     harness_set(h, "odradek.http.listen", where);
-    reason[0] = 0;
-    return monitor_create(h->io, h->config, reason, sizeof reason, out);
+    problem = (struct monitor_problem){0};
+    return monitor_create(h->io, h->config, &problem, out);
 }
 
 static void where_it_listens(void **state)
@@ -28,7 +28,8 @@ static void where_it_listens(void **state)
     static const char *const wrong[] = {"8080", "host:", "host:x", "host:65536", "h:99999999999"};
     for (u32 i = 0; i < ARRAY_LEN(wrong); i++) {
         assert_int_equal(monitor_try(&h, wrong[i], &m), ERR_INVALID);
-        assert_non_null(strstr(reason, wrong[i]));
+        assert_int_equal(problem.code, MSG_config_value);
+        assert_non_null(strstr(problem.what, wrong[i]));
         assert_null(m);
     }
     assert_int_equal(monitor_try(&h, "127.0.0.1:0", &m), OK);
@@ -38,7 +39,9 @@ static void where_it_listens(void **state)
     struct monitor *second = NULL;
     assert_int_equal(monitor_try(&h, address, &second), ERR_ADDRESS);
     assert_null(second);
-    assert_non_null(strstr(reason, address));
+    assert_int_equal(problem.code, MSG_start_listen);
+    assert_non_null(strstr(problem.what, address));
+    assert_non_null(strstr(problem.why, "Address already in use"));
     monitor_destroy(m);
     harness_fini(&h);
 }
