@@ -1,8 +1,8 @@
 /* The broker as a whole: parts, memory budget, start and stop.
 
    Start: home -> log -> cluster_start (metadata replay, takeover of the predecessor's WAL) ->
-   listener. Stop: listener closed, parked requests answered or their connections closed, log
-   drained and sealed, stopped(). */
+   listener. Stop: listener closed, parked requests answered or their connections closed, the rest of
+   the log filed, drained and sealed, stopped(). */
 #include "broker/conn.h"
 #include "broker/coordinator.h"
 #include "broker/loggers.h"
@@ -352,12 +352,19 @@ static void log_drain_done(void *user, err_t result)
 }
 
 /* Requests in flight get their answers; those still parked when nothing moves any more are closed
-   with their connections. */
+   with their connections. Then what is in the WAL is filed, so that the next start finds it in
+   packs. */
 static void drain_step(struct io_timer *t)
 {
     struct broker *b = CONTAINER_OF(t, struct broker, drain_timer);
     u64 now = io_now_ns(b->io);
     if (conns_busy(b) > 0 && now < b->drain_deadline_ns) {
+        io_timer_start(b->io, t, now + DRAIN_POLL_NS);
+        return;
+    }
+    bool lasts = b->params.home == NULL; /* what is in memory goes with us */
+    if (lasts && !log_rest_is_filed(b->log) && now < b->drain_deadline_ns) {
+        log_file_rest(b->log);
         io_timer_start(b->io, t, now + DRAIN_POLL_NS);
         return;
     }

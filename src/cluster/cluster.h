@@ -76,6 +76,7 @@ void cluster_producer_id_cancel(struct producer_id_waiter *w); /* no-op when not
 void cluster_file(struct cluster *c, const struct log_filed *filed);
 void cluster_repack(struct cluster *c, const struct log_repacked *repacked);
 
-/* Once. Waits for what is queued for the metadata log, then drains the log: done() is log_drain's.
-   The next start seals. */
+/* Once. Waits for what is queued for the metadata log, drains the log and seals this session's WAL,
+   so that the next start need not look for its end; where that cannot be written, the next start
+   seals. done(): what log_drain said. */
 void cluster_drain(struct cluster *c, void (*done)(void *user, err_t result), void *user);

@@ -58,8 +58,10 @@ struct cluster {
     struct cluster_filing filing;
     struct cluster_filing repacking;
     bool fenced; /* the callback ran */
+    bool draining;
     void (*drained)(void *user, err_t result);
     void *drained_user;
+    struct cluster_filing seal; /* at the end */
     char reason[CLUSTER_REASON_BYTES];
 };
 

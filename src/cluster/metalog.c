@@ -393,6 +393,44 @@ static void snapshot_write(struct cluster *c)
     write_begin(c, snapshot_written, true, slice_of(m->payload, bytes));
 }
 
+/* ---- the end --------------------------------------------------------------------------------- */
+
+static void drain_over(struct cluster *c, err_t result)
+{
+    void (*drained)(void *user, err_t result) = c->drained;
+    c->drained = NULL;
+    drained(c->drained_user, result);
+}
+
+/* Without a seal the next start finds the end itself. */
+static void seal_done(struct metalog_append *a, err_t result, const struct meta_outcome *outcomes)
+{
+    struct cluster *c = CONTAINER_OF(a, struct cluster, seal.append);
+    assert(result != OK || outcomes[0].kerr == KERR_NONE);
+    drain_over(c, OK);
+}
+
+static void log_drained(void *user, err_t result)
+{
+    struct cluster *c = user;
+    const struct meta_session *own = meta_session_at(c->meta, meta_session_count(c->meta) - 1);
+    u64 slots = log_durable_slot(c->params.log) - 1; /* which counts from 1 */
+    if (result != OK || c->fenced || slots == 0) {   /* of nothing the end is known */
+        drain_over(c, result);
+        return;
+    }
+    seen("cluster: a session seals itself");
+    c->seal.command = (struct meta_command){
+        .kind = META_SEAL_WAL,
+        .seal = {.wal = own->wal, .length = slots},
+    };
+    c->seal.append.done = seal_done;
+    c->seal.append.commands = &c->seal.command;
+    c->seal.append.command_count = 1;
+    metalog_append(c, &c->seal.append);
+    io_timer_start(c->params.io, &c->metalog.wake, io_now_ns(c->params.io));
+}
+
 /* ---- the end of a turn ----------------------------------------------------------------------- */
 
 static void turn_end(struct io_hook *h)
@@ -409,10 +447,9 @@ static void turn_end(struct io_hook *h)
         snapshot_write(c);
     } else if (!list_empty(&m->queue)) {
         slot_write(c);
-    } else if (c->drained != NULL) {
-        void (*drained)(void *user, err_t result) = c->drained;
-        c->drained = NULL;
-        log_drain(c->params.log, drained, c->drained_user);
+    } else if (c->drained != NULL && !c->draining) {
+        c->draining = true;
+        log_drain(c->params.log, log_drained, c);
     }
 }
 

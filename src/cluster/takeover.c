@@ -8,7 +8,8 @@
         every session, in order of its WAL: a retired one's files go; any other one's WAL is
         replayed into the log, and if it is not sealed, its length is found; files of other WALs
         are swept
-     4. one metadata slot: SealWal for each that was not sealed, Register for us
+     4. one metadata slot: SealWal for each that was not sealed (a clean stop seals: cluster_drain),
+        Register for us
      5. partitions start where the metadata says, whatever the WALs still hold below
      6. log_start_wal: this session's own WAL
 

@@ -604,6 +604,13 @@ static bool due(const struct log *l)
     return l->filing_due && (wal->id != l->wal || wal->trim < l->filing_due_slot);
 }
 
+/* Also such as hold no batches. */
+static bool slots_are_unfiled(const struct log *l)
+{
+    const struct log_object *wal = l->unfiled_count > 0 ? &l->objects[l->unfiled[0]] : NULL;
+    return wal != NULL && (wal->id != l->wal || wal->trim < l->durable);
+}
+
 /* Much of what is unfiled has died: it costs little to file, and gives its space back. */
 static bool unfiled_is_dead(const struct log *l)
 {
@@ -625,7 +632,7 @@ static bool filing_wanted(struct log *l)
     if (l->unfiled_bytes >= DEAD_BYTES_MIN && unfiled_is_dead(l)) {
         return true;
     }
-    if (l->unfiled_bytes > 0 && due(l)) {
+    if ((l->unfiled_bytes > 0 && due(l)) || (l->filing_rest && slots_are_unfiled(l))) {
         return true;
     }
     if (l->filing_due) {
@@ -641,6 +648,25 @@ static bool filing_able(const struct log *l)
 {
     return l->filing == FILING_IDLE && l->params.file != NULL && l->started && !l->fenced &&
            l->failure == OK && !l->draining && !heap_linked(&l->filing_retry.node);
+}
+
+void log_file_rest(struct log *l)
+{
+    l->filing_rest = true;
+    if (pace_hurry(l, &l->filing_pace)) {
+        visit_start(l);
+    }
+    log_wake(l, 0);
+}
+
+bool log_rest_is_filed(const struct log *l)
+{
+    if (l->filing == FILING_COMMITTING || l->filing == FILING_APPLYING) {
+        return l->fenced || l->failure != OK;
+    }
+    bool stuck = l->filing == FILING_STUCK || l->filing_no_space || l->params.file == NULL;
+    bool nothing = !slots_are_unfiled(l) && l->filing == FILING_IDLE && wal_is_quiet(l);
+    return nothing || stuck || !l->started || l->fenced || l->failure != OK;
 }
 
 void filing_turn(struct log *l)

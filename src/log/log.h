@@ -321,7 +321,13 @@ void log_scrub_every(struct log *l, i64 period_ms);
 
 /* ---- shutdown -------------------------------------------------------------------------------- */
 
-/* Cuts and writes what is open, then a MARK; done in a later turn. No appends afterwards. */
+/* Everything in the WAL is filed now, as fast as the medium takes it, so that the next start need
+   not read it. Before log_drain, which gives up what is under way. */
+void log_file_rest(struct log *l);
+/* No more will be filed: nothing is left, or it cannot go on (no space, damage, a fence). */
+bool log_rest_is_filed(const struct log *l);
+/* Cuts and writes what is open, then a MARK unless all was filed; done in a later turn. No appends
+ * afterwards. */
 void log_drain(struct log *l, void (*done)(void *user, err_t result), void *user);
 
 /* For metrics, health and tests. */

@@ -311,6 +311,7 @@ struct log {
     u64 next_pack;            /* id */
     u64 filing_stretch_bytes; /* of one pack, at most */
     u64 filing_start_bytes;   /* unfiled that are worth a pack */
+    bool filing_rest;         /* log_file_rest */
     bool filing_due;          /* slots below filing_due_slot go, however little they are */
     u64 filing_due_slot;
     bool filing_no_space;
@@ -469,6 +470,7 @@ void room_grant(struct log *l); /* waiters, first come first served */
 /* wal.c */
 void wal_init(struct log *l);
 void wal_fini(struct log *l);
+bool wal_is_quiet(const struct log *l); /* all that was appended is durable */
 /* Where `bytes` go in the open slot, which is opened or changed if need be. *staged: they go to the
    staging buffer, *pos is an offset in it. NULL: no memory. The caller fills the bytes and then
    calls slot_add. */

@@ -595,7 +595,7 @@ static bool mark_write(struct log *l)
     return true;
 }
 
-static bool wal_is_quiet(const struct log *l)
+bool wal_is_quiet(const struct log *l)
 {
     return l->open == NULL && list_empty(&l->pending) && l->failure == OK && !l->fenced;
 }
@@ -626,12 +626,20 @@ void log_drain(struct log *l, void (*done)(void *user, err_t result), void *user
     log_wake(l, 0);
 }
 
+/* Then there is no end to be in doubt about. */
+static bool wal_is_filed(const struct log *l)
+{
+    const struct log_object *oldest = l->unfiled_count > 0 ? &l->objects[l->unfiled[0]] : NULL;
+    return oldest != NULL && oldest->id == l->wal && oldest->trim == l->next_slot;
+}
+
 void wal_drain_step(struct log *l)
 {
     if (!l->draining || l->drained == NULL) {
         return;
     }
-    if (wal_is_quiet(l) && l->next_slot > 0 && !l->last_is_mark && mark_write(l)) {
+    bool doubtful = l->next_slot > 0 && !l->last_is_mark && !wal_is_filed(l);
+    if (wal_is_quiet(l) && doubtful && mark_write(l)) {
         return;
     }
     if (!wal_is_quiet(l) && !l->fenced) {

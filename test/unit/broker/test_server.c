@@ -67,6 +67,39 @@ static void everything_is_there_again(void **state)
     harness_fini(&h);
 }
 
+/* A clean stop files what the WAL holds and seals it: nothing is replayed by the next start. */
+static void a_clean_stop_leaves_nothing_to_replay(void **state)
+{
+    struct harness h;
+    harness_up(&h);
+    struct client *c = client_open(&h);
+    struct topic t = topic_make(c, "t", 2);
+    for (u32 i = 0; i < 20; i++) {
+        produce_ok(c, &t, (i32)(i % 2), batch_plain(&h, 3));
+    }
+    harness_stop(&h);
+    harness_start(&h);
+    const struct meta *m = cluster_meta(broker_cluster(h.broker));
+    assert_int_equal(meta_session_count(m), 2);
+    const struct meta_session *s = meta_session_at(m, 0);
+    assert_true(s->sealed);
+    assert_true(s->retired);
+    assert_true(s->length > 0);
+    assert_int_equal(s->trim, s->length);
+    c = client_open(&h);
+    assert_int_equal(records_count(fetch(c, &t, 0, 0)->records.bytes), 30);
+    assert_int_equal(records_count(fetch(c, &t, 1, 0)->records.bytes), 30);
+    /* After a crash there is. */
+    produce_ok(c, &t, 0, batch_plain(&h, 3));
+    harness_crash(&h);
+    harness_start(&h);
+    m = cluster_meta(broker_cluster(h.broker));
+    s = meta_session_at(m, meta_session_count(m) - 2);
+    assert_true(s->sealed);
+    assert_false(s->retired);
+    harness_fini(&h);
+}
+
 static void a_high_watermark_never_goes_back(void **state)
 {
     struct harness h;
@@ -344,6 +377,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(everything_is_there_again),
+        cmocka_unit_test(a_clean_stop_leaves_nothing_to_replay),
         cmocka_unit_test(a_high_watermark_never_goes_back),
         cmocka_unit_test(a_stop_answers_what_is_under_way),
         cmocka_unit_test(a_stop_does_not_wait_for_ever),

@@ -4,6 +4,12 @@
    refused, the broker itself is not. */
 #include "book.h"
 
+static void note_drained(void *user, err_t result)
+{
+    assert_int_equal(result, OK);
+    *(bool *)user = true;
+}
+
 static void what_is_filed_is_read_from_packs(void **state)
 {
     (void)state;
@@ -56,6 +62,39 @@ static void a_little_is_filed_after_a_while(void **state)
     }
     assert_int_equal(book.filed, 1);
     assert_true(f.log->next_slot <= slots + 1); /* a MARK */
+    fixture_stop(&f);
+}
+
+/* Before a clean stop; and it ends where nothing can be filed. */
+static void the_rest_is_filed_when_asked_for(void **state)
+{
+    (void)state;
+    struct fixture f;
+    book_begin(&f);
+    assert_true(log_rest_is_filed(f.log));
+    book_fill(&f, 1 * MIB, 1000, PARTITIONS);
+    assert_false(log_rest_is_filed(f.log));
+    book.no_space = true;
+    log_file_rest(f.log);
+    for (u32 i = 0; i < 1000 && !log_rest_is_filed(f.log); i++) {
+        turn(&f);
+    }
+    assert_true(log_rest_is_filed(f.log)); /* as far as it goes */
+    assert_int_equal(book.filed, 0);
+    book.no_space = false;
+    advance_ms(&f, 1000); /* it is tried again */
+    for (u32 i = 0; i < 1000; i++) {
+        turn(&f); /* at no pace: time stands still */
+    }
+    assert_true(log_rest_is_filed(f.log));
+    assert_int_equal(f.log->unfiled_bytes, 0);
+    assert_int_equal(f.log->objects[f.log->unfiled[0]].trim, f.log->next_slot);
+    u32 writes = f.writes;
+    bool drained = false;
+    log_drain(f.log, note_drained, &drained);
+    turns(&f, 5);
+    assert_true(drained);
+    assert_int_equal(f.writes, writes); /* no MARK: nothing is in doubt */
     fixture_stop(&f);
 }
 
@@ -335,6 +374,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_filed_is_read_from_packs),
         cmocka_unit_test(a_little_is_filed_after_a_while),
+        cmocka_unit_test(the_rest_is_filed_when_asked_for),
         cmocka_unit_test(what_died_in_the_wal_is_filed_at_once),
         cmocka_unit_test(small_batches_become_long_runs),
         cmocka_unit_test(a_range_outlives_filing),
