@@ -286,6 +286,7 @@ def full(peer, seconds):
 def one_round(peer, seconds):
     """Figures by name; the paced run and the full one happen on the same broker, one after the other."""
     warm_memory(GB)
+    reader_cores = ""
     try:
         peer.start()
         slow = paced(peer, seconds)
@@ -300,11 +301,12 @@ def one_round(peer, seconds):
         if peer.replays:
             again = load("replay", peer, "full", messages=fast["published"], seconds=PATIENCE)
             found["replay/s"] = float(again["messages/s"])
+            reader_cores = f", {again['own_cores']} in the replay"
     finally:
         peer.stop()
     print(f"  {peer.name}: " + ", ".join(f"{name} {shown(value)}" for name, value in found.items() if name not in ("VOID", "kept"))
           + " VOID: the generator was late" * found["VOID"] + f" (it did not keep {RATE:,} a second)" * (not found["kept"])
-          + f"; generator {fast['own_cores']} cores in the full run", flush=True)
+          + f"; generator {fast['own_cores']} cores in the full run{reader_cores}", flush=True)
     return found
 
 

@@ -31,7 +31,7 @@ import time
 
 import measure
 from beside_kafka import Kafka
-from measure import BUILD, DATA, GB, Broker, cpu_seconds, median_interval, number, warm_memory
+from measure import BUILD, DATA, GB, Broker, Machine, cpu_seconds, median_interval, number, warm_memory
 from peers import shown
 
 import harness
@@ -196,6 +196,7 @@ def complete(what, done, wanted):
 def contend(who, broker, tools, scale, turn):
     """The figures of one broker in one pair, by (tool, figure)."""
     found = {}
+    machine = Machine(broker.pid)
     for tool in tools:
         print(f"  {who}, {tool.name}:", end="", flush=True)
         for size, records in tool.records.items():
@@ -215,6 +216,7 @@ def contend(who, broker, tools, scale, turn):
         found[tool.name, f"1 KiB at {RATE:,}/s, p50 ms"] = p50
         found[tool.name, f"1 KiB at {RATE:,}/s, p99 ms"] = p99
         print("; ".join(f" {name} {shown(value)}" for (whose, name), value in found.items() if whose == tool.name), flush=True)
+    print(f"  {who}: others used {machine.foreign()[0]:.2f} cores", flush=True)
     return found
 
 
