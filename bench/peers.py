@@ -316,10 +316,14 @@ def shown(value):
 
 
 def cell(rounds, names):
-    """Medians, and in brackets the range of each, where there was more than one round."""
+    """Medians, and in brackets the range of each, where there was more than one round; of latencies those that were not VOID."""
+    is_latency = any(" p" in name for name in names)
+    rounds = [found for found in rounds if not (is_latency and found["VOID"])]
+    if not rounds:
+        return "VOID"
     if any(name not in found for found in rounds for name in names):
         return "-"
-    if not all(found["kept"] for found in rounds) and any(" p" in name for name in names):
+    if is_latency and not all(found["kept"] for found in rounds):
         return f"does not keep {RATE:,} a second"
     middle, ranges = [], []
     for name in names:
