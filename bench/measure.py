@@ -127,9 +127,9 @@ def pinned(command, cores):
 
 
 class Broker:
-    """Odradek on the folder DATA/name. Before it starts, `prepare` is called in its process."""
+    """Odradek on the folder DATA/name, or `odradek dev` in memory. Before it starts, `prepare` is called in its process."""
 
-    def __init__(self, fresh=True, cores=None, options=(), name="d", prepare=None):
+    def __init__(self, fresh=True, cores=None, options=(), name="d", prepare=None, in_memory=False):
         if fresh:
             shutil.rmtree(DATA, ignore_errors=True)
             os.makedirs(DATA)
@@ -137,7 +137,8 @@ class Broker:
         self.address = f"127.0.0.1:{self.port}"
         self.data = os.path.join(DATA, name)
         self.log = os.path.join(DATA, "log")
-        command = [PROGRAM, "serve", "--data", self.data, "--listen", self.address, *options]
+        where = ["dev"] if in_memory else ["serve", "--data", self.data]
+        command = [PROGRAM, *where, "--listen", self.address, *options]
         self.started = time.monotonic()
         with open(self.log, "w") as log:
             self.process = spawn(pinned(command, cores), stdout=subprocess.PIPE, stderr=log, preexec_fn=prepare)
