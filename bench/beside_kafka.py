@@ -109,7 +109,7 @@ class Topic:
             while min(ends(client, self.name, self.partitions, until)) == 0:
                 # One connection goes through the partitions in order.
                 Load("produce", self.broker, topic=self.name, partitions=self.partitions, batch=100, record=100, depth=1,
-                     per_request=min(self.partitions, 50), connections=1, warmup=0, seconds=60, total=self.partitions * 150).finish()
+                     per_request=min(self.partitions, 50), connections=1, warmup=0, seconds=60, total=self.partitions * 250).finish()
         idle(self.broker)
         return self
 

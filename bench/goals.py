@@ -101,6 +101,15 @@ GOALS = [
     ("connections", "KiB each with the kernel's", [(OURS, "<=", 5)]),
 ]
 
+# Without these nothing else counts.
+MANDATORY = [
+    ("produce-1000", "MB/s", (UNSAFE, ">=", 2)),
+    ("ack-100", "ack p99 ms", (OURS, "<=", 1)),
+    ("catchup", "live ack p99 ms", (OURS, "<=", 5)),
+    ("recovery", "s", (OURS, "<=", 1)),
+    ("recovery-more", "s", (OURS, "<=", 1)),
+]
+
 # ---- measuring ----------------------------------------------------------------------------------
 
 
@@ -314,13 +323,24 @@ def control_lines(found):
                 yield f"control, {NAMES[row]}, {mode}: Odradek / Odradek again: " + ", ".join(spread)
 
 
+def mandatory_lines(found):
+    for row, figure, goal in MANDATORY:
+        for mode in ("shared", "split"):
+            measured = Measured(found, row, mode)
+            if measured.rounds(OURS):
+                ratio, wanted, verdict = judged(measured, figure, goal)
+                said = shown(measured.median(OURS, figure)) + f", ratio {ratio}" * (goal[0] != OURS)
+                yield f"mandatory, {NAMES[row]}, {figure}, {mode}: {said}; {wanted}: {verdict}"
+
+
 def table(path=FILE, all_rows=True):
     """What was measured, as the table of goals."""
     found = records(path)
     lines = list(table_lines(found, all_rows))
     head = ["row", "figure", "cores", UNSAFE, DURABLE, NULL, OURS, f"{OURS} / theirs", "goal", ""]
     beside_kafka.table([head, ["---"] * len(head), *lines])
-    for line in control_lines(found):
+    print()
+    for line in [*mandatory_lines(found), *control_lines(found)]:
         print(line)
     verdicts = [line[-1] for line in lines]
     voids = sum(record["void"] for record in found)
