@@ -25,7 +25,7 @@ import os
 import random
 import resource
 import shutil
-import subprocess
+import signal
 import sys
 import time
 
@@ -98,14 +98,20 @@ def watched(load, broker):
     return figures
 
 
-def topic_of(broker, partitions, **configs):
-    topic = Topic(broker, TOPIC, partitions)
-    topic.configs.update(TOPIC_CONFIGS, **configs)
-    return topic
+class CurveTopic(Topic):
+    """Odradek ends with its point, and its topics need not be deleted."""
+
+    def __init__(self, broker, partitions, **configs):
+        super().__init__(broker, TOPIC, partitions)
+        self.configs.update(TOPIC_CONFIGS, **configs)
+
+    def __exit__(self, *how):
+        if not isinstance(self.broker, Broker):
+            super().__exit__(*how)
 
 
 def produce_point(broker, options):
-    with topic_of(broker, options["partitions"]):
+    with CurveTopic(broker, options["partitions"]):
         return watched(Load("produce", broker, topic=TOPIC, warmup=WARMUP, seconds=SECONDS, pid=broker.pid, prepare=open_many,
                             **options), broker)
 
@@ -113,7 +119,7 @@ def produce_point(broker, options):
 def retention_point(broker):
     """100 MB/s in open loop; what was acknowledged in every second."""
     lines = os.path.join(measure.DATA, "seconds")
-    with topic_of(broker, 100, retention_bytes=RETAINED_BYTES, segment_bytes=SEGMENT_BYTES):
+    with CurveTopic(broker, 100, retention_bytes=RETAINED_BYTES, segment_bytes=SEGMENT_BYTES):
         figures = watched(Load("produce", broker, topic=TOPIC, partitions=100, batch=16384, rate=100, warmup=WARMUP, seconds=HELD,
                                pid=broker.pid, each_second=lines), broker)
     with open(lines) as file:
@@ -139,14 +145,19 @@ class Backlog:
 
     PARTITIONS = 16
 
-    def __init__(self, broker):
-        self.broker, self.filled = broker, 0
-        self.topic = topic_of(broker, self.PARTITIONS).__enter__()
+    def __init__(self, brokers, who):
+        self.brokers, self.who, self.broker, self.filled = brokers, who, None, 0
+
+    def begin(self):
+        self.broker = self.brokers.of(self.who)
+        CurveTopic(self.broker, self.PARTITIONS).__enter__()
 
     def load(self, mode, **options):
         return Load(mode, self.broker, topic=TOPIC, partitions=self.PARTITIONS, **options)
 
     def point(self, gigabytes):
+        if self.broker is None:
+            self.begin()
         more = gigabytes * GB - self.filled
         if more > 0:
             self.filled += self.load("produce", batch=65536, total=int(more), warmup=0, seconds=300).finish()["bytes"]
@@ -173,34 +184,38 @@ class Backlog:
 
 
 class Brokers:
-    """Odradek afresh whenever it is asked for, Kafka once for a curve; only one folder for both."""
+    """Odradek afresh whenever it is asked for, Kafka once for a curve."""
 
     def __init__(self, with_kafka):
-        self.with_kafka, self.kafka = with_kafka, None
+        self.with_kafka, self.ours, self.kafka = with_kafka, None, None
         os.makedirs(measure.DATA, exist_ok=True)
 
-    def ours(self):
-        return Broker(fresh=False, name=f"ours-{time.monotonic_ns()}", options=["--set", RETENTION_CHECK]).ready()
-
-    def theirs(self):
+    def of(self, who):
+        if who == OURS:
+            self.ours = Broker(fresh=False, name="ours", options=["--set", RETENTION_CHECK])
+            return self.ours.ready()
         if self.kafka is None:
             self.kafka = beside_kafka.Kafka()
             self.kafka.start()
             self.kafka.warm(JVM_WARM)
         return self.kafka
 
-    def of(self, who):
-        return self.ours() if who == OURS else self.theirs()
-
-    def through(self, who, broker, failed):
-        """A broker that failed a point is not asked again."""
-        if who == OURS:
-            broker.stop()
-            shutil.rmtree(broker.data, ignore_errors=True)
-        elif failed:
+    def point(self, who, run):
+        """Figures, or why there are none. A Kafka that failed a point is not asked again."""
+        figures = guarded(lambda: run(self.of(who)))
+        self.close_ours()
+        if "failed" in figures:
             self.close()
+        return figures
+
+    def close_ours(self):
+        if self.ours is not None:
+            self.ours.stop(signal.SIGKILL)
+            shutil.rmtree(self.ours.data, ignore_errors=True)
+            self.ours = None
 
     def close(self):
+        self.close_ours()
         if self.kafka is not None:
             self.kafka.destroy()
             self.kafka = None
@@ -227,16 +242,10 @@ def results():
         return [json.loads(line) for line in file]
 
 
-def commit():
-    said = subprocess.run(["git", "-C", measure.ROOT, "rev-parse", "--short", "HEAD"], stdout=subprocess.PIPE,
-                          stderr=subprocess.DEVNULL, text=True, check=False)
-    return said.stdout.strip() or "unknown"
-
-
 def keep(curve, who, x, figures):
     """Flushed at once: the next point may be the one that is interrupted."""
     os.makedirs(os.path.dirname(RESULTS), exist_ok=True)
-    line = {"curve": curve, "who": who, "x": x, "date": time.strftime("%Y-%m-%d"), "commit": commit(), "point_s": SECONDS,
+    line = {"curve": curve, "who": who, "x": x, "date": time.strftime("%Y-%m-%d"), "commit": beside_kafka.commit(), "point_s": SECONDS,
             "jvm_warm": JVM_WARM, **figures}
     with open(RESULTS, "a") as file:
         file.write(json.dumps(line) + "\n")
@@ -248,7 +257,7 @@ def keep(curve, who, x, figures):
 
 def missing(curve, points):
     """Of (x, who) those that have not been measured as often as wanted, in an order drawn by chance within a point."""
-    have = [(line["curve"], line["who"], line["x"]) for line in results()]
+    have = [(line["curve"], line["who"], line["x"]) for line in results() if "failed" not in line]
     for x, brokers in points:
         for who in random.sample(brokers, len(brokers)):
             for _ in range(ROUNDS - have.count((curve, who, x))):
@@ -277,18 +286,12 @@ def produce_points(curve, with_kafka):
 def run_produce(curve, brokers):
     options = PRODUCE[curve][2]
     for x, who in missing(curve, produce_points(curve, brokers.with_kafka)):
-        broker = brokers.of(who)
-        figures = guarded(lambda: produce_point(broker, options(x)))
-        brokers.through(who, broker, "failed" in figures)
-        keep(curve, who, x, figures)
+        keep(curve, who, x, brokers.point(who, lambda broker: produce_point(broker, options(x))))
 
 
 def run_retention(brokers):
     for x, who in missing("retention", [(0, [OURS, KAFKA] if brokers.with_kafka else [OURS])]):
-        broker = brokers.of(who)
-        figures = guarded(lambda: retention_point(broker))
-        brokers.through(who, broker, "failed" in figures)
-        keep("retention", who, x, figures)
+        keep("retention", who, x, brokers.point(who, retention_point))
 
 
 def run_backlog(brokers):
@@ -298,14 +301,13 @@ def run_backlog(brokers):
         wanted = list(missing("backlog", points))
         if not wanted:
             continue
-        broker = brokers.of(who)
-        backlog = guarded(lambda: Backlog(broker))
+        backlog = Backlog(brokers, who)
         for x, _ in wanted:
-            figures = backlog if isinstance(backlog, dict) else guarded(lambda: backlog.point(x))
+            figures = guarded(lambda: backlog.point(x))
             keep("backlog", who, x, figures)
             if "failed" in figures:
                 break
-        brokers.through(who, broker, failed=True)
+        brokers.close()
 
 
 CURVES = {**{name: functools.partial(run_produce, name) for name in PRODUCE}, "backlog": run_backlog, "retention": run_retention}

@@ -31,7 +31,8 @@ CURVES = {
     "codecs": ("Codecs", "codec", "64 JSON records of 1 KiB in a batch, each one different, 100 partitions. The broker looks into "
                "every batch and validates its records. MB/s and cpu-s/GB are of the records before compression."),
     "backlog": ("Backlog", "GB stored", "16 partitions. MB/s, cpu-s/GB and RSS: four connections read the log from its start, from the "
-                "disk (what the page cache had of it is dropped first). Latencies: end to end of a consumer at the end of the "
+                "disk (what the page "
+                "cache had of it is dropped first; a small one still stands in Odradek's own buffers). Latencies: end to end of a consumer at the end of the "
                 "log while 50 MB/s are produced, before the catch-up."),
     "retention": ("Across retention", "seconds", "100 MB/s of 16 KiB batches in open loop to 100 partitions that keep 20 MiB each: "
                   "deletes begin after some twenty seconds and go on."),
@@ -87,6 +88,8 @@ def said(name, value):
         return "–"
     if name in ("MB/s", "records/s", "RSS MiB"):
         return f"{value:,.0f}"
+    if name == "others":
+        return f"{value:.2f}"
     return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
 
 
@@ -111,7 +114,7 @@ def seconds_said(results):
         series = line.get("series")
         if line["curve"] == "retention" and series and len(series) > 25:
             early, late = series[:15], series[25:]
-            out.append(f"{line['who']}: p99 of a second, median {statistics.median(p for _, p in early) / 1000:.2f} ms in the first 15 s, "
+            out.append(f"- {line['who']}: p99 of a second, median {statistics.median(p for _, p in early) / 1000:.2f} ms in the first 15 s, "
                        f"{statistics.median(p for _, p in late) / 1000:.2f} ms from 25 s, worst {max(p for _, p in late) / 1000:.3g} ms; "
                        f"least rate of a second {min(r for r, _ in late):.0f} MB/s.")
     return out[-len(BROKERS):]
