@@ -3,6 +3,7 @@
 #include "broker/config_rows.h"
 #include "broker/config_sources.h"
 #include "broker/conn.h"
+#include "broker/monitor.h"
 #include "broker/topics.h"
 
 #include <string.h>
@@ -149,6 +150,19 @@ static void check_missing(const struct config *c, struct config_problems *p)
     }
 }
 
+static void check_http(const struct config *c, struct config_problems *p)
+{
+    struct monitor_place place;
+    if (!monitor_where(c, &place)) {
+        config_problem_add(p, MSG_config_value, "odradek.http.listen is not HOST:PORT");
+        config_problem_why(p,
+                           KEY_FMT "; a port is a number from 0 to 65535, 0 picks a free one, and "
+                                   "an IPv6 host stands in brackets",
+                           KEY_ARGS(CONFIG_odradek_http_listen));
+        config_problem_next(p, "try odradek.http.listen=127.0.0.1:8080, or off");
+    }
+}
+
 static void check_ids(const struct config *c, struct config_problems *p)
 {
     static const enum config_key keys[] = {CONFIG_node_id, CONFIG_broker_id};
@@ -185,6 +199,7 @@ void config_check(const struct config *c, struct config_problems *problems)
     check_sizes(c, problems);
     check_directory(c, problems);
     check_missing(c, problems);
+    check_http(c, problems);
     check_ids(c, problems);
     note_ignored(c, problems);
 }

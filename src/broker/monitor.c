@@ -179,41 +179,32 @@ static bool parse_address(struct slice text, char *host, size_t host_bytes, u16 
     return true;
 }
 
-static bool is_off(const struct config *config)
+bool monitor_where(const struct config *config, struct monitor_place *out)
 {
     struct slice where = slice_trim(config_str(config, CONFIG_odradek_http_listen));
-    return where.len == 0 || slice_eq_cstr(where, "off");
+    *out = (struct monitor_place){.off = where.len == 0 || slice_eq_cstr(where, "off")};
+    return out->off || parse_address(where, out->host, sizeof out->host, &out->port);
 }
 
 err_t monitor_create(struct io *io, const struct config *config, struct monitor_problem *problem,
                      struct monitor **out)
 {
     *out = NULL;
-    if (is_off(config)) {
+    struct monitor_place place;
+    bool is_place = monitor_where(config, &place);
+    assert(is_place); /* config_check has looked */
+    if (place.off) {
         return OK;
     }
     struct slice where = slice_trim(config_str(config, CONFIG_odradek_http_listen));
     bool wanted = config_is_set(config, CONFIG_odradek_http_listen);
-    char host[256];
-    u16 port = 0;
-    if (!parse_address(where, host, sizeof host, &port)) {
-        *problem = (struct monitor_problem){
-            .code = MSG_config_value,
-            .why = "a port is a number from 0 to 65535, 0 picks a free one; an IPv6 host stands in "
-                   "brackets",
-            .next = "try --set odradek.http.listen=127.0.0.1:8080, or =off",
-        };
-        snprintf(problem->what, sizeof problem->what, "odradek.http.listen is not HOST:PORT: %.*s",
-                 (int)MIN(where.len, (size_t)128), (const char *)where.ptr);
-        return ERR_INVALID;
-    }
     struct monitor *m = mem_alloc(sizeof *m);
     m->io = io;
     m->config = config;
     m->bell.rang = monitor_rang;
     struct http_params params = {
-        .host = host,
-        .port = port,
+        .host = place.host,
+        .port = place.port,
         .load_now = wanted,
         .pages = pages,
         .page_count = ARRAY_LEN(pages),

@@ -9,6 +9,15 @@
 
 struct monitor;
 
+/* What odradek.http.listen says. */
+struct monitor_place {
+    bool off;
+    char host[256];
+    u16 port;
+};
+/* false: it is neither off nor an address. */
+MUST_USE bool monitor_where(const struct config *config, struct monitor_place *out);
+
 /* Why there is no HTTP port where one was set. */
 struct monitor_problem {
     enum diag_code code;

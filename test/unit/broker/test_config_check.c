@@ -66,6 +66,10 @@ static void rules(void **state)
         {"listeners=SSL://:9093", MSG_config_unprotected, "asks for SSL", ""},
         {"max.connections.per.ip.overrides=localhost:3", MSG_config_value, "localhost:3",
          "ADDRESS:COUNT"},
+        {"odradek.http.listen=host:65536", MSG_config_value, "is not HOST:PORT",
+         "odradek.http.listen=host:65536"},
+        {"odradek.http.listen=off", 0, "", ""},
+        {"odradek.http.listen=[::1]:0", 0, "", ""},
         {"num.io.threads=9", MSG_config_ignored, "num.io.threads has no effect here",
          "the configuration file sets it"},
     };
