@@ -1,8 +1,8 @@
 /* The broker as a whole: parts, memory budget, start and stop.
 
    Start: home -> log -> cluster_start (metadata replay, takeover of the predecessor's WAL) ->
-   listener. Stop: listener closed, parked requests answered or their connections closed, the rest of
-   the log filed, drained and sealed, stopped(). */
+   listener. Stop: listener closed, parked requests answered or their connections closed, the rest
+   of the log filed, drained and sealed, stopped(). */
 #include "broker/conn.h"
 #include "broker/coordinator.h"
 #include "broker/loggers.h"
