@@ -22,7 +22,8 @@ CURVES = {
                    "and 65,530 maps a process."),
     "connections": ("Connections", "connections", "100 partitions, batches of 4 KiB, every connection with one request in flight."),
     "record-size": ("Record size", "bytes of a record", "100 partitions, batches of 64 KiB or one record, 8 connections with 5 requests "
-                    "in flight. The batch's own bytes count: of records of 10 bytes nearly half is framing."),
+                    "in flight. The batch's own bytes count: of records of 10 bytes nearly half is framing. A record of 1 MiB is above the "
+                    "default max.message.bytes, which is 2 MiB here."),
     "batch": ("Batch size", "records of 1 KiB in a batch", "100 partitions, a request has one batch, 8 connections with 5 requests in "
               "flight."),
     "producers": ("Producers with keys", "producers", "What keys make of a producer's records: every request has small batches for many "
@@ -31,9 +32,8 @@ CURVES = {
     "codecs": ("Codecs", "codec", "64 JSON records of 1 KiB in a batch, each one different, 100 partitions. The broker looks into "
                "every batch and validates its records. MB/s and cpu-s/GB are of the records before compression."),
     "backlog": ("Backlog", "GB stored", "16 partitions. MB/s, cpu-s/GB and RSS: four connections read the log from its start, from the "
-                "disk (what the page "
-                "cache had of it is dropped first; a small one still stands in Odradek's own buffers). Latencies: end to end of a consumer at the end of the "
-                "log while 50 MB/s are produced, before the catch-up."),
+                "disk (what the page cache had of it is dropped first; a small one still stands in Odradek's own buffers). Latencies: "
+                "end to end of a consumer at the end of the log while 50 MB/s are produced, before the catch-up."),
     "retention": ("Across retention", "seconds", "100 MB/s of 16 KiB batches in open loop to 100 partitions that keep 20 MiB each: "
                   "deletes begin after some twenty seconds and go on."),
 }
