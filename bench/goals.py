@@ -134,17 +134,25 @@ class Keeper:
         return void
 
 
+def alone(row, who, measured):
+    """What fails does so alone: the rows after it are measured. None when it did."""
+    try:
+        return measured()
+    except SystemExit as failure:
+        if isinstance(failure.code, int):
+            raise
+        why = failure.code
+    except Exception as failure:  # whatever a broker or a client of it may raise
+        why = f"{type(failure).__name__}: {failure}"
+    print(f"  {row}, {who}: FAILED, {why}", flush=True)
+    return None
+
+
 def attempt(keeper, row, turn, who, measured):
-    """One run, made again while it is VOID. What fails does so alone."""
+    """One run, made again while it is VOID."""
     for _ in range(TRIES):
-        try:
-            figures, note = measured()
-        except SystemExit as failure:
-            if isinstance(failure.code, int):
-                raise
-            print(f"  {row}, {who}: FAILED, {failure.code}", flush=True)
-            return
-        if not keeper.keep(row, turn, who, figures, note):
+        found = alone(row, who, measured)
+        if found is None or not keeper.keep(row, turn, who, *found):
             return
 
 
@@ -167,9 +175,13 @@ def hot(row, session, keeper, kafka, rounds):
 def cold(row, keeper, kafka):
     counts = {}
     begun = f"{time.time():.3f}"
-    for who, figures, note in goals_cold.ROWS[row](kafka):
-        counts[who] = counts.get(who, 0) + 1
-        keeper.keep(row, f"{begun}-{counts[who]}", who, figures, note)
+
+    def all_of_it():
+        for who, figures, note in goals_cold.ROWS[row](kafka):
+            counts[who] = counts.get(who, 0) + 1
+            keeper.keep(row, f"{begun}-{counts[who]}", who, figures, note)
+
+    alone(row, "everybody", all_of_it)
 
 
 def rows_of_mode():
@@ -268,12 +280,16 @@ def shown(value):
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
+def said_fraction(value):
+    return "1" if value == 1 else f"1/{1 / max(value, 1e-9):.3g}"
+
+
 def said_ratio(ratios):
     """The median and its interval; small ones as fractions of one."""
     if not ratios:
         return "-"
     middle, low, high = median_interval(ratios)
-    say = (lambda value: f"1/{1 / value:.3g}") if middle < 0.5 else (lambda value: f"{value:.3g}")
+    say = said_fraction if middle < 0.5 else "{:.3g}".format
     return say(middle) + (f" ({say(low)} to {say(high)})" if len(ratios) > 1 else "")
 
 
@@ -291,7 +307,7 @@ def judged(measured, figure, goal):
     else:
         ratios = measured.ratios(figure, OURS, against)
         value, ratio = (statistics.median(ratios) if ratios else None), said_ratio(ratios)
-        wanted = f"{relation} {bound:.3g} of {against}" if relation == ">=" else f"<= 1/{1 / bound:.3g} of {against}"
+        wanted = f"{relation} {bound:.3g} of {against}" if relation == ">=" else f"<= {said_fraction(bound)} of {against}"
     if value is None:
         return ratio, wanted, "not measured"
     return ratio, wanted, met(value >= bound if relation == ">=" else value <= bound)

@@ -299,6 +299,7 @@ class Made:
                 while codes_of(client.call(2, 2, listing), name, 22, 8) != 0:
                     if time.monotonic() > begun + 120:
                         raise SystemExit(f"error: {name} is not there after two minutes")
+                    time.sleep(0.005)
             listed = time.monotonic() - begun
             for name, produce in self.produces:
                 code = codes_of(client.call(0, 7, produce), name, 30, 4)
