@@ -14,6 +14,7 @@ DOCUMENT = os.path.join(measure.ROOT, "docs", "performance.md")
 PLOTS = os.path.join(measure.ROOT, "docs", "plots")
 BEGIN, END = "<!-- curves: begin, written by ./dev bench-full -->", "<!-- curves: end -->"
 RECORD_BYTES = 1024
+OTHERS_MAX = 0.3  # cores, from which on a point is no claim
 
 # name: heading, what x is, what is done.
 CURVES = {
@@ -62,7 +63,7 @@ def place(curve, x):
 
 
 def points(results, curve):
-    """(x, who): medians of its runs, whether one was void, how many there were; or why there are none."""
+    """(x, who): medians of its runs, whether one was void or disturbed; or why there are none."""
     found = {}
     for line in results:
         if line["curve"] == curve:
@@ -76,7 +77,8 @@ def points(results, curve):
         rows = [figures_of(line) for line in good]
         out[key] = {name: statistics.median(row[name] for row in rows) if all(row[name] is not None for row in rows) else None
                     for name in COLUMNS}
-        out[key].update(void=any(line.get("void") for line in good), runs=len(good))
+        void = any(line.get("void") for line in good)
+        out[key].update(void=void, hollow=void or (out[key]["others"] or 0) > OTHERS_MAX)
     return out
 
 
@@ -89,7 +91,7 @@ def said(name, value):
     if name in ("MB/s", "records/s", "RSS MiB"):
         return f"{value:,.0f}"
     if name == "others":
-        return f"{value:.2f}"
+        return f"**{value:.2f}**" if value > OTHERS_MAX else f"{value:.2f}"
     return f"{value:.3g}" if value < 100 else f"{value:,.0f}"
 
 
@@ -139,7 +141,7 @@ def plot(curve, found, results):
         lines = {}
         for (x, who), figures in found.items():
             if figures.get(name) is not None:
-                lines.setdefault(who, []).append((place(curve, x), figures[name], figures["void"]))
+                lines.setdefault(who, []).append((place(curve, x), figures[name], figures["hollow"]))
         panels.append((title, lines))
     return plot_svg.figure(panels, x_name, BROKERS, x_log=curve not in ("codecs", "backlog"),
                            names=CODECS if curve == "codecs" else None)
@@ -161,7 +163,8 @@ def section(results):
     warm = sorted({line["jvm_warm"] for line in results})
     out = [f"Measured {' to '.join(dict.fromkeys((dates[0], dates[-1])))}, commits {', '.join(sorted({line['commit'] for line in results}))}; "
            f"{', '.join(f'{s:g}' for s in seconds)} s a point, Kafka's JVM warmed {', '.join(f'{s:g}' for s in warm)} s before a curve. "
-           + absent(results)]
+           + absent(results),
+           "", f"A point at which others used more than {OTHERS_MAX:g} cores is no claim; that figure is bold, and the point is hollow in its plot."]
     for curve, (heading, x_name, how) in CURVES.items():
         found = points(results, curve)
         if not found:

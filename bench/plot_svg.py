@@ -1,7 +1,7 @@
 """Small plots as SVG: a few panels side by side, a line for each broker, linear or logarithmic axes, or bars over names.
 
-Colours and greys are of a middle brightness, so that a plot reads on a light page and on a dark one. A point that is VOID
-is hollow. Used by bench/curves.py; standard library only.
+Colours and greys are of a middle brightness, so that a plot reads on a light page and on a dark one. A point that is not to be
+relied on is hollow. Used by bench/curves.py; standard library only.
 """
 import math
 from xml.sax.saxutils import escape
@@ -61,7 +61,7 @@ def text(x, y, said, anchor="middle", size=11, bold=False):
 
 
 def panel(left, title, x_title, series, x_log, names=None):
-    """One panel. series: (colour, [(x, y, is_void)]); with names x counts them and there are bars."""
+    """One panel. series: (colour, [(x, y, is_hollow)]); with names x counts them and there are bars."""
     x0, x1 = left + LEFT, left + PANEL_WIDTH - RIGHT
     y0, y1 = TOP + PANEL_HEIGHT - BOTTOM, TOP
     points = [point for _, line in series for point in line]
@@ -84,12 +84,12 @@ def panel(left, title, x_title, series, x_log, names=None):
         out.append(text(x, y0 + 16, short(tick)))
     out.append(f'<path d="M{x0} {y0}H{x1}" stroke="{GREY}"/>')
     for colour, line in series:
-        seen = [(x0 + x_axis.at(x) * (x1 - x0), y0 - y_axis.at(y) * (y0 - y1), void) for x, y, void in sorted(line)]
+        seen = [(x0 + x_axis.at(x) * (x1 - x0), y0 - y_axis.at(y) * (y0 - y1), hollow) for x, y, hollow in sorted(line)]
         path = "L".join(f"{x:.1f} {y:.1f}" for x, y, _ in seen)
         out.append(f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="2" stroke-linejoin="round"/>')
         if len(seen) <= 30:
-            for x, y, void in seen:
-                fill = "none" if void else colour
+            for x, y, hollow in seen:
+                fill = "none" if hollow else colour
                 out.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.4" fill="{fill}" stroke="{colour}" stroke-width="1.5"/>')
     return out
 
@@ -101,10 +101,10 @@ def bars(x0, x1, y0, y1, y_axis, series, names):
     for i, name in enumerate(names):
         out.append(text(x0 + (i + 0.5) * group, y0 + 16, name))
     for turn, (colour, line) in enumerate(series):
-        for x, y, void in line:
+        for x, y, hollow in line:
             left = x0 + (x + 0.12) * group + turn * width
             height = y_axis.at(y) * (y0 - y1)
-            fill = "none" if void else colour
+            fill = "none" if hollow else colour
             out.append(f'<rect x="{left:.1f}" y="{y0 - height:.1f}" width="{width - 2:.1f}" height="{height:.1f}" '
                        f'fill="{fill}" stroke="{colour}"/>')
     out.append(f'<path d="M{x0} {y0}H{x1}" stroke="{GREY}"/>')
@@ -112,7 +112,7 @@ def bars(x0, x1, y0, y1, y_axis, series, names):
 
 
 def figure(panels, x_title, brokers, x_log=False, names=None):
-    """The text of an SVG file. panels: (title, {broker: [(x, y, is_void)]}); a broker has the same colour in all."""
+    """The text of an SVG file. panels: (title, {broker: [(x, y, is_hollow)]}); a broker has the same colour in all."""
     width, height = PANEL_WIDTH * len(panels), TOP + PANEL_HEIGHT
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
            f'font-family="system-ui, sans-serif" fill="{GREY}">']
@@ -121,8 +121,8 @@ def figure(panels, x_title, brokers, x_log=False, names=None):
         out.append(f'<rect x="{left}" y="10" width="14" height="10" rx="2" fill="{colour}"/>')
         out.append(text(left + 20, 19, broker, "start", 12))
         left += 34 + 7 * len(broker)
-    if any(void for _, lines in panels for line in lines.values() for _, _, void in line):
-        out.append(text(left, 19, "hollow: VOID, the load generator was the limit or late", "start"))
+    if any(hollow for _, lines in panels for line in lines.values() for _, _, hollow in line):
+        out.append(text(left, 19, "hollow: VOID, or others disturbed it", "start"))
     for i, (title, lines) in enumerate(panels):
         series = [(colour, lines[broker]) for broker, colour in zip(brokers, COLOURS) if lines.get(broker)]
         out += panel(i * PANEL_WIDTH, title, x_title, series, x_log, names)
