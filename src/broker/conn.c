@@ -30,6 +30,7 @@
 #define SWEEP_PRESSED_NS       (50ull * 1000 * 1000)
 #define SWEEP_NS               (1000ull * 1000 * 1000)
 #define RETRY_NS               (1000ull * 1000)
+#define LARGE_KEPT_NS          (5ull * 1000 * 1000 * 1000)
 
 static void conn_event(void *user, u32 events);
 static void conn_parse(struct conn *c);
@@ -262,18 +263,52 @@ static void conn_stash(struct conn *c)
     c->start = c->end = 0;
 }
 
+/* So much of what a frame announces is believed before it has come. */
+static size_t believed_bytes(const struct broker *b)
+{
+    return (size_t)MIN(b->memory.receive.cap / 64, (u64)CONN_LARGE_BYTES);
+}
+
 /* How large a blob for a frame of `need` bytes may be when `have` of them have come. What is
    announced is believed up to a share of the receive memory; a larger frame grows by doubling:
    need/8, need/4, need/2, need. */
 static size_t blob_bytes(const struct broker *b, size_t have, size_t need)
 {
-    size_t believed = (size_t)MIN(b->memory.receive.cap / 64, MIB);
+    size_t believed = believed_bytes(b);
     size_t allowed = MAX(MAX(believed, have * 2), (size_t)CONN_RECEIVE_BYTES);
     size_t bytes = need;
     while (bytes > allowed) {
         bytes = (bytes + 1) / 2;
     }
     return MAX(bytes, (size_t)CONN_RECEIVE_BYTES);
+}
+
+/* One size for all large frames that are believed at once, so that their blobs can be recycled:
+   mapping a megabyte and touching it for the first time costs more than receiving into it. */
+static bool is_large(const struct broker *b, size_t bytes)
+{
+    return bytes > CONN_RECEIVE_BYTES && bytes <= CONN_LARGE_BYTES &&
+           believed_bytes(b) == CONN_LARGE_BYTES;
+}
+
+static bool is_ordinary(const struct broker *b, const struct blob_pool *pool, size_t bytes)
+{
+    bool recycled = bytes == pool->usual_bytes && pool->free_count > 0;
+    return recycled || b->memory.receive.used + bytes <= b->receive_ordinary_bytes;
+}
+
+/* Of the ordinary part; NULL when that is full. */
+static struct blob *receive_blob_ordinary(struct broker *b, size_t bytes)
+{
+    if (is_large(b, bytes) && is_ordinary(b, &b->large_pool, CONN_LARGE_BYTES)) {
+        b->large_used_ns = io_now_ns(b->io);
+        sweep_start(b);
+        return blob_get(&b->large_pool, CONN_LARGE_BYTES);
+    }
+    if (!is_ordinary(b, &b->receive_pool, bytes)) {
+        blob_pool_trim(&b->large_pool);
+    }
+    return is_ordinary(b, &b->receive_pool, bytes) ? blob_get(&b->receive_pool, bytes) : NULL;
 }
 
 /* A blob for a frame of which `have` bytes have come.
@@ -284,16 +319,11 @@ static size_t blob_bytes(const struct broker *b, size_t have, size_t need)
 static struct blob *receive_blob(struct conn *c, size_t have, size_t need)
 {
     struct broker *b = c->broker;
-    struct blob_pool *pool = &b->receive_pool;
-    size_t bytes = blob_bytes(b, have, need);
-    bool recycled = bytes == pool->usual_bytes && pool->free_count > 0;
-    if (recycled || b->memory.receive.used + bytes <= b->receive_ordinary_bytes) {
-        return blob_get(pool, bytes);
+    struct blob *blob = receive_blob_ordinary(b, blob_bytes(b, have, need));
+    if (blob != NULL || (b->grower != NULL && b->grower != c)) {
+        return blob;
     }
-    if (b->grower != NULL && b->grower != c) {
-        return NULL;
-    }
-    struct blob *blob = blob_get(pool, MAX(need, (size_t)CONN_RECEIVE_BYTES));
+    blob = blob_get(&b->receive_pool, MAX(need, (size_t)CONN_RECEIVE_BYTES));
     b->grower = blob != NULL ? c : b->grower;
     return blob;
 }
@@ -693,6 +723,15 @@ static void conn_give_up(struct conn *c, size_t frame_bytes)
     conn_close(c);
 }
 
+/* Large frames have not come for a while: their blobs go back to the kernel. true: not yet. */
+static MUST_USE bool large_pool_kept(struct broker *b)
+{
+    if (io_now_ns(b->io) - b->large_used_ns >= LARGE_KEPT_NS) {
+        blob_pool_trim(&b->large_pool);
+    }
+    return b->large_pool.free_count > 0 || b->large_pool.live_count > 0;
+}
+
 /* Closes connections whose half-sent frame does not move, and makes stalled readers give back their
  * read buffers. */
 void conns_sweep(struct io_timer *t)
@@ -719,6 +758,7 @@ void conns_sweep(struct io_timer *t)
             conn_give_up(c, bytes);
         }
     }
+    again |= large_pool_kept(b);
     if (again) {
         sweep_start(b);
     }

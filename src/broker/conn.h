@@ -16,8 +16,10 @@
 enum {
     CONN_REQUESTS_MAX = 128,         /* unanswered, per connection */
     CONN_RECEIVE_BYTES = 128 * 1024, /* usual receive blob */
-    CONN_SEND_TURN_BYTES = 4 << 20,  /* what one connection may send per turn */
-    CONN_SMALL_BYTES = 128 * 1024,   /* a larger answer is bulk */
+    CONN_LARGE_BYTES =
+        (1 << 20) + 16 * 1024,      /* of a large frame: the largest usual batch, and its request */
+    CONN_SEND_TURN_BYTES = 4 << 20, /* what one connection may send per turn */
+    CONN_SMALL_BYTES = 128 * 1024,  /* a larger answer is bulk */
     CONN_BULK_TURN_BYTES =
         256 * 1024,          /* what all bulk may send together per turn beside small answers */
     CONN_STASH_BYTES = 4096, /* so few bytes of a frame wait outside the receive pool */

@@ -56,6 +56,9 @@ struct broker *broker_create(const struct broker_params *params)
     decompressor_init(&b->scratch, &b->memory.requests);
     u32 keep_free = (u32)MIN(b->receive_ordinary_bytes / (16 * CONN_RECEIVE_BYTES), 8u);
     blob_pool_init(&b->receive_pool, "receive", &b->memory.receive, CONN_RECEIVE_BYTES, keep_free);
+    u32 keep_large = (u32)MIN(b->receive_ordinary_bytes / (4 * CONN_LARGE_BYTES), 16u);
+    blob_pool_init(&b->large_pool, "receive, large", &b->memory.receive, CONN_LARGE_BYTES,
+                   keep_large);
     pool_init(&b->request_pool, "requests", &b->memory.requests, sizeof(struct request), 65536);
     pool_init(&b->conn_pool, "connections", &b->memory.requests, sizeof(struct conn), 65536);
     pool_init(&b->peer_pool, "peers", &b->memory.requests, sizeof(struct conn_peer), 65536);
@@ -424,6 +427,7 @@ void broker_destroy(struct broker *b)
     pool_fini(&b->peer_pool);
     map_slice_fini(&b->peers);
     blob_pool_fini(&b->receive_pool);
+    blob_pool_fini(&b->large_pool);
     traffic_destroy(b->traffic);
     mem_free(b);
 }

@@ -60,9 +60,11 @@ struct broker {
     struct list starved_conns;   /* wait for receive memory, first come first served */
     struct io_hook conn_hook;
     struct blob_pool receive_pool;
+    struct blob_pool large_pool; /* receive blobs of large frames, CONN_LARGE_BYTES */
+    u64 large_used_ns;           /* when one was last taken */
     struct pool request_pool;
     struct pool conn_pool;
-    struct io_timer sweep_timer; /* runs only while a frame is half received or half sent */
+    struct io_timer sweep_timer; /* while a frame is half received or sent, or a blob is kept */
     u64 sweep_due_ns;
     u32 loads_waiting; /* answers whose bytes are being read from the disk, or wait for a buffer */
     struct io_timer resume_timer; /* next turn: parse again where something was waited for */

@@ -291,6 +291,49 @@ static void an_idle_connection_holds_no_buffer(void **state)
     harness_fini(&h);
 }
 
+/* The blob of a large frame is used for the next one, gives way to others when memory is short, and
+ * goes when no large frame has come for a while. */
+static void blobs_of_large_frames_are_kept_a_while(void **state)
+{
+    enum { FRAME = 1000000 };
+    struct harness h;
+    harness_init(&h);
+    h.memory_bytes = 512 * MIB;
+    harness_start(&h);
+    struct blob_pool *large = &h.broker->large_pool;
+    struct quota *receive = &h.broker->memory.receive;
+    struct client *c = client_open(&h);
+    u8 *frame = arena_alloc(&h.arena, 4 + FRAME); /* what follows a message is not looked at */
+    for (i32 i = 0; i < 3; i++) {
+        put_small(frame, i);
+        put_length(frame, FRAME);
+        client_send_bytes(c, frame, 4 + FRAME);
+        recv_small(c, i);
+    }
+    harness_turns(&h, 3);
+    assert_int_equal(large->live_count, 0);
+    assert_int_equal(large->free_count, 1);
+    u64 kept = receive->used;
+
+    for (u32 i = 0; i < 10 && large->free_count > 0; i++) {
+        harness_skip_ms(&h, 1000);
+    }
+    assert_int_equal(large->free_count, 0);
+    assert_int_equal(receive->used, kept - CONN_LARGE_BYTES);
+
+    client_send_bytes(c, frame, 4 + FRAME);
+    recv_small(c, 2);
+    harness_turns(&h, 3);
+    assert_int_equal(large->free_count, 1);
+    blob_pool_trim(&h.broker->receive_pool);
+    u64 rest = h.broker->receive_ordinary_bytes - receive->used;
+    assert_true(quota_charge(receive, rest)); /* somebody else has all there is */
+    client_expect_alive(c);
+    assert_int_equal(large->free_count, 0);
+    quota_release(receive, rest);
+    harness_fini(&h);
+}
+
 /* ---- pipelines
  * ------------------------------------------------------------------------------------------ */
 
@@ -559,6 +602,7 @@ int main(void)
         cmocka_unit_test(memory_follows_the_bytes_received),
         cmocka_unit_test(half_frames_hold_up_nobody),
         cmocka_unit_test(an_idle_connection_holds_no_buffer),
+        cmocka_unit_test(blobs_of_large_frames_are_kept_a_while),
         cmocka_unit_test(a_hundred_thousand_requests_unread),
         cmocka_unit_test(large_answers_unread_stop_the_reading),
         cmocka_unit_test(correlation_ids_are_echoed),
