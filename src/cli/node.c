@@ -102,6 +102,8 @@ struct slice node_text(const struct node *object, const char *key)
 struct order {
     const char *number; /* NULL: by text alone */
     const char *text;
+    bool smallest;  /* first; else the largest number, but the texts from a to z */
+    bool backwards; /* the texts from z to a */
 };
 
 static f64 number_of(const struct node *object, const char *key)
@@ -121,9 +123,9 @@ static int compare(const void *a, const void *b, void *user)
     f64 more = order->number == NULL
                    ? 0
                    : number_of(*right, order->number) - number_of(*left, order->number);
-    return more > 0   ? 1
-           : more < 0 ? -1
-                      : slice_cmp(node_text(*left, order->text), node_text(*right, order->text));
+    more = order->smallest ? -more : more;
+    int texts = slice_cmp(node_text(*left, order->text), node_text(*right, order->text));
+    return more > 0 ? 1 : more < 0 ? -1 : order->backwards ? -texts : texts;
 }
 
 static void sort(struct node *list, struct order order)
@@ -144,10 +146,15 @@ static void sort(struct node *list, struct order order)
 
 void node_sort(struct node *list, const char *key)
 {
-    sort(list, (struct order){NULL, key});
+    sort(list, (struct order){.text = key});
 }
 
 void node_sort_largest(struct node *list, const char *number, const char *text)
 {
-    sort(list, (struct order){number, text});
+    sort(list, (struct order){.number = number, .text = text});
+}
+
+void node_sort_by(struct node *list, const char *key, bool largest)
+{
+    sort(list, (struct order){key, key, .smallest = !largest, .backwards = largest});
 }

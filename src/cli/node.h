@@ -43,4 +43,5 @@ struct slice node_text(const struct node *object, const char *key);
 /* Sorts a list of objects by a member that is a text. */
 void node_sort(struct node *list, const char *key);
 /* The largest number first; where they are equal, by the text. */
+void node_sort_by(struct node *list, const char *key, bool largest); /* numbers or texts */
 void node_sort_largest(struct node *list, const char *number, const char *text);

@@ -1,6 +1,7 @@
 /* Formats of what commands say: see out.h. */
 #include "cli/out.h"
 
+#include "cli/choose.h"
 #include "cli/problem.h"
 #include "cli/screen.h"
 
@@ -390,7 +391,7 @@ static void print_padding(FILE *to, u32 count)
     }
 }
 
-enum { COLUMNS_MAX = 24, TEXT_COLUMNS_MIN = 12 };
+enum { COLUMNS_MAX = COLUMNS_CHOSEN_MAX, TEXT_COLUMNS_MIN = 12 };
 /* Texts give way, the widest first, until the row fits; numbers do not. */
 static void widths_shrink(u32 *widths, const bool *right, u32 count, u32 columns_max)
 {
@@ -541,11 +542,21 @@ void out_page_gone(void)
     page.root = NULL;
 }
 
-int out_print(const struct cli_args *a, const struct node *root, const struct view *view)
+int out_print(const struct cli_args *a, struct node *root, const struct view *of)
 {
     enum out_format format;
     if (!out_format_parse(a, &format)) {
         return CLI_USAGE;
+    }
+    struct view *view =
+        arena_alloc(a->arena, sizeof *view); /* it may stand on a screen for a while */
+    assert(view != NULL);
+    *view = *of;
+    if (root->kind == NODE_LIST && of->listing) {
+        view->columns = format == OUT_NAME ? of->columns : choose_columns(a, of);
+        if (view->columns == NULL || !choose_rows(a, of, root)) {
+            return CLI_USAGE;
+        }
     }
     switch (format) {
     case OUT_JSON:

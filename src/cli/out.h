@@ -30,14 +30,14 @@ struct table {
     const char *key; /* the list within an object */
     const struct column *columns;
 };
-enum { VIEW_TABLES_MAX = 3 };
+enum { VIEW_TABLES_MAX = 3, COLUMNS_CHOSEN_MAX = 24 };
 struct view {
     const struct column *columns;         /* rows of a listing, or the first line of a thing */
     bool listing;                         /* the objects are rows of one table */
     struct table tables[VIEW_TABLES_MAX]; /* below the first line of a thing */
 };
 /* A list of objects, or one object. Returns an exit code. */
-int out_print(const struct cli_args *a, const struct node *root, const struct view *view);
+int out_print(const struct cli_args *a, struct node *root, const struct view *view);
 
 /* On a screen (screen.h) what was printed last stands there: draw it again, or forget it before its
    tree goes. */

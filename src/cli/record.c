@@ -115,9 +115,9 @@ bool cli_record_format_check(const struct cli_args *a, const char *format)
         char letter = at[1];
         const char *token = at;
         at += 2;
-        if (letter == 0 || strchr("tpokvshTKSVHdi%{}", letter) == NULL) {
+        if (letter == 0 || strchr("tpokvshTKSVRHdi%{}", letter) == NULL) {
             problem(CLI_USAGE, cli_text(a, "a format has no %%%c", letter != 0 ? letter : ' '),
-                    NULL, "%t %p %o %k %v %s %h %T %K %S %V %H %d %i %% %{ %}");
+                    NULL, "%t %p %o %k %v %s %h %T %K %S %V %R %H %d %i %% %{ %}");
             return false;
         }
         struct slice inner;
@@ -230,6 +230,12 @@ static void print_token(FILE *to, char letter, struct slice inner, const struct 
     case 'V':
         fprintf(to, "%lld", length_of(r->value));
         break;
+    case 'R': {
+        u8 bytes[4];
+        store_be32(bytes, (u32)(i32)length_of(r->value));
+        print_bytes(to, slice_of(bytes, sizeof bytes));
+        break;
+    }
     case 'H':
         fprintf(to, "%u", r->header_count);
         break;

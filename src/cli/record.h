@@ -26,6 +26,7 @@ struct cli_record {
      %t topic  %p partition  %o offset  %k key  %v or %s value  %T timestamp in ms
      %h headers, as name=value,...  %h{%k: %v;} the inner format for each header
      %K %S (or %V) length of key and value, -1: null   %H number of headers
+     %R length of the value as four bytes, the highest first: for programs
      %d timestamp as UTC, %d{%Y-%m-%d} by strftime   %i 1, 2, 3 ...
      %k{hex} %k{base64} %k{json}, and so for %v, %s   %% %{ %} themselves   \n \t \x1f ...
    False: told why. */

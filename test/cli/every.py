@@ -67,11 +67,15 @@ def example(shell, command):
     }[command]
 
 
-def case_on_a_terminal(shell):
-    """No colour where none is wanted, and nothing else that moves a cursor; top has a case of its own."""
-    shell.run("topic", "create", "e-topic")
+def prepare(shell):
+    """The topic is made when it is written to."""
     shell.run("pub", "e-topic", "one")
     shell.run("group", "rewind", "e-group", "--topic", "e-topic", "--to-start")
+
+
+def case_on_a_terminal(shell):
+    """No colour where none is wanted, and nothing else that moves a cursor; top has a case of its own."""
+    prepare(shell)
     contexts = os.path.join(shell.home, "every-contexts")
     for command, options in table(shell).items():
         if command in SERVERS or command == "top":
@@ -110,8 +114,9 @@ def case_wrong_options(shell):
 
 def case_other_formats(shell):
     """The formats that no other case asks of each command: YAML, one line of JSON, the names, wide."""
-    shell.run("group", "rewind", "e-group", "--topic", "e-topic", "--to-start")
+    prepare(shell)
     shell.run("topic", "create", "e-made")
+    shell.bare("context", "set", "e-context", "127.0.0.1:1")
     for command, options in table(shell).items():
         changes = {"dry-run"} & options
         if "output" not in options or command in ("cat", "tail", "bundle", "doctor", "context use", "topic create"):

@@ -94,6 +94,7 @@ def case_formats(shell):
         (r"%t/%p/%o\n", "r-format/0/0\n"),
         (r"%k|%v|%s\n", "K\u00e9y|Val|Val\n"),
         (r"%K %S %V %H %i\n", "4 3 3 2 1\n"),
+        (r"%R%s", "\0\0\0\3Val"),
         (r"%T\x21", f"{stamp}!"),
         (r"%k{hex} %v{base64} %v{json} %v{text}", '4bc3a979 VmFs "Val" Val'),
         (r"%h", "a=1,b=2"),

@@ -19,6 +19,34 @@ def case_create_and_list(shell):
     shell.run("topic", "ls", "-o", "xml", code=2).warns('no format "xml"', "jsonl")
 
 
+def case_choose(shell):
+    """--columns, --sort, --filter, of whatever prints one table."""
+    for name, partitions in (("t-ch-a", 2), ("t-ch-b", 10), ("t-ch-c", 2)):
+        shell.run("topic", "create", name, "-p", partitions)
+    ours = ["topic", "ls", "--filter", "topic~t-ch-"]
+    shell.run(*ours, "--sort", "-partitions", "--columns", "partitions,TOPIC").prints(
+        "PARTITIONS  TOPIC\n        10  t-ch-b\n         2  t-ch-a\n         2  t-ch-c\n"
+    )
+    shell.run(*ours, "--sort", "partition_count", "-o", "name").prints("t-ch-a\nt-ch-c\nt-ch-b\n")
+    shell.run(*ours, "--filter", "partitions=2", "--filter", "topic!=t-ch-a", "-o", "name").prints("t-ch-c\n")
+    check([t["topic"] for t in shell.json(*ours, "--sort", "-topic")] == ["t-ch-c", "t-ch-b", "t-ch-a"], "not backwards")
+    shell.run(*ours, "--columns", "id,topic").says(r"^ID +TOPIC$", r"^[\w-]{22} +t-ch-a$")
+    shell.run("topic", "ls", "--filter", "topic=nobody").prints("TOPIC  PARTITIONS\n")
+    check(shell.json("topic", "ls", "--filter", "internal=maybe") == [], "an empty list is a list")
+    for words, why in (
+        (["--columns", "topic,colour"], '--columns: there is no column "colour"'),
+        (["--columns", ""], "is not a list of columns"),
+        (["--columns", ",".join(["topic"] * 30)], "is not a list of columns"),
+        (["--sort", "-colour"], '--sort: there is no column "colour"'),
+        (["--filter", "colour=red"], '--filter: there is no column "colour"'),
+        (["--filter", "topic"], "is not NAME=TEXT, NAME!=TEXT or NAME~PART"),
+        (["--filter", "=x"], "is not NAME=TEXT"),
+        (["--filter", "topic!x"], "is not NAME=TEXT"),
+    ):
+        shell.run("topic", "ls", *words, code=2).warns(why)
+    shell.bare("errors", "--filter", "name~TIMED_OUT", "--columns", "code").prints("CODE\n7\n")
+
+
 def case_create_refused(shell):
     shell.run("topic", "create", "t-here")
     shell.run("topic", "create", "t-here", code=5).warns('cannot create topic "t-here"', "TOPIC_ALREADY_EXISTS")

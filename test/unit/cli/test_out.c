@@ -8,7 +8,7 @@
 static struct arena arena;
 
 /* What out_print says with -o FORMAT. */
-static char *printed(const struct node *root, const struct view *view, const char *format)
+static char *printed(struct node *root, const struct view *view, const char *format)
 {
     static char text[4096];
     const struct cli_value value = {"output", format};

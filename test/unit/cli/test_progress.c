@@ -29,7 +29,7 @@ static void bars(void **state)
         200; /* on a narrow terminal the bar is shorter, then there is none, then words are cut */
     progress_text(&p, 10000, false, 46, text);
     assert_string_equal(text, "######------  50%  100 records  10/s  ETA 10s");
-    progress_text(&p, 10000, false, 40, text);
+    progress_text(&p, 10000, false, 38, text);
     assert_string_equal(text, " 50%  100 records  10/s  ETA 10s");
     progress_text(&p, 10000, true, 12, text);
     assert_string_equal(text, " 50%  100 r");
