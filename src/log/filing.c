@@ -77,7 +77,8 @@ void filing_init(struct log *l)
     /* Before appends wait for it, in any case. */
     l->filing_start_bytes = MIN(MAX(start, l->filing_stretch_bytes), l->params.wal_bytes_max / 2);
     u64 piece = MAX(MIN(l->filing_stretch_bytes / 16, 4 * MIB), 256 * KIB);
-    blob_pool_init(&l->filing_pool, "filing", l->params.quota, piece, 0);
+    /* One is kept: a fresh one would be touched, page by page, by each job. */
+    blob_pool_init(&l->filing_pool, "filing", l->params.quota, piece, 1);
 }
 
 static void job_free(struct filing_job *job)
