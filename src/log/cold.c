@@ -482,6 +482,9 @@ static bool load_start(struct log *l, struct log_load *load, const struct log_ra
 
 void cold_pump(struct log *l)
 {
+    if (l->draining && l->drained == NULL) {
+        return; /* drained: the medium must not write into memory that goes away */
+    }
     while (!list_empty(&l->load_waiting)) {
         struct log_load *load = CONTAINER_OF(list_first(&l->load_waiting), struct log_load, node);
         struct log_range aim;

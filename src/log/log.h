@@ -327,7 +327,7 @@ void log_file_rest(struct log *l);
 /* No more will be filed: nothing is left, or it cannot go on (no space, damage, a fence). */
 bool log_rest_is_filed(const struct log *l);
 /* Cuts and writes what is open, then a MARK unless all was filed; done in a later turn. No appends
- * afterwards. */
+   afterwards; what is loaded comes as long as done() has not run, and not after. */
 void log_drain(struct log *l, void (*done)(void *user, err_t result), void *user);
 
 /* For metrics, health and tests. */

@@ -129,7 +129,9 @@ static void they_come_and_go_meanwhile(void **state)
         u32 seen[CLIENTS] = {0};
         for (const struct connection_row *row = found->first; row != NULL; row = row->next) {
             char number[8] = {0};
-            memcpy(number, row->version.ptr, MIN(row->version.len, sizeof number - 1));
+            if (row->version.len > 0) {
+                memcpy(number, row->version.ptr, MIN(row->version.len, sizeof number - 1));
+            }
             seen[row->version.len > 0 ? strtoul(number, NULL, 10) : round]++;
         }
         for (u32 i = round + 1; i < CLIENTS; i++) {

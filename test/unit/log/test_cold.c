@@ -241,6 +241,43 @@ static void a_deleted_range_is_not_looked_for_in_forgotten_slots(void **state)
     fixture_stop(&f);
 }
 
+static void note_drained(void *user, err_t result)
+{
+    assert_int_equal(result, OK);
+    *(bool *)user = true;
+}
+
+/* What has begun ends before done(); nothing begins after it: the memory goes away. */
+static void nothing_is_read_after_the_drain(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    struct partition *p = twelve_runs(&f);
+    struct test_load loads[2];
+    for (u32 i = 0; i < 2; i++) {
+        loads[i] = (struct test_load){.load = {.done = load_done, .range = first_range(p, 6 * i)}};
+    }
+    log_load(f.log, &loads[0].load);
+    assert_true(f.log->windows_reading > 0);
+    bool drained = false;
+    log_drain(f.log, note_drained, &drained);
+    assert_false(drained);
+    for (u32 i = 0; i < 100 && !drained; i++) {
+        turn(&f);
+    }
+    assert_true(drained);
+    assert_int_equal(f.log->windows_reading, 0);
+    assert_int_equal(loads[0].calls, 1);
+    log_load(f.log, &loads[1].load);
+    turns(&f, 10);
+    assert_int_equal(f.log->windows_reading, 0);
+    assert_int_equal(loads[1].calls, 0);
+    log_load_release(&loads[1].load);
+    log_load_release(&loads[0].load);
+    fixture_stop(&f);
+}
+
 static void destroy_with_loads_held_and_in_flight(void **state)
 {
     (void)state;
@@ -389,6 +426,7 @@ int main(void)
         cmocka_unit_test(deleted_while_it_is_sent),
         cmocka_unit_test(loads_wait_for_their_turn),
         cmocka_unit_test(a_deleted_range_is_not_looked_for_in_forgotten_slots),
+        cmocka_unit_test(nothing_is_read_after_the_drain),
         cmocka_unit_test(destroy_with_loads_held_and_in_flight),
         cmocka_unit_test(a_removed_partition_is_not_found),
         cmocka_unit_test(a_flipped_bit_is_quarantined),
