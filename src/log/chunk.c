@@ -360,6 +360,9 @@ static void populate_done(struct io_op *op, i64 result)
     struct log *l = CONTAINER_OF(op, struct log, populate_op);
     blob_unref(l->populating);
     l->populating = NULL;
+    if (l->draining) {
+        log_wake(l, 0); /* the drain waits for us */
+    }
 }
 
 static void populate_run(void *arg)
@@ -372,8 +375,8 @@ static void populate_run(void *arg)
    acknowledgement of that time would wait. A writer who is there first waits as if we had not. */
 static void populate_ahead(struct log *l)
 {
-    if (l->open_chunk == NULL || l->populating != NULL || l->spare_count >= AHEAD_CHUNKS ||
-        l->params.hot_bytes < AHEAD_HOT_BYTES_MIN ||
+    if (l->open_chunk == NULL || l->draining || l->populating != NULL ||
+        l->spare_count >= AHEAD_CHUNKS || l->params.hot_bytes < AHEAD_HOT_BYTES_MIN ||
         l->hot_used + LOG_CHUNK_BYTES > l->params.hot_bytes) {
         return;
     }

@@ -645,9 +645,9 @@ void wal_drain_step(struct log *l)
     if (!wal_is_quiet(l) && !l->fenced) {
         return;
     }
-    if (l->windows_reading > 0 || filing_is_building(l) || rewrite_is_working(l) ||
-        scrub_is_working(l)) {
-        return; /* the medium still writes into our buffers: they may not go away yet */
+    if (l->windows_reading > 0 || l->populating != NULL || filing_is_building(l) ||
+        rewrite_is_working(l) || scrub_is_working(l)) {
+        return; /* the medium, or a worker, still uses our memory: it may not go away yet */
     }
     void (*done)(void *user, err_t result) = l->drained;
     l->drained = NULL;

@@ -333,6 +333,35 @@ static void memory_is_there_before_it_is_needed(void **state)
     fixture_stop(&f);
 }
 
+static void note_drained(void *user, err_t result)
+{
+    assert_int_equal(result, OK);
+    *(bool *)user = true;
+}
+
+/* A worker still has the memory, and the operation is ours: they may not go away. */
+static void a_drain_waits_for_memory_ahead(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    f.params.hot_bytes = 64 * MIB;
+    fixture_start(&f);
+    append_plain(&f, log_partition(f.log, 1, 0), 100);
+    for (u32 i = 0; i < 10 && f.log->populating == NULL; i++) {
+        turn(&f);
+    }
+    assert_non_null(f.log->populating);
+    bool drained = false;
+    log_drain(f.log, note_drained, &drained);
+    for (u32 i = 0; i < 20; i++) {
+        turn(&f);
+        assert_true(!drained || f.log->populating == NULL);
+    }
+    assert_true(drained);
+    fixture_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +374,7 @@ int main(void)
         cmocka_unit_test(the_budget_above_is_exhausted),
         cmocka_unit_test(room_for_a_partition_is_a_promise),
         cmocka_unit_test(memory_is_there_before_it_is_needed),
+        cmocka_unit_test(a_drain_waits_for_memory_ahead),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
