@@ -20,7 +20,7 @@ void handle_describe_cluster(struct request *r)
             slice_cstr(controllers ? "The request was sent to an endpoint of type BROKER, but an "
                                      "endpoint of type CONTROLLER is wanted."
                                    : "Unsupported endpoint type.");
-        request_reply(r, &response);
+        request_reply_explained(r, &response);
         return;
     }
     struct describe_cluster_response_broker *broker =

@@ -32,6 +32,22 @@ static const struct {
     {KERR_FEATURE_UPDATE_FAILED, MSG_not_supported},
     {KERR_SECURITY_DISABLED, MSG_no_security},
     {KERR_KAFKA_STORAGE_ERROR, MSG_change_not_stored},
+    {KERR_RESOURCE_NOT_FOUND, MSG_no_security}, /* of users there are none */
+    {KERR_DUPLICATE_RESOURCE, MSG_request_invalid},
+    {KERR_MISMATCHED_ENDPOINT_TYPE, MSG_no_controller},
+    {KERR_UNSUPPORTED_ENDPOINT_TYPE, MSG_no_controller},
+    {KERR_UNKNOWN_SERVER_ERROR, MSG_request_no_memory},
+    {KERR_CORRUPT_MESSAGE, MSG_batch_corrupt},
+    {KERR_INVALID_RECORD, MSG_record_invalid},
+    {KERR_MESSAGE_TOO_LARGE, MSG_batch_too_large},
+    {KERR_RECORD_LIST_TOO_LARGE, MSG_batch_too_large},
+    {KERR_INVALID_TIMESTAMP, MSG_timestamp_invalid},
+    {KERR_UNSUPPORTED_COMPRESSION_TYPE, MSG_compression_unsupported},
+    {KERR_INVALID_REQUIRED_ACKS, MSG_acks_invalid},
+    {KERR_OUT_OF_ORDER_SEQUENCE_NUMBER, MSG_sequence_out_of_order},
+    {KERR_INVALID_PRODUCER_EPOCH, MSG_producer_fenced},
+    {KERR_INVALID_TXN_STATE, MSG_no_transactions},
+    {KERR_NOT_LEADER_OR_FOLLOWER, MSG_leader_stopping},
 };
 
 static enum diag_code code_of(i16 kerr)

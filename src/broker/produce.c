@@ -87,6 +87,11 @@ struct produce_job {
     } items[];
 };
 
+/* Codes that stand in the texts below, where the error's own would be another. */
+static_assert(MSG_topic_reserved == 2211, "said when a client appends to the broker's own topic");
+static_assert(MSG_home_fenced == 3001 && MSG_storage_full == 3002 && MSG_space_short == 3007,
+              "said when the log takes nothing");
+
 static void produce_append(struct produce *p);
 static void produce_work(struct produce *p);
 
@@ -113,10 +118,25 @@ static void tell_log_start(struct produce_item *item)
     item->answer->log_start_offset = (i64)info.log_start_offset;
 }
 
+/* With the values when it is about bytes. */
+static const char *verdict_text(struct produce *p, const struct produce_item *item,
+                                const struct batch_verdict *v)
+{
+    if (v->batch_bytes == 0) {
+        return v->message;
+    }
+    bool large = v->kerr == KERR_MESSAGE_TOO_LARGE;
+    const struct batch_policy *policy = &item->topic->policy;
+    return arena_printf(&p->r->arena, "the batch has %llu bytes, the topic's %s is %lld",
+                        (unsigned long long)v->batch_bytes,
+                        large ? "max.message.bytes" : "segment.bytes",
+                        (long long)(large ? policy->max_message_bytes : policy->segment_bytes));
+}
+
 static void item_refuse_verdict(struct produce *p, struct produce_item *item,
                                 const struct batch_verdict *v)
 {
-    item_refuse(p, item, v->kerr, v->message);
+    item_refuse(p, item, v->kerr, verdict_text(p, item, v));
     if (v->kerr == KERR_INVALID_TIMESTAMP ||
         (v->kerr == KERR_INVALID_RECORD && !item->refused_early)) {
         tell_log_start(item);
@@ -162,6 +182,10 @@ static void produce_reply(struct produce *p)
         } else {
             request_reply_none(p->r);
         }
+        return;
+    }
+    if (p->any_error) {
+        request_reply_explained(p->r, &p->response);
         return;
     }
     request_reply(p->r, &p->response);
@@ -218,7 +242,7 @@ static void item_verify(struct produce *p, struct produce_item *item,
                                     &item->verdict);
     item->refused_early = !good && is_refused_early(records->bytes, item->verdict.kerr);
     if ((p->acks < -1 || p->acks > 1) && !item->refused_early) {
-        item_refuse(p, item, KERR_INVALID_REQUIRED_ACKS, NULL);
+        item_refuse(p, item, KERR_INVALID_REQUIRED_ACKS, "acks is none of -1 (all), 0 and 1");
         return;
     }
     if (!good) {
@@ -227,7 +251,7 @@ static void item_verify(struct produce *p, struct produce_item *item,
     }
     if (batch_is_transactional(&item->view)) {
         item_refuse(p, item, KERR_INVALID_TXN_STATE,
-                    "The partition is not part of a transaction of this producer.");
+                    "the batch belongs to a transaction, and there are none here");
         return;
     }
     bool compressed = batch_codec(&item->view) != CODEC_NONE;
@@ -379,7 +403,7 @@ static bool produce_collect(struct produce *p, const struct produce_request *req
             }
             if (!may_append(r, t)) {
                 item_refuse(p, item, KERR_INVALID_TOPIC_EXCEPTION,
-                            "The topic is internal: only the broker appends to it.");
+                            "the topic is internal: only the broker appends to it (ODK-2211)");
                 continue;
             }
             if (may_repeat) {
@@ -507,12 +531,36 @@ static void produce_room_retry(struct io_timer *t)
     produce_append(CONTAINER_OF(t, struct produce, retry));
 }
 
+/* Why the log did not take a batch. */
+static const char *append_text(struct produce *p, const struct produce_item *item, i16 kerr)
+{
+    const struct batch_view *v = &item->view;
+    switch (kerr) {
+    case KERR_OUT_OF_ORDER_SEQUENCE_NUMBER:
+        return arena_printf(&p->r->arena,
+                            "sequence %d does not follow the last one of producer %lld, epoch %d",
+                            v->base_sequence, (long long)v->producer_id, v->producer_epoch);
+    case KERR_INVALID_PRODUCER_EPOCH:
+        return arena_printf(&p->r->arena, "producer %lld has a later epoch than %d by now",
+                            (long long)v->producer_id, v->producer_epoch);
+    case KERR_MESSAGE_TOO_LARGE:
+        return "the batch is larger than the log can take at once";
+    case KERR_NOT_LEADER_OR_FOLLOWER:
+        return "the broker is stopping";
+    default:
+        return p->r->broker->fenced ? "a write to storage failed (ODK-3001)"
+               : log_refuses(p->r->broker->log)
+                   ? "no space left: records are refused until space is free (ODK-3002)"
+                   : "no room for records now: space or memory is short (ODK-3007)";
+    }
+}
+
 static void item_append(struct produce *p, struct produce_item *item)
 {
     struct append_result result;
     partition_append(item->partition, &item->view, item->topic->log_append_time, &result);
     if (result.kerr != KERR_NONE) {
-        item_refuse(p, item, result.kerr, NULL);
+        item_refuse(p, item, result.kerr, append_text(p, item, result.kerr));
         tell_log_start(item);
         return;
     }

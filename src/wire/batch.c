@@ -281,6 +281,7 @@ bool batch_verify_header(struct slice records_field, const struct batch_policy *
         return reject(v, KERR_INVALID_RECORD, "the base offset of a produced batch must be 0");
     }
     if ((i64)total > policy->max_message_bytes) {
+        v->batch_bytes = total;
         return reject(v, KERR_MESSAGE_TOO_LARGE, "the batch is larger than max.message.bytes");
     }
     if (total < BATCH_HEADER_BYTES) {
@@ -295,6 +296,7 @@ bool batch_verify_header(struct slice records_field, const struct batch_policy *
         return false;
     }
     if ((i64)total > policy->segment_bytes) {
+        v->batch_bytes = total;
         return reject(v, KERR_RECORD_LIST_TOO_LARGE, "the batch is larger than segment.bytes");
     }
     *out = b;

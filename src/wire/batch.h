@@ -150,6 +150,7 @@ struct batch_record_error {
 struct batch_verdict {
     i16 kerr;            /* error code of the wire, 0 = accepted */
     const char *message; /* static; NULL when accepted */
+    u64 batch_bytes;     /* when it was refused for them, else 0 */
     u32 error_count;     /* of errors[]; there may be more bad records than that */
     struct batch_record_error errors[BATCH_RECORD_ERRORS_MAX];
 };

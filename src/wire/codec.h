@@ -68,7 +68,8 @@ MUST_USE err_t wire_random(const struct message_def *def, i16 version, struct rn
                            struct arena *arena, void *out);
 
 /* Calls fn for every struct in the message that has both an error_code and an error_message which
-   this version carries, from outside in. fn may replace the text. */
+   this version carries, from outside in; a struct with a text alone (the record errors of Produce)
+   is told with the code of the struct around it. fn may replace the text. */
 typedef void (*wire_error_fn)(void *user, i16 error_code, struct slice *error_message);
 void wire_each_error(const struct message_def *def, i16 version, void *message, wire_error_fn fn,
                      void *user);

@@ -63,6 +63,39 @@ static void only_what_the_version_has(void **state)
     }
 }
 
+/* Produce: the texts of single records have no code of their own but that of their partition. */
+static void texts_under_a_code(void **state)
+{
+    (void)state;
+    struct produce_response_batch_index_and_error_message records[2];
+    struct produce_response_partition rows[2];
+    struct produce_response_topic topic;
+    struct produce_response response;
+    wire_init(&produce_response_struct, &response);
+    wire_init(&produce_response_topic_struct, &topic);
+    for (u32 i = 0; i < 2; i++) {
+        wire_init(&produce_response_batch_index_and_error_message_struct, &records[i]);
+        wire_init(&produce_response_partition_struct, &rows[i]);
+        rows[i].error_code = (i16)(86 + i);
+    }
+    rows[1].record_errors.items = records;
+    rows[1].record_errors.count = 2;
+    topic.partition_responses.items = rows;
+    topic.partition_responses.count = 2;
+    response.responses.items = &topic;
+    response.responses.count = 1;
+    struct found f = {0};
+    wire_each_error(&produce_response_def, 7, &response, note, &f);
+    assert_int_equal(f.count, 0);
+    wire_each_error(&produce_response_def, 13, &response, note, &f);
+    assert_int_equal(f.count, 4);
+    assert_int_equal(f.codes[0], 86);
+    for (u32 i = 1; i < 4; i++) {
+        assert_int_equal(f.codes[i], 87);
+    }
+    assert_true(slice_eq_cstr(records[1].batch_index_error_message, "told"));
+}
+
 static void leave(void *user, i16 error_code, struct slice *error_message)
 {
     (void)error_code;
@@ -96,6 +129,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_an_array),
         cmocka_unit_test(only_what_the_version_has),
+        cmocka_unit_test(texts_under_a_code),
         cmocka_unit_test(every_message_can_be_walked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
