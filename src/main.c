@@ -6,7 +6,7 @@
 #include "broker/serve.h"
 #include "cli/cli.h"
 #include "cli/node.h"
-#include "doctor/doctor.h"
+#include "main_doctor.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -101,19 +101,6 @@ static int dev(const struct cli_args *a)
         .port_file = cli_value(a, "port-file"),
     };
     return serve_options_run(a, &options);
-}
-
-static int doctor(const struct cli_args *a)
-{
-    const char *directory = cli_value(a, "data");
-    struct doctor_options options = {
-        .directory = directory != NULL ? directory : "odradek-data",
-        .repair = cli_flag(a, "repair"),
-        .accept_loss = cli_flag(a, "accept-loss"),
-        .out = stdout,
-        .err = stderr,
-    };
-    return doctor_run(&options);
 }
 
 /* A row of config.def for programs. */
@@ -225,7 +212,7 @@ int main(int argc, char **argv)
         .dev = dev,
         .serve_help = docs_print_keys,
         .docs = docs_print,
-        .doctor = doctor,
+        .doctor = doctor_command,
         .config_explain = explain_key,
         .config_check = check_file,
     };

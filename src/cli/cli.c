@@ -29,10 +29,37 @@ int command_dev(const struct cli_args *a)
     return a->host->dev(a);
 }
 
+static const struct column doctor_columns[] = {{"file", "FILE", COLUMN_NAME}, {0}};
+static const struct view doctor_view = {.columns = doctor_columns};
+
+/* The check of a directory. In words it is printed while it runs; -o name prints the files in which
+   something was found. */
+static int directory_check(const struct cli_args *a)
+{
+    enum out_format format;
+    if (!out_format_parse(a, &format)) {
+        return CLI_USAGE;
+    }
+    if (format == OUT_TABLE || format == OUT_WIDE) {
+        return a->host->doctor(a, NULL);
+    }
+    struct node *root = node_object(a->arena);
+    int code = a->host->doctor(a, root);
+    if (root->first == NULL) {
+        return code;
+    }
+    struct node *list = NULL;
+    for (struct node *n = root->first; n != NULL && format == OUT_NAME; n = n->next) {
+        list = strcmp(n->key, "findings") == 0 ? n : list;
+    }
+    int printed = out_print(a, list != NULL ? list : root, &doctor_view);
+    return code != CLI_OK ? code : printed;
+}
+
 int command_doctor(const struct cli_args *a)
 {
     const char *from = cli_value(a, "from");
-    return from != NULL ? connection_check(a, from) : a->host->doctor(a);
+    return from != NULL ? connection_check(a, from) : directory_check(a);
 }
 
 /* ---- what commands ask of their arguments ---------------------------------------------------- */

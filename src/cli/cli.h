@@ -49,7 +49,9 @@ struct cli_host {
     int (*serve)(const struct cli_args *args);
     void (*serve_help)(void);           /* printed under `serve --help`: the configuration keys */
     int (*docs)(const char *reference); /* -1: no such reference */
-    int (*doctor)(const struct cli_args *args);
+    /* Checks a data directory: in words, or into an object (NULL: in words), which stays empty when
+       there is nothing to report. Returns an exit code. */
+    int (*doctor)(const struct cli_args *args, struct node *root);
     int (*dev)(const struct cli_args *args);
     /* Prints what a key does, or adds it to a list (NULL: prints); false: no such key, *near is one
        like it or NULL. */

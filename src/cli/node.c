@@ -13,11 +13,11 @@ static struct node *node_new(struct arena *arena, enum node_kind kind)
     return n;
 }
 
-static struct node *node_add(struct node *parent, const char *key, enum node_kind kind)
+void node_adopt(struct node *parent, const char *key, struct node *n)
 {
     assert(parent->kind == NODE_LIST || parent->kind == NODE_OBJECT);
     assert((parent->kind == NODE_OBJECT) == (key != NULL));
-    struct node *n = node_new(parent->arena, kind);
+    assert(n->next == NULL);
     n->key = key;
     if (parent->last == NULL) {
         parent->first = n;
@@ -26,6 +26,12 @@ static struct node *node_add(struct node *parent, const char *key, enum node_kin
     }
     parent->last = n;
     parent->count++;
+}
+
+static struct node *node_add(struct node *parent, const char *key, enum node_kind kind)
+{
+    struct node *n = node_new(parent->arena, kind);
+    node_adopt(parent, key, n);
     return n;
 }
 

@@ -29,6 +29,8 @@ struct node *node_object(struct arena *arena);
 /* Adds to a list (key NULL) or an object; keys are literals. */
 struct node *node_add_list(struct node *parent, const char *key);
 struct node *node_add_object(struct node *parent, const char *key);
+/* A tree that was made by itself, in the same arena; from now on it belongs to this parent. */
+void node_adopt(struct node *parent, const char *key, struct node *child);
 void node_add_null(struct node *parent, const char *key);
 void node_add_bool(struct node *parent, const char *key, bool value);
 void node_add_number(struct node *parent, const char *key, i64 value);

@@ -6,13 +6,20 @@
 
 enum { FORMAT_VERSION = 1, UUID_DIGITS = 32, DIRECTORY_NAME_MAX = 3072, PID_TEXT_MAX = 32 };
 
-PRINTF_LIKE(3, 4)
-static int refuse(const struct doctor *d, int code, const char *fmt, ...)
+/* The texts may have the directory's name in them, so they are made here. */
+PRINTF_LIKE(6, 7)
+static int refuse(const struct doctor *d, int code, enum diag_code known_as, const char *why,
+                  const char *next, const char *what_fmt, ...)
 {
+    char what[DOCTOR_PATH_MAX + 256];
     va_list args;
-    va_start(args, fmt);
-    vfprintf(d->err, fmt, args);
+    va_start(args, what_fmt);
+    vsnprintf(what, sizeof(what), what_fmt, args);
     va_end(args);
+    char text[2 * DOCTOR_PATH_MAX];
+    const struct diag_problem p = {known_as, what, why, next};
+    size_t len = diag_problem_text(&p, text, sizeof(text));
+    (void)fwrite(text, 1, len, d->err);
     return code;
 }
 
@@ -36,10 +43,10 @@ static int directory_look(struct doctor *d)
     err_t e = folder_list(d, "", &names);
     if (e != OK) {
         return refuse(d, e == ERR_NOT_FOUND ? DOCTOR_NOT_OURS : DOCTOR_FAILED,
-                      "error: the data directory %s cannot be listed: %s\n"
-                      "the check needs a directory that `odradek serve` made\n"
-                      "check the path after --data, and that this user may read it\n",
-                      d->directory, err_name(e));
+                      e == ERR_NOT_FOUND ? MSG_data_foreign : MSG_data_unusable,
+                      "the check needs a directory that `odradek serve` made",
+                      "check the path after --data, and that this user may read it",
+                      "the data directory %s cannot be listed: %s", d->directory, err_name(e));
     }
     bool format = false;
     bool meta = false;
@@ -49,15 +56,14 @@ static int directory_look(struct doctor *d)
     }
     for (u32 i = 0; i < names.count && (format || meta); i++) {
         if (!name_is_ours(names.items[i])) {
-            note(d, "%s is not Odradek's; nobody touches it", names.items[i]);
+            note_foreign(d, "", names.items[i]);
         }
     }
     names_free(&names);
     if (!format && !meta) {
-        return refuse(d, DOCTOR_NOT_OURS,
-                      "error: %s is not an Odradek data directory\n"
-                      "it has neither a file 'format' nor a folder 'meta'\n"
-                      "check the path after --data\n",
+        return refuse(d, DOCTOR_NOT_OURS, MSG_data_foreign,
+                      "it has neither a file 'format' nor a folder 'meta'",
+                      "check the path after --data", "%s is not an Odradek data directory",
                       d->directory);
     }
     return DOCTOR_HEALTHY;
@@ -69,13 +75,12 @@ static int lock_take(struct doctor *d)
     path_make(d, path, "lock");
     if (io_file_open(d->io, path, IO_OPEN_READ, &d->lock) != OK) {
         d->lock = NULL;
-        return d->repair ? refuse(d, DOCTOR_FAILED,
-                                  "error: the file 'lock' of %s cannot be opened\n"
-                                  "without it nobody knows whether a broker has the directory "
-                                  "open\nrun the check without --repair, or start a broker, which "
-                                  "makes it\n",
-                                  d->directory)
-                         : DOCTOR_HEALTHY;
+        return d->repair
+                   ? refuse(d, DOCTOR_FAILED, MSG_data_unusable,
+                            "without it nobody knows whether a broker has the directory open",
+                            "run the check without --repair, or start a broker, which makes it",
+                            "the file 'lock' of %s cannot be opened", d->directory)
+                   : DOCTOR_HEALTHY;
     }
     err_t e = io_file_lock(d->io, d->lock);
     if (e != OK) {
@@ -83,11 +88,13 @@ static int lock_take(struct doctor *d)
         size_t moved = 0;
         err_t known = io_file_read_now(d->io, d->lock, pid, sizeof(pid) - 1, 0, &moved);
         pid[known == OK ? strcspn(pid, "\n") : 0] = '\0';
-        return refuse(d, DOCTOR_IN_USE,
-                      "error: a broker has the data directory %s open\n"
-                      "its process id is %s; a check needs the directory to itself\n"
-                      "stop the broker, then run this again\n",
-                      d->directory, pid[0] != '\0' ? pid : "not known");
+        char why[128];
+        (void)snprintf(why, sizeof(why),
+                       "its process id is %s; a check needs the directory to itself",
+                       pid[0] != '\0' ? pid : "not known");
+        return refuse(d, DOCTOR_IN_USE, MSG_data_locked, why,
+                      "stop the broker, then run this again",
+                      "a broker has the data directory %s open", d->directory);
     }
     return DOCTOR_HEALTHY;
 }
@@ -146,6 +153,24 @@ static bool cluster_from_metadata(struct doctor *d)
     return found;
 }
 
+static void directory_tell(struct doctor *d)
+{
+    char cluster[2 * sizeof(d->cluster.bytes) + 1];
+    char text[DOCTOR_PATH_MAX + 128];
+    for (u32 i = 0; i < sizeof(d->cluster.bytes); i++) {
+        (void)snprintf(cluster + (size_t)2 * i, 3, "%02x", (unsigned)d->cluster.bytes[i]);
+    }
+    (void)snprintf(text, sizeof(text), "%s: format %d, cluster %s", d->directory, FORMAT_VERSION,
+                   cluster);
+    const struct doctor_number number = {"format", FORMAT_VERSION};
+    d->listener(d->user, &(struct doctor_event){.kind = DOCTOR_DIRECTORY,
+                                                .text = text,
+                                                .file = d->directory,
+                                                .cluster = cluster,
+                                                .numbers = &number,
+                                                .number_count = 1});
+}
+
 static int format_check(struct doctor *d)
 {
     struct file_bytes f;
@@ -154,46 +179,52 @@ static int format_check(struct doctor *d)
     bool named = e == OK && sscanf((const char *)f.data, "odradek-data %u\n", &version) == 1;
     if (named && version > FORMAT_VERSION) {
         file_free(&f);
-        return refuse(d, DOCTOR_FAILED,
-                      "error: %s has format %u, made by a newer Odradek\n"
-                      "this one reads up to %d\n"
-                      "run the doctor of the Odradek that wrote it\n",
-                      d->directory, version, FORMAT_VERSION);
+        char why[64];
+        (void)snprintf(why, sizeof(why), "this one reads up to %d", FORMAT_VERSION);
+        return refuse(d, DOCTOR_FAILED, MSG_data_foreign, why,
+                      "run the doctor of the Odradek that wrote it",
+                      "%s has format %u, made by a newer Odradek", d->directory, version);
     }
     bool good = e == OK && format_parse((const char *)f.data, f.size, &d->cluster);
     file_free(&f);
     if (!good) {
-        damage(d, "format", 0, e == OK ? "the file is damaged" : "the file is gone or unreadable");
-        detail(d, "no record is lost, but brokers refuse this directory");
-        detail(d, "next: restore 'format' from a backup; it never changes");
+        damage(d, MSG_check_format, "format", 0,
+               e == OK ? "the file is damaged" : "the file is gone or unreadable");
+        detail(d, DOCTOR_PRICE, "no record is lost, but brokers refuse this directory");
+        detail(d, DOCTOR_NEXT, "restore 'format' from a backup; it never changes");
         if (!cluster_from_metadata(d)) {
             return DOCTOR_DAMAGED;
         }
     }
-    fprintf(d->out, "%s: format %d, cluster ", d->directory, FORMAT_VERSION);
-    for (u32 i = 0; i < sizeof(d->cluster.bytes); i++) {
-        fprintf(d->out, "%02x", (unsigned)d->cluster.bytes[i]);
-    }
-    fputc('\n', d->out);
+    directory_tell(d);
     return DOCTOR_HEALTHY;
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
-static int summary_print(struct doctor *d)
+static int summary_tell(struct doctor *d)
 {
-    partitions_print(d);
+    partitions_tell(d);
     u32 left = d->damages - d->repaired;
+    const struct doctor_number numbers[] = {{"damages", d->damages},
+                                            {"repaired", d->repaired},
+                                            {"failures", d->failures},
+                                            {"metadata_whole", d->meta_whole, .flag = true}};
+    u32 count = ARRAY_LEN(numbers);
     if (left == 0 && d->failures == 0) {
-        fprintf(d->out, d->repaired > 0 ? "healthy: %u damages, all repaired\n" : "healthy\n",
-                d->repaired);
+        if (d->repaired > 0) {
+            tell_numbers(d, DOCTOR_SUMMARY, NULL, numbers, count,
+                         "healthy: %u damages, all repaired", d->repaired);
+        } else {
+            tell_numbers(d, DOCTOR_SUMMARY, NULL, numbers, count, "healthy");
+        }
         return DOCTOR_HEALTHY;
     }
-    fprintf(d->out, "damaged: %u in all, %u repaired\n", d->damages, d->repaired);
-    if (!d->meta_whole) {
-        fprintf(d->out, "what is said above of packs, WALs and partitions is as of the last "
-                        "metadata that could be read\n");
-    }
+    tell_numbers(d, DOCTOR_SUMMARY, NULL, numbers, count, "damaged: %u in all, %u repaired%s",
+                 d->damages, d->repaired,
+                 d->meta_whole ? ""
+                               : "\nwhat is said above of packs, WALs and partitions is as of the "
+                                 "last metadata that could be read");
     return d->failures > 0 && left == 0 ? DOCTOR_FAILED : DOCTOR_DAMAGED;
 }
 
@@ -208,14 +239,15 @@ static int directory_check(struct doctor *d)
     check_wals(d);
     check_stray_packs(d);
     repair_packs(d);
-    return summary_print(d);
+    return summary_tell(d);
 }
 
 int doctor_run(const struct doctor_options *options)
 {
     struct doctor d = {
         .directory = options->directory,
-        .out = options->out,
+        .listener = options->listener != NULL ? options->listener : event_print,
+        .user = options->listener != NULL ? options->user : options->out,
         .err = options->err,
         .extent_bytes = options->extent_bytes != 0 ? options->extent_bytes : HOME_EXTENT_BYTES,
         .repair = options->repair,
@@ -223,20 +255,18 @@ int doctor_run(const struct doctor_options *options)
         .packs_whole = true,
     };
     if (strlen(d.directory) > DIRECTORY_NAME_MAX) {
-        return refuse(&d, DOCTOR_NOT_OURS,
-                      "error: the name of the data directory is too long\n"
-                      "at most %d bytes\ncheck the path after --data\n",
-                      DIRECTORY_NAME_MAX);
+        char why[64];
+        (void)snprintf(why, sizeof(why), "at most %d bytes", DIRECTORY_NAME_MAX);
+        return refuse(&d, DOCTOR_NOT_OURS, MSG_data_unusable, why, "check the path after --data",
+                      "the name of the data directory is too long");
     }
     struct io_linux_params params = {.files = IO_FILES_AUTO};
     d.io = options->io;
     err_t e = d.io != NULL ? OK : io_linux_create(&params, &d.io);
     if (e != OK) {
-        return refuse(&d, DOCTOR_FAILED,
-                      "error: nothing can be read: %s\n"
-                      "the kernel refuses what every Odradek needs\n"
-                      "run this with the limits that the broker has\n",
-                      err_name(e));
+        return refuse(
+            &d, DOCTOR_FAILED, MSG_start_system, "the kernel refuses what every Odradek needs",
+            "run this with the limits that the broker has", "nothing can be read: %s", err_name(e));
     }
     d.meta = meta_create();
     int code = directory_look(&d);

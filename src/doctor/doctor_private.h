@@ -2,7 +2,8 @@
    doctor and goes with it.
 
      doctor.c    lock, format, the order of the checks, the summary
-     report.c    findings, names of partitions, offsets that are affected
+     report.c    findings, what belongs to them, what every partition has
+     print.c     the same in words
      files.c     reading files and folders; the only one that writes
      metalog.c   the two copies of the metadata log
      packs.c     every pack that the metadata names, and those that it does not
@@ -52,6 +53,7 @@ struct pack_fault {
     u64 id;
     u32 place;
     enum pack_fault_kind kind;
+    u32 finding;       /* its price was told as this one */
     struct spans gaps; /* what is missing where it stood */
     u32 damages;       /* findings that it explains */
 };
@@ -59,7 +61,8 @@ struct pack_fault {
 struct doctor {
     struct io *io; /* its blocking verbs alone */
     const char *directory;
-    FILE *out;
+    doctor_listener listener;
+    void *user;
     FILE *err;
     u64 extent_bytes;
     bool repair;
@@ -83,6 +86,7 @@ struct doctor {
     u32 served; /* of them: a broker starts, and refuses to readers what is hit */
     u32 repaired;
     u32 failures; /* files that cannot be read */
+    u32 findings; /* told so far */
 };
 
 /* ---- report.c -------------------------------------------------------------------------------- */
@@ -90,17 +94,38 @@ struct doctor {
 void spans_add(struct spans *s, u32 partition, u64 from, u64 to);
 void spans_add_with_epoch(struct spans *s, const struct span *span);
 void spans_fini(struct spans *s);
-/* One finding: "damaged: FILE, byte AT: what". Its price and what to do follow. */
-PRINTF_LIKE(4, 5) void damage(struct doctor *d, const char *file, u64 at, const char *fmt, ...);
-PRINTF_LIKE(2, 3) void note(struct doctor *d, const char *fmt, ...);
-PRINTF_LIKE(2, 3) void detail(struct doctor *d, const char *fmt, ...);
+/* A finding: something is damaged there. What belongs to it follows: offsets, price, what to do. */
+PRINTF_LIKE(5, 6)
+void damage(struct doctor *d, enum diag_code code, const char *file, u64 at, const char *fmt, ...);
+/* A finding that is no damage; the text names file and place for people. */
+PRINTF_LIKE(5, 6)
+void note(struct doctor *d, enum diag_code code, const char *file, u64 at, const char *fmt, ...);
+void note_foreign(struct doctor *d, const char *folder, const char *name); /* not Odradek's */
+/* Of the last finding. kind: DOCTOR_PRICE to DOCTOR_NOT_REPAIRED. */
+PRINTF_LIKE(3, 4)
+void detail(struct doctor *d, enum doctor_event_kind kind, const char *fmt, ...);
+/* Of the findings [from, to]. */
+PRINTF_LIKE(5, 6)
+void detail_of(struct doctor *d, u32 from, u32 to, enum doctor_event_kind kind, const char *fmt,
+               ...);
 void detail_spans(struct doctor *d, const char *what, const struct spans *s);
+/* "next: restore it, or run this with --repair --accept-loss"; "not repaired: ..." */
+void detail_accept(struct doctor *d);
+void detail_failed(struct doctor *d, err_t e);
+/* What is there: a pack, a WAL, ... with its numbers. */
+PRINTF_LIKE(6, 7)
+void tell_numbers(struct doctor *d, enum doctor_event_kind kind, const char *file,
+                  const struct doctor_number *numbers, u32 count, const char *fmt, ...);
 /* Records of a partition were found (or known to have been there), in the order of the log. What is
    missing before them, or there twice, is a finding. */
 void partition_saw(struct doctor *d, const char *file, u64 at, bool in_wal, const struct span *s,
                    u64 batches, u64 bytes);
 const struct seen_partition *partition_seen(const struct doctor *d, u32 id); /* NULL: nothing was */
-void partitions_print(struct doctor *d);
+void partitions_tell(struct doctor *d);
+
+/* ---- print.c --------------------------------------------------------------------------------- */
+
+void event_print(void *out, const struct doctor_event *e); /* out: a FILE * */
 
 /* ---- files.c --------------------------------------------------------------------------------- */
 

@@ -72,9 +72,10 @@ static bool frame_apply(struct metalog *m, const struct frame_header *h, const u
     err_t e = h->kind == FRAME_SNAP ? meta_snapshot_load(m->d->meta, payload)
                                     : commands_apply(m->d->meta, payload);
     if (e != OK) {
-        damage(m->d, m->names[0], m->position, "metadata slot %llu cannot be decoded: %s",
-               (unsigned long long)m->slot, err_name(e));
-        detail(m->d, "next: %s",
+        damage(m->d, MSG_check_metadata_lost, m->names[0], m->position,
+               "metadata slot %llu cannot be decoded: %s", (unsigned long long)m->slot,
+               err_name(e));
+        detail(m->d, DOCTOR_NEXT, "%s",
                e == ERR_VERSION ? "use the newer Odradek that wrote it"
                                 : "restore the data directory from a backup");
     }
@@ -90,10 +91,10 @@ static void lame_repair(struct metalog *m, u64 bytes)
     err_t e = file_repair(d, m->names[m->lame_copy], good, bytes, m->lame_at);
     if (e == OK) {
         d->repaired++;
-        detail(d, "repaired: written again from %s", m->names[1 - m->lame_copy]);
+        detail(d, DOCTOR_REPAIRED, "written again from %s", m->names[1 - m->lame_copy]);
     } else {
         d->failures++;
-        detail(d, "not repaired: %s. Check the disk and try again.", err_name(e));
+        detail_failed(d, e);
     }
 }
 
@@ -106,21 +107,22 @@ static void lame_report(struct metalog *m, bool last)
     }
     m->lame = false;
     if (last && m->lame_copy == 1) {
-        note(d,
+        note(d, MSG_check_unfinished, m->names[1], m->lame_at,
              "%s, byte %llu: metadata slot %llu is in %s only, perhaps a write that was "
              "interrupted; the next start of a broker completes it",
              m->names[1], (unsigned long long)m->lame_at, (unsigned long long)m->lame_slot,
              m->names[0]);
         return;
     }
-    damage(d, m->names[m->lame_copy], m->lame_at,
+    damage(d, MSG_check_metadata_copy, m->names[m->lame_copy], m->lame_at,
            "metadata slot %llu is damaged or missing in this copy",
            (unsigned long long)m->lame_slot);
-    detail(d, "nothing is lost: %s has it", m->names[1 - m->lame_copy]);
+    detail(d, DOCTOR_PRICE, "nothing is lost: %s has it", m->names[1 - m->lame_copy]);
     if (d->repair) {
         lame_repair(m, m->lame_bytes);
     } else {
-        detail(d, "next: start a broker, which restores the copy, or run this with --repair");
+        detail(d, DOCTOR_NEXT,
+               "start a broker, which restores the copy, or run this with --repair");
     }
 }
 
@@ -133,22 +135,23 @@ static void missing_report(struct metalog *m)
     }
     u32 copy = m->missing[0] ? 0 : 1;
     const struct file_bytes *good = &m->copies[1 - copy];
-    damage(d, m->names[copy], 0, "this copy of the metadata is missing");
-    detail(d, "nothing is lost: %s is there", m->names[1 - copy]);
+    damage(d, MSG_check_metadata_copy, m->names[copy], 0, "this copy of the metadata is missing");
+    detail(d, DOCTOR_PRICE, "nothing is lost: %s is there", m->names[1 - copy]);
     m->copies[copy].data = mem_alloc(good->size + 1);
     m->copies[copy].size = good->size;
     memcpy(m->copies[copy].data, good->data, good->size);
     if (!d->repair) {
-        detail(d, "next: start a broker, which restores the copy, or run this with --repair");
+        detail(d, DOCTOR_NEXT,
+               "start a broker, which restores the copy, or run this with --repair");
         return;
     }
     err_t e = file_create(d, "meta", m->names[copy] + strlen("meta/"), good->data, good->size);
     if (e == OK) {
         d->repaired++;
-        detail(d, "repaired: made again from %s", m->names[1 - copy]);
+        detail(d, DOCTOR_REPAIRED, "made again from %s", m->names[1 - copy]);
     } else {
         d->failures++;
-        detail(d, "not repaired: %s. Check the disk and try again.", err_name(e));
+        detail_failed(d, e);
     }
 }
 
@@ -175,14 +178,16 @@ static void both_report(struct metalog *m, bool differ)
 {
     struct doctor *d = m->d;
     d->meta_whole = false;
-    damage(d, m->names[0], m->position, "metadata slot %llu %s", (unsigned long long)m->slot,
+    damage(d, MSG_check_metadata_lost, m->names[0], m->position, "metadata slot %llu %s",
+           (unsigned long long)m->slot,
            differ ? "is not the same in both copies" : "is damaged in both copies");
-    detail(d,
+    detail(d, DOCTOR_PRICE,
            "lost: the commands of this slot, and of at least %llu behind it that cannot be "
            "applied without it",
            (unsigned long long)later_slots(m));
-    detail(d, "brokers refuse this directory, and no repair can make up what the slot said");
-    detail(d, "next: restore the data directory from a backup");
+    detail(d, DOCTOR_DETAIL,
+           "brokers refuse this directory, and no repair can make up what the slot said");
+    detail(d, DOCTOR_NEXT, "restore the data directory from a backup");
 }
 
 /* false: the end. */
@@ -197,7 +202,7 @@ static bool metalog_step(struct metalog *m)
         if (zero_to_end(m, 1)) {
             lame_report(m, true);
             if (!zero_to_end(m, 0)) {
-                note(m->d,
+                note(m->d, MSG_check_torn_tail, m->names[0], m->position,
                      "%s, byte %llu: a torn write of metadata slot %llu, which was never "
                      "acknowledged",
                      m->names[0], (unsigned long long)m->position, (unsigned long long)m->slot);
@@ -244,8 +249,9 @@ static void metalog_open(struct metalog *m)
         m->missing[copy] = e == ERR_NOT_FOUND;
         if (e != OK && e != ERR_NOT_FOUND) {
             m->d->failures++;
-            damage(m->d, m->names[copy], 0, "cannot be read: %s", err_name(e));
-            detail(m->d, "next: check the disk and the permissions, then run this again");
+            damage(m->d, MSG_check_unreadable, m->names[copy], 0, "cannot be read: %s",
+                   err_name(e));
+            detail(m->d, DOCTOR_NEXT, "check the disk and the permissions, then run this again");
         }
     }
     m->position = 0;
@@ -275,7 +281,7 @@ static u32 generations_list(struct doctor *d, const struct names *names, u64 *ou
         bool ours = strlen(name) == 18 && name_hex(name, 16, &slot) && name[16] == '.' &&
                     (name[17] == 'a' || name[17] == 'b');
         if (!ours) {
-            note(d, "meta/%s is not Odradek's; nobody touches it", name);
+            note_foreign(d, "meta/", name);
         } else if (count == 0 || out[count - 1] != slot) {
             out[count++] = slot;
         }
@@ -296,16 +302,24 @@ static void generation_check(struct doctor *d, const u64 *generations, u32 count
             d->meta_slot = m.slot;
             u32 packs;
             (void)meta_packs(d->meta, &packs);
-            fprintf(
-                d->out,
-                "metadata: generation %llu, next slot %llu, %u topics, %u partitions, %u packs\n",
+            const struct doctor_number numbers[] = {
+                {"generation", m.generation},
+                {"next_slot", m.slot},
+                {"topics", meta_topic_count(d->meta)},
+                {"partitions", meta_partition_total(d->meta)},
+                {"packs", packs},
+            };
+            tell_numbers(
+                d, DOCTOR_METADATA, NULL, numbers, ARRAY_LEN(numbers),
+                "metadata: generation %llu, next slot %llu, %u topics, %u partitions, %u packs",
                 (unsigned long long)m.generation, (unsigned long long)m.slot,
                 meta_topic_count(d->meta), meta_partition_total(d->meta), packs);
             metalog_close(&m);
             return;
         }
         if (i + 1 < count) {
-            note(d, "%s: a snapshot that was interrupted; the next start of a broker removes it",
+            note(d, MSG_check_unfinished, m.names[0], DOCTOR_NO_BYTE,
+                 "%s: a snapshot that was interrupted; the next start of a broker removes it",
                  m.names[0]);
         } else {
             both_report(&m, false);
@@ -322,9 +336,9 @@ void check_metalog(struct doctor *d)
     u32 count = e == OK ? generations_list(d, &names, generations) : 0;
     d->meta_whole = count > 0;
     if (count == 0) {
-        damage(d, "meta", 0, "the metadata log is gone");
-        detail(d, "lost: every topic's name, and which bytes belong to whom");
-        detail(d, "next: restore the data directory from a backup");
+        damage(d, MSG_check_metadata_lost, "meta", 0, "the metadata log is gone");
+        detail(d, DOCTOR_PRICE, "lost: every topic's name, and which bytes belong to whom");
+        detail(d, DOCTOR_NEXT, "restore the data directory from a backup");
     }
     generation_check(d, generations, count);
     mem_free(generations);

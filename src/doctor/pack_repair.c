@@ -25,7 +25,6 @@ enum {
     QUOTA_BYTES = 64 * 1024 * 1024,
     PRODUCER_BYTES = 40, /* formats.md, "Producer" */
     PRODUCER_BATCHES = 5,
-    OPEN_ENDS_PRINTED_MAX = 50,
 };
 
 /* ---- what is noted --------------------------------------------------------------------------- */
@@ -63,52 +62,45 @@ void pack_faults_free(struct doctor *d)
 
 /* ---- the price ------------------------------------------------------------------------------- */
 
-static void open_ends_print(struct doctor *d, const struct pack_fault *f)
+static void open_ends_tell(struct doctor *d, const struct pack_fault *f)
 {
-    u32 printed = 0;
-    u32 more = 0;
+    struct spans ends = {0};
     for (u32 i = 0; i < meta_topic_count(d->meta); i++) {
         const struct meta_topic *t = meta_topic_at(d->meta, i);
         for (u32 k = 0; k < t->partition_count; k++) {
             u32 id = meta_partition_id(t, k);
             const struct seen_partition *seen = partition_seen(d, id);
-            if (seen != NULL && seen->place > f->place) {
-                continue;
+            if (seen == NULL || seen->place <= f->place) {
+                u64 next = MAX(seen == NULL ? 0 : seen->next, meta_log_start(d->meta, id));
+                spans_add(&ends, id, next, DOCTOR_NO_END);
             }
-            if (printed == OPEN_ENDS_PRINTED_MAX) {
-                more++;
-                continue;
-            }
-            printed++;
-            u64 next = MAX(seen == NULL ? 0 : seen->next, meta_log_start(d->meta, id));
-            detail(d,
-                   "perhaps lost, nothing tells: %.*s-%u, from offset %llu on; new records get "
-                   "these offsets",
-                   (int)t->name.len, (const char *)t->name.ptr, k, (unsigned long long)next);
         }
     }
-    if (more > 0) {
-        detail(d, "perhaps lost: and the last records of %u more partitions", more);
-    }
+    detail_spans(d, "perhaps lost, nothing tells", &ends);
+    spans_fini(&ends);
 }
 
-static void price_print(struct doctor *d, const struct pack_fault *f)
+static void price_tell(struct doctor *d, struct pack_fault *f)
 {
+    char name[64];
+    (void)snprintf(name, sizeof(name), "packs/%016llx", (unsigned long long)f->id);
+    f->finding = d->findings + 1;
     if (f->kind == PACK_PRODUCERS_LOST) {
-        note(d, "packs/%016llx can be made again with all its records; a broker then starts",
-             (unsigned long long)f->id);
-        detail(d,
+        note(d, MSG_check_repairable, name, DOCTOR_NO_BYTE,
+             "%s can be made again with all its records; a broker then starts", name);
+        detail(d, DOCTOR_PRICE,
                "the price: of idempotent producers only those are still known whose last records "
                "are in it or come later; a retry of another one is stored twice");
         return;
     }
-    note(d, "packs/%016llx can be given up; a broker then starts", (unsigned long long)f->id);
-    detail(d,
+    note(d, MSG_check_repairable, name, DOCTOR_NO_BYTE, "%s can be given up; a broker then starts",
+         name);
+    detail(d, DOCTOR_PRICE,
            "the price: its records, and what it says of idempotent producers: a retry of what was "
            "written last may be stored twice");
     detail_spans(d, "lost with it", &f->gaps);
-    open_ends_print(d, f);
-    detail(d, "consumers that come to lost offsets go on behind them");
+    open_ends_tell(d, f);
+    detail(d, DOCTOR_DETAIL, "consumers that come to lost offsets go on behind them");
 }
 
 /* ---- the new pack ---------------------------------------------------------------------------- */
@@ -414,11 +406,11 @@ static err_t faults_repair(struct doctor *d, struct home *home)
         struct pack_fault *f = &d->faults[i];
         TRY(pack_replace(d, home, id, f));
         d->repaired += f->damages;
-        detail(d,
-               "repaired: packs/%016llx %s; the loss is accepted. A start of a broker removes the "
-               "old file, if there is one",
-               (unsigned long long)f->id,
-               f->kind == PACK_PRODUCERS_LOST ? "is made again" : "is given up");
+        detail_of(d, f->finding, f->finding, DOCTOR_REPAIRED,
+                  "packs/%016llx %s; the loss is accepted. A start of a broker removes the "
+                  "old file, if there is one",
+                  (unsigned long long)f->id,
+                  f->kind == PACK_PRODUCERS_LOST ? "is made again" : "is given up");
         id++;
     }
     return OK;
@@ -439,18 +431,21 @@ void repair_packs(struct doctor *d)
         return;
     }
     for (u32 i = 0; i < d->fault_count; i++) {
-        price_print(d, &d->faults[i]);
+        price_tell(d, &d->faults[i]);
     }
+    u32 first = d->faults[0].finding;
+    u32 last = d->faults[d->fault_count - 1].finding;
     /* What follows a pack tells what it had, so that has to be whole first. */
     if (d->wal_was_cut || d->damages - fault_damages(d) > d->served + d->repaired ||
         d->failures > 0) {
-        detail(d,
-               "next: restore the file from a backup, or deal with the other damage first and run "
-               "this again");
+        detail_of(d, first, last, DOCTOR_NEXT,
+                  "restore the file from a backup, or deal with the other damage first and run "
+                  "this again");
         return;
     }
     if (!d->repair || !d->accept_loss) {
-        detail(d, "next: restore the file from a backup, or run this with --repair --accept-loss");
+        detail_of(d, first, last, DOCTOR_NEXT,
+                  "restore the file from a backup, or run this with --repair --accept-loss");
         return;
     }
     struct quota quota;
@@ -462,8 +457,8 @@ void repair_packs(struct doctor *d)
     if (e != OK) {
         d->failures++;
         const char *reason = home_reason(home);
-        detail(d, "not repaired: %s%s%s. Check the disk and try again.", err_name(e),
-               reason[0] != '\0' ? ": " : "", reason);
+        detail_of(d, first, last, DOCTOR_NOT_REPAIRED, "%s%s%s. Check the disk and try again.",
+                  err_name(e), reason[0] != '\0' ? ": " : "", reason);
     }
     home_destroy(home);
     blob_pool_fini(&d->buffers);

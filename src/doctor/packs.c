@@ -18,9 +18,10 @@ static void pack_lost(struct pack_check *c)
 {
     c->d->packs_whole = false;
     pack_fault(c->d, c->id, PACK_LOST);
-    detail(c->d, "acknowledged records are lost unless the file comes back; offsets that are "
-                 "missing are named below where records follow them");
-    detail(c->d, "brokers refuse this directory as long as the pack is named");
+    detail(c->d, DOCTOR_PRICE,
+           "acknowledged records are lost unless the file comes back; offsets that are "
+           "missing are named below where records follow them");
+    detail(c->d, DOCTOR_DETAIL, "brokers refuse this directory as long as the pack is named");
 }
 
 /* The batches of a run that do not agree with their own checksum. */
@@ -61,14 +62,16 @@ static void run_check(struct pack_check *c, const struct pack_run *run)
     }
     if (bad.count > 0) {
         d->served++;
-        damage(d, c->name, run->pos, "a run of %u bytes %s", run->bytes,
+        damage(d, MSG_check_records_damaged, c->name, run->pos, "a run of %u bytes %s", run->bytes,
                !agrees                             ? "disagrees with its checksum"
                : run->flags & PACK_RUN_QUARANTINED ? "was damaged before it was filed"
                                                    : "has batches that disagree with theirs");
         detail_spans(d, "acknowledged records damaged", &bad);
-        detail(d, "everything else is served; consumers get an error at these offsets");
-        detail(d, "next: restore the file from a backup, or delete the records up to there "
-                  "(DeleteRecords)");
+        detail(d, DOCTOR_DETAIL,
+               "everything else is served; consumers get an error at these offsets");
+        detail(d, DOCTOR_NEXT,
+               "restore the file from a backup, or delete the records up to there "
+               "(DeleteRecords)");
     }
     spans_fini(&bad);
     struct span s = {run->partition, run->base_offset, run->next_offset, run->leader_epoch};
@@ -81,16 +84,17 @@ static void runs_check(struct pack_check *c)
     const struct pack_shape *shape = &c->shape;
     struct pack_run *runs = mem_alloc(((size_t)shape->run_count + 1) * sizeof(*runs));
     if (pack_check_runs(shape, c->file.data + shape->runs_pos, runs) != OK) {
-        damage(d, c->name, shape->runs_pos, "the pack's index disagrees with its checksum");
+        damage(d, MSG_check_pack_lost, c->name, shape->runs_pos,
+               "the pack's index disagrees with its checksum");
         pack_lost(c);
         mem_free(runs);
         return;
     }
     if (crc32c(c->file.data + shape->producers_pos, shape->producers_bytes) !=
         shape->producers_crc) {
-        damage(d, c->name, shape->producers_pos,
+        damage(d, MSG_check_pack_producers, c->name, shape->producers_pos,
                "the pack's table of producers disagrees with its checksum");
-        detail(d, "no record is lost, but brokers refuse this directory");
+        detail(d, DOCTOR_PRICE, "no record is lost, but brokers refuse this directory");
         pack_fault(d, c->id, PACK_PRODUCERS_LOST);
     }
     u64 live = 0;
@@ -102,8 +106,11 @@ static void runs_check(struct pack_check *c)
         live += lives ? runs[i].bytes : 0;
         run_check(c, &runs[i]);
     }
-    fprintf(d->out, "%s: %llu bytes, %u runs, %llu bytes of it live\n", c->name,
-            (unsigned long long)c->file.size, shape->run_count, (unsigned long long)live);
+    const struct doctor_number numbers[] = {
+        {"bytes", c->file.size}, {"runs", shape->run_count}, {"live_bytes", live}};
+    tell_numbers(d, DOCTOR_PACK, c->name, numbers, ARRAY_LEN(numbers),
+                 "%s: %llu bytes, %u runs, %llu bytes of it live", c->name,
+                 (unsigned long long)c->file.size, shape->run_count, (unsigned long long)live);
     mem_free(runs);
 }
 
@@ -115,17 +122,19 @@ static void pack_check(struct doctor *d, const struct meta_pack *pack)
     const char *what;
     if (e != OK) {
         d->failures += e != ERR_NOT_FOUND;
-        damage(d, c.name, 0, "the metadata names this pack, but it %s%s",
+        damage(d, MSG_check_pack_lost, c.name, 0, "the metadata names this pack, but it %s%s",
                e == ERR_NOT_FOUND ? "is missing" : "cannot be read: ",
                e == ERR_NOT_FOUND ? "" : err_name(e));
         pack_lost(&c);
     } else if (c.file.size != pack->bytes || c.file.size < DOCTOR_UNIT) {
-        damage(d, c.name, c.file.size, "the pack has %llu bytes and should have %llu",
-               (unsigned long long)c.file.size, (unsigned long long)pack->bytes);
+        damage(d, MSG_check_pack_lost, c.name, c.file.size,
+               "the pack has %llu bytes and should have %llu", (unsigned long long)c.file.size,
+               (unsigned long long)pack->bytes);
         pack_lost(&c);
     } else if (pack_check_ends(c.file.data, c.file.data + c.file.size - PACK_CHECK_TRAILER_BYTES,
                                d->cluster, pack->id, c.file.size, &c.shape, &what) != OK) {
-        damage(d, c.name, strcmp(what, "header") == 0 ? 0 : c.file.size - PACK_CHECK_TRAILER_BYTES,
+        damage(d, MSG_check_pack_lost, c.name,
+               strcmp(what, "header") == 0 ? 0 : c.file.size - PACK_CHECK_TRAILER_BYTES,
                "the pack's %s is damaged", what);
         pack_lost(&c);
     } else {
@@ -161,8 +170,8 @@ void check_stray_packs(struct doctor *d)
 {
     struct names names;
     if (folder_list(d, "packs", &names) != OK) {
-        damage(d, "packs", 0, "the folder cannot be listed");
-        detail(d, "next: restore it from a backup");
+        damage(d, MSG_check_unreadable, "packs", 0, "the folder cannot be listed");
+        detail(d, DOCTOR_NEXT, "restore it from a backup");
         return;
     }
     bool safe = d->meta_whole && d->damages == d->repaired;
@@ -170,19 +179,26 @@ void check_stray_packs(struct doctor *d)
         const char *name = names.items[i];
         u64 id;
         if (strlen(name) != 16 || !name_hex(name, 16, &id)) {
-            note(d, "packs/%s is not Odradek's; nobody touches it", name);
+            note_foreign(d, "packs/", name);
         } else if (!pack_named(d, id)) {
-            note(d,
+            char file[FILE_NAME_MAX];
+            (void)snprintf(file, sizeof(file), "packs/%.16s", name);
+            note(d, MSG_check_unfinished, file, DOCTOR_NO_BYTE,
                  "packs/%s: a stray pack, of filing that was interrupted; the metadata does not "
                  "name it and nothing in it is needed%s",
                  name, safe ? "" : ", if the metadata is right");
             if (d->repair && safe) {
                 err_t e = file_remove(d, "packs", name);
                 d->failures += e != OK;
-                detail(d, e == OK ? "repaired: removed" : "not removed: %s", err_name(e));
+                if (e == OK) {
+                    detail(d, DOCTOR_REPAIRED, "removed");
+                } else {
+                    detail_failed(d, e);
+                }
+            } else if (safe) {
+                detail(d, DOCTOR_NEXT, "the next start of a broker removes it, or --repair does");
             } else {
-                detail(d, safe ? "next: the next start of a broker removes it, or --repair does"
-                               : "it stays until the damage above is dealt with");
+                detail(d, DOCTOR_DETAIL, "it stays until the damage above is dealt with");
             }
         }
     }

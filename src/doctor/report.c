@@ -1,22 +1,10 @@
-/* What the user reads: findings with place and price, and what every partition has. */
+/* Findings with place and price, and what every partition has, as events. */
 #include "doctor/doctor_private.h"
 
 #include <stdarg.h>
 #include <string.h>
 
-enum { SPANS_PRINTED_MAX = 50, PARTITION_NAME_MAX = 300 };
-
-static void partition_name(const struct doctor *d, u32 id, char out[PARTITION_NAME_MAX])
-{
-    const struct meta_topic *t;
-    u32 index;
-    if (meta_partition_owner(d->meta, id, &t, &index)) {
-        (void)snprintf(out, PARTITION_NAME_MAX, "%.*s-%u", (int)t->name.len,
-                       (const char *)t->name.ptr, index);
-    } else {
-        (void)snprintf(out, PARTITION_NAME_MAX, "partition id %u (of no topic)", id);
-    }
-}
+enum { TEXT_MAX = DOCTOR_PATH_MAX + 512 };
 
 /* ---- spans ----------------------------------------------------------------------------------- */
 
@@ -53,48 +41,119 @@ void spans_fini(struct spans *s)
 
 /* ---- findings -------------------------------------------------------------------------------- */
 
-void damage(struct doctor *d, const char *file, u64 at, const char *fmt, ...)
+static void tell(struct doctor *d, const struct doctor_event *e)
 {
+    d->listener(d->user, e);
+}
+
+/* A text that is too long is cut; everything that can be long in one is bounded. */
+#define TEXT_OF(text, fmt)                         \
+    do {                                           \
+        va_list args_;                             \
+        va_start(args_, fmt);                      \
+        vsnprintf(text, sizeof(text), fmt, args_); \
+        va_end(args_);                             \
+    } while (0)
+
+static void finding(struct doctor *d, struct doctor_event e)
+{
+    d->findings++;
+    e.finding = d->findings;
+    e.finding_from = d->findings;
+    tell(d, &e);
+}
+
+void damage(struct doctor *d, enum diag_code code, const char *file, u64 at, const char *fmt, ...)
+{
+    char text[TEXT_MAX];
+    TEXT_OF(text, fmt);
     d->damages++;
-    fprintf(d->out, "damaged: %s, byte %llu: ", file, (unsigned long long)at);
-    va_list args;
-    va_start(args, fmt);
-    vfprintf(d->out, fmt, args);
-    va_end(args);
-    fputc('\n', d->out);
+    finding(d, (struct doctor_event){
+                   .kind = DOCTOR_DAMAGE, .code = code, .file = file, .byte = at, .text = text});
 }
 
-void note(struct doctor *d, const char *fmt, ...)
+void note(struct doctor *d, enum diag_code code, const char *file, u64 at, const char *fmt, ...)
 {
-    fputs("note: ", d->out);
-    va_list args;
-    va_start(args, fmt);
-    vfprintf(d->out, fmt, args);
-    va_end(args);
-    fputc('\n', d->out);
+    char text[TEXT_MAX];
+    TEXT_OF(text, fmt);
+    finding(d, (struct doctor_event){
+                   .kind = DOCTOR_NOTE, .code = code, .file = file, .byte = at, .text = text});
 }
 
-void detail(struct doctor *d, const char *fmt, ...)
+void note_foreign(struct doctor *d, const char *folder, const char *name)
 {
-    fputs("  ", d->out);
-    va_list args;
-    va_start(args, fmt);
-    vfprintf(d->out, fmt, args);
-    va_end(args);
-    fputc('\n', d->out);
+    char file[TEXT_MAX];
+    (void)snprintf(file, sizeof(file), "%s%s", folder, name);
+    note(d, MSG_check_foreign, file, DOCTOR_NO_BYTE, "%s is not Odradek's; nobody touches it",
+         file);
+}
+
+void detail(struct doctor *d, enum doctor_event_kind kind, const char *fmt, ...)
+{
+    char text[TEXT_MAX];
+    TEXT_OF(text, fmt);
+    detail_of(d, d->findings, d->findings, kind, "%s", text);
+}
+
+void detail_of(struct doctor *d, u32 from, u32 to, enum doctor_event_kind kind, const char *fmt,
+               ...)
+{
+    char text[TEXT_MAX];
+    TEXT_OF(text, fmt);
+    tell(d,
+         &(struct doctor_event){.kind = kind, .finding_from = from, .finding = to, .text = text});
+}
+
+void detail_accept(struct doctor *d)
+{
+    detail(d, DOCTOR_NEXT,
+           "restore the file from a backup, or run this with --repair --accept-loss");
+}
+
+void detail_failed(struct doctor *d, err_t e)
+{
+    detail(d, DOCTOR_NOT_REPAIRED, "%s. Check the disk and try again.", err_name(e));
+}
+
+static void owner_set(const struct doctor *d, u32 id, struct doctor_event *e)
+{
+    const struct meta_topic *t;
+    e->partition = id;
+    if (meta_partition_owner(d->meta, id, &t, &e->partition)) {
+        e->topic = t->name;
+    }
 }
 
 void detail_spans(struct doctor *d, const char *what, const struct spans *s)
 {
-    for (u32 i = 0; i < s->count && i < SPANS_PRINTED_MAX; i++) {
-        char name[PARTITION_NAME_MAX];
-        partition_name(d, s->items[i].partition, name);
-        detail(d, "%s: %s, offsets %llu to %llu", what, name, (unsigned long long)s->items[i].from,
-               (unsigned long long)s->items[i].to - 1);
+    for (u32 i = 0; i < s->count; i++) {
+        const struct span *span = &s->items[i];
+        struct doctor_event e = {
+            .kind = DOCTOR_RANGE,
+            .finding_from = d->findings,
+            .finding = d->findings,
+            .text = what,
+            .first = span->from,
+            .last = span->to == DOCTOR_NO_END ? DOCTOR_NO_END : span->to - 1,
+            .index = i,
+            .count = s->count,
+        };
+        owner_set(d, span->partition, &e);
+        tell(d, &e);
     }
-    if (s->count > SPANS_PRINTED_MAX) {
-        detail(d, "%s: and %u more ranges", what, s->count - SPANS_PRINTED_MAX);
-    }
+}
+
+void tell_numbers(struct doctor *d, enum doctor_event_kind kind, const char *file,
+                  const struct doctor_number *numbers, u32 count, const char *fmt, ...)
+{
+    char text[TEXT_MAX];
+    TEXT_OF(text, fmt);
+    tell(d, &(struct doctor_event){.kind = kind,
+                                   .file = file,
+                                   .text = text,
+                                   .byte = DOCTOR_NO_BYTE,
+                                   .numbers = numbers,
+                                   .number_count = count});
 }
 
 /* ---- partitions ------------------------------------------------------------------------------ */
@@ -152,7 +211,8 @@ static void gap_check(struct doctor *d, const char *file, u64 at, bool in_wal, c
     }
     struct spans gap = {0};
     spans_add(&gap, s->partition, start, s->from);
-    damage(d, file, at, "records that should stand before this place are nowhere");
+    damage(d, MSG_check_records_missing, file, at,
+           "records that should stand before this place are nowhere");
     detail_spans(d, "acknowledged records lost", &gap);
     spans_fini(&gap);
     const struct span missing = {s->partition, start, s->from, made ? 0 : before->leader_epoch};
@@ -171,7 +231,7 @@ void partition_saw(struct doctor *d, const char *file, u64 at, bool in_wal, cons
     if (s->from < p->next) {
         struct spans twice = {0};
         spans_add(&twice, s->partition, s->from, MIN(p->next, s->to));
-        damage(d, file, at, "offsets that were used before come again");
+        damage(d, MSG_check_records_twice, file, at, "offsets that were used before come again");
         detail_spans(d, "there twice", &twice);
         spans_fini(&twice);
     } else {
@@ -184,15 +244,24 @@ void partition_saw(struct doctor *d, const char *file, u64 at, bool in_wal, cons
     p->bytes += bytes;
 }
 
-void partitions_print(struct doctor *d)
+void partitions_tell(struct doctor *d)
 {
     for (u32 i = 0; i < d->partition_count; i++) {
         const struct seen_partition *p = &d->partitions[i];
-        char name[PARTITION_NAME_MAX];
-        partition_name(d, p->id, name);
-        fprintf(d->out, "%s: offsets %llu to %llu, log start %llu, %llu batches, %llu bytes\n",
-                name, (unsigned long long)p->first, (unsigned long long)p->next - 1,
-                (unsigned long long)meta_log_start(d->meta, p->id), (unsigned long long)p->batches,
-                (unsigned long long)p->bytes);
+        const struct doctor_number numbers[] = {
+            {"log_start", meta_log_start(d->meta, p->id)},
+            {"batches", p->batches},
+            {"bytes", p->bytes},
+        };
+        struct doctor_event e = {
+            .kind = DOCTOR_PARTITION,
+            .text = "",
+            .first = p->first,
+            .last = p->next - 1,
+            .numbers = numbers,
+            .number_count = ARRAY_LEN(numbers),
+        };
+        owner_set(d, p->id, &e);
+        tell(d, &e);
     }
 }

@@ -51,8 +51,8 @@ static bool extent_load(struct wal_check *w, u32 index)
     if (e != OK && !w->unreadable[index]) {
         w->unreadable[index] = true;
         w->d->failures++;
-        damage(w->d, w->name, 0, "cannot be read: %s", err_name(e));
-        detail(w->d, "next: check the disk and the permissions, then run this again");
+        damage(w->d, MSG_check_unreadable, w->name, 0, "cannot be read: %s", err_name(e));
+        detail(w->d, DOCTOR_NEXT, "check the disk and the permissions, then run this again");
     }
     return e == OK;
 }
@@ -148,17 +148,20 @@ static void batches_check(struct wal_check *w, const struct frame_header *h, con
     }
     if (bad.count > 0) {
         d->served++;
-        damage(d, w->name, bad_at, "batches of slot %llu are damaged", (unsigned long long)h->slot);
+        damage(d, MSG_check_records_damaged, w->name, bad_at, "batches of slot %llu are damaged",
+               (unsigned long long)h->slot);
         detail_spans(d, "acknowledged records damaged", &bad);
-        detail(d, "everything else is served; consumers get an error at these offsets");
-        detail(d, "next: restore the file from a backup, or delete the records up to there "
-                  "(DeleteRecords)");
+        detail(d, DOCTOR_DETAIL,
+               "everything else is served; consumers get an error at these offsets");
+        detail(d, DOCTOR_NEXT,
+               "restore the file from a backup, or delete the records up to there "
+               "(DeleteRecords)");
     } else if (frame_payload_check(h, frame) != OK) {
         d->served++;
-        damage(d, w->name, w->position + FRAME_HEADER_BYTES,
+        damage(d, MSG_check_slot_checksum, w->name, w->position + FRAME_HEADER_BYTES,
                "slot %llu disagrees with its checksum, but every batch in it is good",
                (unsigned long long)h->slot);
-        detail(d, "nothing is lost");
+        detail(d, DOCTOR_PRICE, "nothing is lost");
     }
     spans_fini(&bad);
 }
@@ -185,11 +188,12 @@ static bool frame_check(struct wal_check *w, const struct frame_header *h)
     }
     if (!index_good) {
         cut_note(w);
-        damage(w->d, w->name, w->position + h->index_pos,
+        damage(w->d, MSG_check_wal_broken, w->name, w->position + h->index_pos,
                "the index of slot %llu disagrees with its checksum", (unsigned long long)h->slot);
-        detail(w->d, "acknowledged records are lost; which ones is said where records follow them");
-        detail(w->d, "brokers refuse this directory");
-        detail(w->d, "next: restore the file from a backup");
+        detail(w->d, DOCTOR_PRICE,
+               "acknowledged records are lost; which ones is said where records follow them");
+        detail(w->d, DOCTOR_DETAIL, "brokers refuse this directory");
+        detail(w->d, DOCTOR_NEXT, "restore the file from a backup");
         return true;
     }
     batches_check(w, h, frame);
@@ -248,17 +252,18 @@ static bool slot_missing(struct wal_check *w)
     u64 durable = w->s->sealed ? w->s->length : w->durable;
     bool gone = at + 1 < w->count && w->numbers[at + 1] != w->numbers[at] + 1;
     if (w->slot >= durable && gone) { /* extents are made in order, the next when this is in use */
-        damage(d, name, position, "the extent after this one is missing, and a later one is there");
-        detail(d,
+        damage(d, MSG_check_wal_extent, name, position,
+               "the extent after this one is missing, and a later one is there");
+        detail(d, DOCTOR_PRICE,
                "records from slot %llu on are lost if it had any; nothing tells whether they "
                "were acknowledged",
                (unsigned long long)w->slot);
-        detail(d, "next: restore the missing extent from a backup before a broker starts");
+        detail(d, DOCTOR_NEXT, "restore the missing extent from a backup before a broker starts");
         return false;
     }
     if (w->slot >= durable) {
         if (found || !zeros) {
-            note(d,
+            note(d, MSG_check_torn_tail, name, position,
                  "%s, byte %llu: a torn tail from slot %llu on; nothing of it was ever "
                  "acknowledged",
                  name, (unsigned long long)position, (unsigned long long)w->slot);
@@ -266,23 +271,26 @@ static bool slot_missing(struct wal_check *w)
         return false;
     }
     cut_note(w);
-    damage(d, name, position, "slot %llu was acknowledged and cannot be read%s",
-           (unsigned long long)w->slot, gone ? "; the extent after this one is missing" : "");
+    damage(d, MSG_check_wal_broken, name, position,
+           "slot %llu was acknowledged and cannot be read%s", (unsigned long long)w->slot,
+           gone ? "; the extent after this one is missing" : "");
     if (w->at == at) {
         u64 behind = w->position;
         w->position = position;
         lost_by_trailer(w);
         w->position = behind;
     }
-    detail(d, "brokers refuse this directory; records behind this place can be read only with it "
-              "restored");
-    detail(d, "next: restore the %s from a backup", gone ? "missing extent" : "file");
+    detail(d, DOCTOR_DETAIL,
+           "brokers refuse this directory; records behind this place can be read only with it "
+           "restored");
+    detail(d, DOCTOR_NEXT, "restore the %s from a backup", gone ? "missing extent" : "file");
     struct frame_header h;
     if (!found || !header_ours(w, w->position, &h)) {
-        detail(d, "slots up to %llu are lost with it", (unsigned long long)durable - 1);
+        detail(d, DOCTOR_PRICE, "slots up to %llu are lost with it",
+               (unsigned long long)durable - 1);
         return false;
     }
-    detail(d, "slots %llu to %llu are lost; the check goes on at slot %llu",
+    detail(d, DOCTOR_PRICE, "slots %llu to %llu are lost; the check goes on at slot %llu",
            (unsigned long long)w->slot, (unsigned long long)h.slot - 1, (unsigned long long)h.slot);
     w->slot = h.slot;
     w->chained = false;
@@ -314,7 +322,7 @@ static bool wal_step(struct wal_check *w)
     }
     durable_learn(w, &h);
     if (h.slot >= w->s->trim && !frame_check(w, &h)) {
-        note(w->d,
+        note(w->d, MSG_check_torn_tail, w->name, w->position,
              "%s, byte %llu: a torn tail from slot %llu on; nothing of it was ever "
              "acknowledged",
              w->name, (unsigned long long)w->position, (unsigned long long)h.slot);
@@ -387,23 +395,27 @@ static void cut_offer(struct wal_check *w)
     if (!w->cut) {
         return;
     }
-    note(d, "WAL %llu can be cut at slot %llu (wal/%016llx-%08x, byte %llu); a broker then starts",
+    char name[FILE_NAME_MAX];
+    (void)snprintf(name, sizeof(name), "wal/%016llx-%08x", (unsigned long long)w->s->wal,
+                   w->numbers[w->cut_at]);
+    note(d, MSG_check_repairable, name, w->cut_position,
+         "WAL %llu can be cut at slot %llu (wal/%016llx-%08x, byte %llu); a broker then starts",
          (unsigned long long)w->s->wal, (unsigned long long)w->cut_slot,
          (unsigned long long)w->s->wal, w->numbers[w->cut_at], (unsigned long long)w->cut_position);
-    detail(d, "the price: what is lost above, and everything behind it in this WAL");
+    detail(d, DOCTOR_PRICE, "the price: what is lost above, and everything behind it in this WAL");
     detail_spans(d, "lost by the cut", &w->price);
     if (!d->repair || !d->accept_loss) {
-        detail(d, "next: restore the file from a backup, or run this with --repair --accept-loss");
+        detail_accept(d);
         return;
     }
     d->wal_was_cut = true;
     err_t e = wal_cut(w);
     if (e == OK) {
         d->repaired += d->damages - w->cut_damages;
-        detail(d, "repaired: cut; the loss is accepted");
+        detail(d, DOCTOR_REPAIRED, "cut; the loss is accepted");
     } else {
         d->failures++;
-        detail(d, "not repaired: %s. Check the disk and try again.", err_name(e));
+        detail_failed(d, e);
     }
 }
 
@@ -421,25 +433,26 @@ static void cut_off_check(struct wal_check *w)
             continue;
         }
         d->served++;
-        damage(d, w->name, w->file.size, "the extent has %llu bytes and was made with %llu",
-               (unsigned long long)w->file.size, (unsigned long long)d->extent_bytes);
+        damage(d, MSG_check_wal_extent, w->name, w->file.size,
+               "the extent has %llu bytes and was made with %llu", (unsigned long long)w->file.size,
+               (unsigned long long)d->extent_bytes);
         detail(
-            d,
+            d, DOCTOR_PRICE,
             "what was acknowledged from slot %llu on, if anything, is lost unless the file comes "
             "back; a broker starts and serves what is before it",
             (unsigned long long)w->slot);
         if (!d->repair || !d->accept_loss) {
-            detail(d,
-                   "next: restore the file from a backup, or run this with --repair --accept-loss");
+            detail_accept(d);
             continue;
         }
         err_t e = file_extend(d, w->name, d->extent_bytes);
-        d->repaired += e == OK;
-        d->failures += e != OK;
-        detail(d,
-               e == OK ? "repaired: it has its size; the loss is accepted"
-                       : "not repaired: %s. Check the disk and try again.",
-               err_name(e));
+        if (e == OK) {
+            d->repaired++;
+            detail(d, DOCTOR_REPAIRED, "it has its size; the loss is accepted");
+        } else {
+            d->failures++;
+            detail_failed(d, e);
+        }
     }
 }
 
@@ -447,18 +460,20 @@ static void wal_check(struct doctor *d, const struct meta_session *s, u32 *numbe
 {
     struct wal_check w = {.d = d, .s = s, .numbers = numbers, .count = count};
     if (s->sealed && s->trim == s->length) {
-        fprintf(d->out, "wal %llu: %llu slots, all filed\n", (unsigned long long)s->wal,
-                (unsigned long long)s->length);
+        const struct doctor_number told[] = {{"wal", s->wal}, {"slots", s->length}};
+        tell_numbers(d, DOCTOR_WAL, NULL, told, ARRAY_LEN(told), "wal %llu: %llu slots, all filed",
+                     (unsigned long long)s->wal, (unsigned long long)s->length);
         return;
     }
     u32 damages = d->damages;
     w.unreadable = mem_alloc(((size_t)count + 1) * sizeof(*w.unreadable));
     w.durable = s->sealed ? s->length : s->trim;
     if (count == 0 && w.durable > 0) {
-        damage(d, "wal", 0, "all extents of WAL %llu are missing", (unsigned long long)s->wal);
-        detail(d, "acknowledged records are lost: slots %llu to %llu, or more",
+        damage(d, MSG_check_wal_extent, "wal", 0, "all extents of WAL %llu are missing",
+               (unsigned long long)s->wal);
+        detail(d, DOCTOR_PRICE, "acknowledged records are lost: slots %llu to %llu, or more",
                (unsigned long long)s->trim, (unsigned long long)w.durable - 1);
-        detail(d, "next: restore the files from a backup");
+        detail(d, DOCTOR_NEXT, "restore the files from a backup");
     } else if (wal_begin(&w)) {
         while (wal_step(&w)) {
         }
@@ -470,9 +485,15 @@ static void wal_check(struct doctor *d, const struct meta_session *s, u32 *numbe
     file_free(&w.file);
     spans_fini(&w.price);
     mem_free(w.unreadable);
-    fprintf(d->out, "wal %llu: %u extents, %llu slots not yet filed, %llu bytes of frames%s\n",
-            (unsigned long long)s->wal, count, (unsigned long long)w.slots,
-            (unsigned long long)w.bytes, s->sealed ? ", sealed" : "");
+    const struct doctor_number told[] = {{"wal", s->wal},
+                                         {"extents", count},
+                                         {"unfiled_slots", w.slots},
+                                         {"frame_bytes", w.bytes},
+                                         {"sealed", s->sealed, .flag = true}};
+    tell_numbers(d, DOCTOR_WAL, NULL, told, ARRAY_LEN(told),
+                 "wal %llu: %u extents, %llu slots not yet filed, %llu bytes of frames%s",
+                 (unsigned long long)s->wal, count, (unsigned long long)w.slots,
+                 (unsigned long long)w.bytes, s->sealed ? ", sealed" : "");
 }
 
 static bool extent_name(const char *name, u64 *wal, u64 *number)
@@ -502,15 +523,16 @@ static void extents_unnamed(struct doctor *d, const struct names *names)
         u64 wal;
         u64 number;
         if (!extent_name(names->items[i], &wal, &number)) {
-            note(d, "wal/%s is not Odradek's; nobody touches it", names->items[i]);
+            note_foreign(d, "wal/", names->items[i]);
         } else if (wal >= meta_next_wal(d->meta) && wal != reported) {
             char name[FILE_NAME_MAX];
             (void)snprintf(name, sizeof(name), "wal/%.32s", names->items[i]);
             reported = wal;
-            damage(d, name, 0, "the metadata is older than the data: it does not know of WAL %llu",
+            damage(d, MSG_check_metadata_lost, name, 0,
+                   "the metadata is older than the data: it does not know of WAL %llu",
                    (unsigned long long)wal);
-            detail(d, "acknowledged records of that WAL are out of reach");
-            detail(d, "next: do not start a broker; restore the newer files of meta/");
+            detail(d, DOCTOR_PRICE, "acknowledged records of that WAL are out of reach");
+            detail(d, DOCTOR_NEXT, "do not start a broker; restore the newer files of meta/");
         }
     }
 }
@@ -519,8 +541,8 @@ void check_wals(struct doctor *d)
 {
     struct names names;
     if (folder_list(d, "wal", &names) != OK) {
-        damage(d, "wal", 0, "the folder cannot be listed");
-        detail(d, "next: restore it from a backup");
+        damage(d, MSG_check_unreadable, "wal", 0, "the folder cannot be listed");
+        detail(d, DOCTOR_NEXT, "restore it from a backup");
         return;
     }
     u32 *numbers = mem_alloc(((size_t)names.count + 1) * sizeof(*numbers));

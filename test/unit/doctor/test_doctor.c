@@ -197,6 +197,67 @@ static bool accept_loss; /* of the next call, if it repairs */
 
 static struct io *border; /* of the calls; NULL: the doctor's own */
 
+/* The events of a check, beside its words. */
+struct told {
+    u32 findings;
+    u32 damages;
+    u32 details;
+    u32 summaries;
+    i64 total; /* of damages, as the summary has it */
+};
+
+static void told_event(void *user, const struct doctor_event *e)
+{
+    struct told *t = user;
+    bool finding = e->kind == DOCTOR_DAMAGE || e->kind == DOCTOR_NOTE;
+    char number[16];
+    if (finding) {
+        snprintf(number, sizeof(number), "%d", (int)e->code);
+        assert_non_null(diag_row_find(slice_cstr(number)));
+        assert_non_null(e->file);
+        assert_int_equal(e->finding, t->findings + 1);
+        t->findings++;
+        t->damages += e->kind == DOCTOR_DAMAGE;
+    } else if (e->kind >= DOCTOR_RANGE && e->kind <= DOCTOR_NOT_REPAIRED) {
+        assert_in_range(e->finding_from, 1, t->findings);
+        assert_in_range(e->finding, e->finding_from, t->findings);
+        t->details++;
+    } else if (e->kind == DOCTOR_SUMMARY) {
+        t->summaries++;
+        t->total = (i64)e->numbers[0].value;
+    }
+    if (e->kind == DOCTOR_RANGE) {
+        assert_true(e->first <= e->last);
+        assert_true(e->index < e->count);
+    }
+    assert_non_null(e->text);
+}
+
+/* Those who listen hear as many damages as those who read. */
+static void events_agree(const struct fixture *f, int code)
+{
+    struct told t = {.total = -1};
+    FILE *out = fopen("/dev/null", "w");
+    assert_non_null(out);
+    int again = doctor_run(&(struct doctor_options){.directory = f->dir,
+                                                    .io = border,
+                                                    .extent_bytes = EXTENT_BYTES,
+                                                    .out = NULL,
+                                                    .err = out,
+                                                    .listener = told_event,
+                                                    .user = &t});
+    fclose(out);
+    assert_int_equal(again, code);
+    u32 lines = 0;
+    for (const char *at = report; (at = strstr(at, "damaged: ")) != NULL; at++) {
+        lines += at == report || at[-1] == '\n';
+    }
+    assert_true(t.summaries <= 1);
+    bool summed = t.summaries == 1 && t.total > 0; /* a line that begins alike */
+    assert_int_equal(lines, t.damages + summed);
+    assert_true(t.summaries == 0 || t.total == t.damages);
+}
+
 static int doctor_call(const struct fixture *f, bool repair)
 {
     memset(report, 0, sizeof(report));
@@ -230,6 +291,7 @@ static void expect(const struct fixture *f, int code, const char *a, const char 
         fail_msg("exit code %d instead of %d:\n%s", got, code, report);
     }
     assert_int_equal(directory_checksum(f), before);
+    events_agree(f, code);
     expect_text(a);
     expect_text(b);
     expect_text(c);
