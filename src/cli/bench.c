@@ -4,7 +4,7 @@
      sub      reads what there is, as fast as it goes
      latency  a fixed rate, open loop: a record's time begins when it was due, not when it got out,
               and ends when it was read back; so a broker that stalls cannot hide it
-   Without a topic pub and latency make one and delete it in the end. */
+   Without a topic pub and latency make one, under a name of its own, and delete it in the end. */
 #include "cli/commands.h"
 #include "cli/histogram.h"
 #include "cli/kafka.h"
@@ -19,7 +19,6 @@
 #include <string.h>
 #include <time.h>
 
-#define BENCH_TOPIC "odradek-bench"
 enum { STAMP_BYTES = 8, SIZE_MAX_BYTES = 8 * 1024 * 1024, GIVE_UP_MS = 30000 };
 
 struct bench {
@@ -33,6 +32,8 @@ struct bench {
     i64 rate;      /* records per second; 0: as fast as it goes */
     i64 during_ms; /* -1: until records are through */
     i64 size;      /* of a value */
+    const char *codec;
+    const char *acks;
     i64 sent;
     i64 done; /* acknowledged, or read */
     i64 bytes;
@@ -88,21 +89,30 @@ static bool parse_bench(struct bench *b)
         problem(CLI_USAGE, cli_text(a, "odradek %s takes one topic", a->words), NULL, NULL);
         return false;
     }
+    const char *size = cli_value(a, "size");
+    u64 bytes = (u64)b->size;
+    if (size != NULL &&
+        (!cli_parse_size(size, &bytes) || bytes < STAMP_BYTES || bytes > SIZE_MAX_BYTES)) {
+        problem_of_value(a, "size", size, "a size from 8 to 8MiB");
+        return false;
+    }
+    b->size = (i64)bytes;
     enum out_format format;
-    return number_option(a, "records", 1, INT64_MAX / 2, &b->records) &&
-           number_option(a, "rate", 1, 10000000, &b->rate) &&
-           number_option(a, "size", STAMP_BYTES, SIZE_MAX_BYTES, &b->size) &&
-           out_format_parse(a, &format);
+    return rdkafka_codec(a, &b->codec) && rdkafka_acks(a, &b->acks) &&
+           number_option(a, "records", 1, INT64_MAX / 2, &b->records) &&
+           number_option(a, "rate", 1, 10000000, &b->rate) && out_format_parse(a, &format);
 }
 
 /* The topic named, which must be there, or one of our own. */
 static int open_topic(struct bench *b, struct kafka *k)
 {
     struct metadata_response topics;
-    b->topic = b->args->operand_count == 1 ? b->args->operands[0] : BENCH_TOPIC;
     if (b->args->operand_count == 1) {
+        b->topic = b->args->operands[0];
         return kafka_topics(k, b->topic, &topics);
     }
+    /* Two may run at once, and one that was killed leaves its topic behind. */
+    b->topic = cli_text(b->args, "odradek-bench-%llx", (unsigned long long)now_us());
     struct create_topics_request_creatable_topic *of =
         wire_new(&create_topics_request_creatable_topic_struct, b->args->arena, 1);
     of->name = slice_cstr(b->topic);
@@ -114,7 +124,7 @@ static int open_topic(struct bench *b, struct kafka *k)
     int code = kafka_ask(k, API_create_topics, 7, &request, &response);
     if (code == CLI_OK && response.topics.count == 1 &&
         response.topics.items[0].error_code != KERR_NONE) {
-        return problem_of_kafka(b->args, "cannot create topic \"" BENCH_TOPIC "\" to measure with",
+        return problem_of_kafka(b->args, "cannot create a topic to measure with",
                                 response.topics.items[0].error_code,
                                 response.topics.items[0].error_message);
     }
@@ -196,12 +206,10 @@ static bool send_due(struct bench *b, u8 *value)
 
 static rd_kafka_t *open_producer(struct bench *b)
 {
-    const char *codec = cli_value(b->args, "compression");
-    const char *acks = cli_value(b->args, "acks");
-    return rdkafka_client_with(
-        b->rd, RD_KAFKA_PRODUCER, b->args, delivered, b, "linger.ms", b->rate == 0 ? "5" : "0",
-        "acks", acks != NULL ? acks : "all", "compression.type", codec != NULL ? codec : "none",
-        "queue.buffering.max.messages", "1000000", "message.timeout.ms", "60000", NULL);
+    return rdkafka_client_with(b->rd, RD_KAFKA_PRODUCER, b->args, delivered, b, "linger.ms",
+                               b->rate == 0 ? "5" : "0", "acks", b->acks, "compression.type",
+                               b->codec, "queue.buffering.max.messages", "1000000",
+                               "message.timeout.ms", "60000", NULL);
 }
 
 static void write_records(struct bench *b, u8 *value)
@@ -300,20 +308,54 @@ static u32 read_some(struct bench *b, int wait_ms, bool stamped)
 
 static const struct column bench_columns[] = {{"topic", "TOPIC", COLUMN_NAME},
                                               {"records", "RECORDS", 0},
-                                              {"seconds", "SECONDS", 0},
-                                              {"records_per_second", "RECORDS/S", 0},
+                                              {"seconds", "SECONDS", COLUMN_FINE},
+                                              {"records_per_second", "RECORDS/S", COLUMN_FINE},
                                               {"bytes_per_second", "BYTES/S", COLUMN_BYTES},
                                               {0}};
-static const struct column time_columns[] = {{"percentile", "PERCENTILE", 0}, {"ms", "MS", 0}, {0}};
-static const struct view bench_view = {.columns = bench_columns,
-                                       .tables = {{"latency", time_columns}}};
+static const struct column acknowledged_columns[] = {
+    {"percentile", "PERCENTILE", 0}, {"ms", "ACKNOWLEDGED AFTER MS", COLUMN_FINE}, {0}};
+static const struct column read_columns[] = {
+    {"percentile", "PERCENTILE", 0}, {"ms", "READ AFTER MS", COLUMN_FINE}, {0}};
+static const struct view pub_view = {.columns = bench_columns,
+                                     .tables = {{"latency", acknowledged_columns}}};
+static const struct view latency_view = {.columns = bench_columns,
+                                         .tables = {{"latency", read_columns}}};
+static const struct view sub_view = {.columns = bench_columns};
 
-static int print_result(struct bench *b)
+/* For programs: what a run like this one needs. */
+static void print_settings(const struct bench *b, struct node *one)
+{
+    if (b->producer == NULL) {
+        return;
+    }
+    node_add_number(one, "size", b->size);
+    node_add_cstr(one, "compression", b->codec);
+    node_add_cstr(one, "acks", b->acks);
+    if (b->rate > 0) {
+        node_add_number(one, "rate", b->rate);
+    } else {
+        node_add_null(one, "rate");
+    }
+}
+
+static void print_latency(const struct bench *b, struct node *one)
 {
     static const struct {
         const char *name;
         f64 percent;
     } rows[] = {{"50", 50}, {"90", 90}, {"95", 95}, {"99", 99}, {"99.9", 99.9}, {"100", 100}};
+    f64 count = (f64)MAX(b->times->count, 1);
+    node_add_real(one, "mean_ms", b->times->sum_us / count / 1000);
+    struct node *list = node_add_list(one, "latency");
+    for (u32 i = 0; i < ARRAY_LEN(rows) && b->times->count > 0; i++) {
+        struct node *row = node_add_object(list, NULL);
+        node_add_cstr(row, "percentile", rows[i].name);
+        node_add_real(row, "ms", (f64)histogram_percentile(b->times, rows[i].percent) / 1000);
+    }
+}
+
+static int print_result(struct bench *b)
+{
     f64 seconds = (f64)MAX(b->end_us - b->begin_us, 1) / 1000000;
     struct node *one = node_object(b->args->arena);
     node_add_cstr(one, "topic", b->topic);
@@ -322,16 +364,18 @@ static int print_result(struct bench *b)
     node_add_real(one, "seconds", seconds);
     node_add_real(one, "records_per_second", (f64)b->done / seconds);
     node_add_real(one, "bytes_per_second", (f64)b->bytes / seconds);
-    struct node *list = node_add_list(one, "latency");
-    for (u32 i = 0; i < ARRAY_LEN(rows) && b->times->count > 0; i++) {
-        struct node *row = node_add_object(list, NULL);
-        node_add_cstr(row, "percentile", rows[i].name);
-        node_add_real(row, "ms", (f64)histogram_percentile(b->times, rows[i].percent) / 1000);
+    print_settings(b, one);
+    if (b->producer != NULL) {
+        print_latency(b, one);
     }
-    int code = out_print(b->args, one, &bench_view);
+    int code = out_print(b->args, one,
+                         b->producer == NULL   ? &sub_view
+                         : b->consumer == NULL ? &pub_view
+                                               : &latency_view);
     if (code == CLI_OK && b->failed > 0) {
         code = rdkafka_failed(b->rd, b->args,
-                              cli_text(b->args, "%lld records failed", (long long)b->failed),
+                              cli_text(b->args, "%lld record%s failed", (long long)b->failed,
+                                       b->failed == 1 ? "" : "s"),
                               b->error);
     }
     return code;

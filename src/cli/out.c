@@ -326,6 +326,12 @@ static bool is_shown(const struct column *c, enum out_format format)
     return (c->flags & COLUMN_WIDE) == 0 || format == OUT_WIDE;
 }
 
+/* Of a column that is COLUMN_FINE. */
+static int decimals_of(f64 value)
+{
+    return value == 0 ? 1 : value < 1 ? 3 : value < 10 ? 2 : value < 1000 ? 1 : 0;
+}
+
 /* What a cell says; numbers get separators nowhere, so that they can be pasted. */
 static struct slice cell_text(const struct column *c, const struct node *row)
 {
@@ -347,7 +353,8 @@ static struct slice cell_text(const struct column *c, const struct node *row)
     } else if (n->kind == NODE_REAL && (c->flags & COLUMN_BYTES) != 0) {
         bytes_text(n->real, text);
     } else if (n->kind == NODE_REAL) {
-        snprintf(text, sizeof text, "%.1f", n->real);
+        snprintf(text, sizeof text, "%.*f",
+                 (c->flags & COLUMN_FINE) != 0 ? decimals_of(n->real) : 1, n->real);
     } else if (n->kind == NODE_BOOL) {
         snprintf(text, sizeof text, "%s", n->flag ? "yes" : "no");
     } else if (n->kind == NODE_LIST) {

@@ -19,6 +19,7 @@ enum column_flags {
     COLUMN_BYTES = 4,     /* a number printed as 1.5MiB */
     COLUMN_TIME = 8,      /* milliseconds since 1970, printed as UTC */
     COLUMN_DURATION = 16, /* milliseconds, printed as 4m07s */
+    COLUMN_FINE = 32,     /* a real with three digits that mean something: 0.327, 4.74, 1274860 */
 };
 /* A member of an object and its heading; a list of columns is closed by an empty one. */
 struct column {

@@ -90,6 +90,11 @@ static const struct {
     {KERR_INVALID_TOPIC_EXCEPTION, CLI_FAILED,
      "letters, digits, '.', '_' and '-', at most 249 of them"},
     {KERR_INVALID_CONFIG, CLI_FAILED, "odradek config explain KEY   says what it may be"},
+    {KERR_MESSAGE_TOO_LARGE, CLI_FAILED,
+     "odradek topic edit TOPIC -c max.message.bytes=BYTES   lets it take more"},
+    {KERR_INVALID_RECORD, CLI_FAILED, "odradek errors ODK-2202   says what can be wrong with it"},
+    {KERR_INVALID_TIMESTAMP, CLI_FAILED, "odradek errors ODK-2204   says which limits there are"},
+    {KERR_KAFKA_STORAGE_ERROR, CLI_FAILED, "odradek health   says what is wrong"},
 };
 
 int problem_of_kafka(const struct cli_args *a, const char *what, i16 kafka_error,

@@ -269,6 +269,10 @@ int command_pub(const struct cli_args *a)
     if (!parse_pub(&p)) {
         return CLI_USAGE;
     }
+    const char *codec;
+    if (!rdkafka_codec(a, &codec)) {
+        return CLI_USAGE;
+    }
     /* A broker or topic that is not there is told at once, not after the library's patience. */
     int code;
     struct kafka *k = kafka_open(a, &code);
@@ -281,11 +285,10 @@ int command_pub(const struct cli_args *a)
     if (p.rd == NULL) {
         return CLI_FAILED;
     }
-    const char *codec = cli_value(a, "compression");
     const char *patience = cli_value(a, "timeout");
     p.client = rdkafka_client_with(
         p.rd, RD_KAFKA_PRODUCER, a, delivered, &p, "enable.idempotence", "true", "linger.ms", "5",
-        "compression.type", codec != NULL ? codec : "none", "message.timeout.ms",
+        "compression.type", codec, "message.timeout.ms",
         patience != NULL ? cli_text(a, "%lld", (long long)a->timeout_ms) : "30000", NULL);
     if (p.client == NULL) {
         return CLI_USAGE;

@@ -52,6 +52,34 @@ static void no_log(const rd_kafka_t *rk, int level, const char *facility, const 
     (void)text;
 }
 
+bool rdkafka_codec(const struct cli_args *a, const char **codec)
+{
+    static const char *const names[] = {"none", "gzip", "snappy", "lz4", "zstd"};
+    *codec = cli_value(a, "compression");
+    *codec = *codec != NULL ? *codec : "none";
+    for (u32 i = 0; i < ARRAY_LEN(names); i++) {
+        if (strcmp(*codec, names[i]) == 0) {
+            return true;
+        }
+    }
+    problem_of_value(a, "compression", *codec, "none, gzip, snappy, lz4 or zstd");
+    return false;
+}
+
+bool rdkafka_acks(const struct cli_args *a, const char **acks)
+{
+    static const char *const names[] = {"all", "-1", "1", "0"};
+    *acks = cli_value(a, "acks");
+    *acks = *acks != NULL ? *acks : "all";
+    for (u32 i = 0; i < ARRAY_LEN(names); i++) {
+        if (strcmp(*acks, names[i]) == 0) {
+            return true;
+        }
+    }
+    problem_of_value(a, "acks", *acks, "all, 1 or 0");
+    return false;
+}
+
 rd_kafka_t *rdkafka_client_with(const struct rdkafka *rd, rd_kafka_type_t type,
                                 const struct cli_args *args, rdkafka_delivered delivered,
                                 void *opaque, ...)
@@ -65,6 +93,10 @@ rd_kafka_t *rdkafka_client_with(const struct rdkafka *rd, rd_kafka_type_t type,
     }
     bool good = rd->rd_kafka_conf_set(conf, "bootstrap.servers", args->brokers, reason,
                                       sizeof reason) == RD_KAFKA_CONF_OK;
+    if (good && type == RD_KAFKA_PRODUCER) { /* how large a record may be the topic decides */
+        good = rd->rd_kafka_conf_set(conf, "message.max.bytes", "100000000", reason,
+                                     sizeof reason) == RD_KAFKA_CONF_OK;
+    }
     va_list list;
     va_start(list, opaque);
     const char *key;

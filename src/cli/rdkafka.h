@@ -26,6 +26,10 @@ rd_kafka_t *rdkafka_client_with(const struct rdkafka *rd, rd_kafka_type_t type,
 #define rdkafka_client(rd, type, args, ...) \
     rdkafka_client_with(rd, type, args, NULL, NULL, __VA_ARGS__)
 
+/* What --compression and --acks say, or the default; false: it is nothing the library knows, and
+   that was told. */
+bool rdkafka_codec(const struct cli_args *a, const char **codec);
+bool rdkafka_acks(const struct cli_args *a, const char **acks);
 /* Says in three lines why a call failed, and returns the exit code that goes with it. */
 int rdkafka_failed(const struct rdkafka *rd, const struct cli_args *args, const char *what,
                    rd_kafka_resp_err_t err);

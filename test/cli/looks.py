@@ -131,7 +131,7 @@ def case_progress_bars(shell):
     for columns, pattern, env in (
         (80, r"^[\u2588\u2591]{24} +\d+%  \d+ records  \d+/s  ETA \S+$", {}),
         (80, r"^[#-]{24} +\d+%  \d+ records  \d+/s  ETA \S+$", {"LANG": "C"}),
-        (55, r"^[\u2588\u2591]{6,23} +\d+%  \d+ records  \d+/s  ETA \S+$", {}),
+        (55, r"^[\u2588\u2591]{6,24} +\d+%  \d+ records  \d+/s  ETA \S+$", {}),
         (36, r"^ *\d+%  \d+ records", {}),
     ):
         # It would take minutes, and is interrupted when enough was seen.

@@ -24,7 +24,19 @@ def case_every_codec(shell):
     for codec in ("none", "gzip", "snappy", "lz4", "zstd"):
         shell.run("pub", "r-codec", "-z", codec, codec * 50)
     check(len(shell.run("cat", "r-codec").lines()) == 5, "a codec is missing")
-    shell.run("pub", "r-codec", "-z", "rar", "x", code=2).warns("compression")
+    shell.run("pub", "r-codec", "-z", "rar", "x", code=2).warns(
+        "^error ODK-6002: --compression rar is not none, gzip, snappy, lz4 or zstd$", "^  next: odradek help pub "
+    )
+
+
+def case_large_records(shell):
+    """How large a record may be says the topic, no default of the client's."""
+    shell.run("topic", "create", "r-large", "-c", "max.message.bytes=3000000")
+    shell.run("pub", "r-large", "-D", "\\0", stdin="x" * 2500000)
+    check(len(shell.run("cat", "r-large").out) == 2500001, "it came back otherwise")
+    shell.run("pub", "r-large", "-D", "\\0", stdin="x" * 3500000, code=1).warns(
+        'not acknowledged by topic "r-large"', "MESSAGE_TOO_LARGE", "^  next: odradek topic edit TOPIC -c max.message.bytes=BYTES "
+    )
 
 
 def case_keys_headers_partitions(shell):
