@@ -1,6 +1,9 @@
 /* odradek bundle: what somebody who helps wants to see, as one archive: versions, cluster, topics,
-   groups, configurations, health, metrics, the machine, the end of a log. No record is in it;
-   secrets are blanked. What could not be had is named in manifest.txt instead of failing it all. */
+   groups, configurations, health, metrics, who is connected, the machine, the end of a log, what
+   the doctor finds in a directory. No record is in it; secrets are blanked. What could not be had
+   is named, in manifest.txt and in the result, instead of failing it all: a broker that does not
+   answer is when a bundle is needed most. Then the exit code is that of the failure, and the bundle
+   there. */
 #include "cli/commands.h"
 #include "cli/fetch.h"
 #include "cli/group.h"
@@ -22,7 +25,8 @@ enum { LOG_BYTES_MAX = 4 * 1024 * 1024 };
 
 struct bundle {
     const struct cli_args *args;
-    struct kafka *k;
+    struct kafka *k;      /* NULL: no broker answers */
+    struct node *missing; /* what could not be had */
     FILE *tar;
     const char *folder; /* within the archive */
     i64 time_s;
@@ -43,6 +47,9 @@ static void add_file(struct bundle *b, const char *name, struct slice bytes)
 static void add_missing(struct bundle *b, const char *name, const char *why)
 {
     fprintf(b->notes, "%s  missing: %s\n", name, why);
+    struct node *one = node_add_object(b->missing, NULL);
+    node_add_cstr(one, "missing", name);
+    node_add_cstr(one, "reason", why);
 }
 
 static void add_tree(struct bundle *b, const char *name, const struct node *root)
@@ -120,18 +127,20 @@ static void add_pages(struct bundle *b)
     static const struct {
         const char *path;
         const char *name;
-    } pages[] = {{"/metrics", "metrics.txt"}, {"/healthz?verbose", "health.txt"}};
-    const char *http = NULL;
-    if (fetch_address(b->k, &http) != CLI_OK || http == NULL) {
-        add_missing(b, "metrics.txt",
-                    "the broker does not say where its HTTP port is; --http HOST:PORT");
-        return;
+    } pages[] = {{"/metrics", "metrics.txt"},
+                 {"/healthz?verbose", "health.txt"},
+                 {"/api/v1/clients", "clients.json"}};
+    const char *http = b->args->http;
+    if (http == NULL && b->k != NULL && fetch_address(b->k, &http) != CLI_OK) {
+        http = NULL;
     }
     for (u32 i = 0; i < ARRAY_LEN(pages); i++) {
         i32 status;
         struct slice body;
         const char *why;
-        if (fetch_page(b->args, http, pages[i].path, &status, &body, &why)) {
+        if (http == NULL) {
+            add_missing(b, pages[i].name, "where the HTTP port is, is not known; --http HOST:PORT");
+        } else if (fetch_page(b->args, http, pages[i].path, &status, &body, &why)) {
             add_file(b, pages[i].name, body);
         } else {
             add_missing(b, pages[i].name, why);
@@ -200,20 +209,49 @@ static void add_machine(struct bundle *b)
     }
 }
 
+/* The check of a directory that no broker has open. */
+static void add_doctor(struct bundle *b)
+{
+    if (cli_value(b->args, "data") == NULL) {
+        return;
+    }
+    struct node *root = node_object(b->args->arena);
+    int code = b->args->host->doctor(b->args, root);
+    if (root->first != NULL) {
+        add_tree(b, "doctor.json", root);
+    } else {
+        add_missing(b, "doctor.json",
+                    code == CLI_CONFLICT ? "a broker has the directory open; stop it first"
+                                         : "the directory cannot be checked");
+    }
+}
+
 /* ---- the archive ----------------------------------------------------------------------------- */
 
-static int fill(struct bundle *b)
+static int add_answers(struct bundle *b, int code)
 {
     struct metadata_response all;
-    int code = kafka_topics(b->k, NULL, &all);
-    if (code != CLI_OK) {
-        return code;
+    code = b->k == NULL ? code : kafka_topics(b->k, NULL, &all);
+    if (code == CLI_OK) {
+        add_cluster(b, &all);
+        add_topics(b, &all);
+        add_groups(b);
+        return CLI_OK;
     }
+    static const char *const names[] = {"cluster.json", "topics.json", "groups.json"};
+    for (u32 i = 0; i < ARRAY_LEN(names); i++) {
+        add_missing(b, names[i], cli_text(b->args, "no answer from %s", b->args->brokers));
+    }
+    return code;
+}
+
+/* code: of the attempt to reach the broker. */
+static int fill(struct bundle *b, int code)
+{
     add_machine(b);
-    add_cluster(b, &all);
-    add_topics(b, &all);
-    add_groups(b);
+    code = add_answers(b, code);
     add_pages(b);
+    add_doctor(b);
     const char *log = cli_value(b->args, "log");
     if (log != NULL) {
         add_tail(b, log, "log.txt");
@@ -225,7 +263,7 @@ static int fill(struct bundle *b)
     b->broken |= !tar_add(b->tar, cli_text(b->args, "%s/manifest.txt", b->folder),
                           slice_of(b->manifest, b->manifest_len), b->time_s);
     b->broken |= !tar_end(b->tar);
-    return CLI_OK;
+    return code;
 }
 
 int command_bundle(const struct cli_args *a)
@@ -234,48 +272,44 @@ int command_bundle(const struct cli_args *a)
                                             {"files", "FILES", 0},
                                             {"bytes", "SIZE", COLUMN_BYTES},
                                             {0}};
-    static const struct view view = {.columns = columns};
+    static const struct column missing[] = {{"missing", "MISSING", 0}, {"reason", "WHY", 0}, {0}};
+    static const struct view view = {.columns = columns, .tables = {{"missing", missing}}};
     enum out_format format;
     if (!out_format_parse(a, &format)) {
         return CLI_USAGE;
     }
-    struct bundle b = {.args = a, .time_s = wall_ms() / 1000};
+    struct bundle b = {.args = a, .time_s = wall_ms() / 1000, .missing = node_list(a->arena)};
     char stamp[TIME_TEXT_BYTES];
     time_text(b.time_s * 1000, stamp);
     b.folder =
         cli_text(a, "odradek-bundle-%.10s-%.2s%.2s%.2s", stamp, stamp + 11, stamp + 14, stamp + 17);
     const char *path = cli_value(a, "file");
     path = path != NULL ? path : cli_text(a, "%s.tar", b.folder);
-    int code;
-    b.k = kafka_open(a, &code);
-    if (b.k == NULL) {
-        return code;
-    }
     b.tar = fopen(path, "wxe"); /* never over what is there */
     if (b.tar == NULL) {
-        kafka_close(b.k);
         return problem(errno == EEXIST ? CLI_CONFLICT : CLI_FAILED,
                        cli_text(a, "cannot make %s", path), strerror(errno),
                        "--file NAME   puts it somewhere else");
     }
     b.notes = open_memstream(&b.manifest, &b.manifest_len);
-    code = fill(&b);
+    int code;
+    b.k = kafka_open(a, &code);
+    code = fill(&b, code);
     i64 bytes = ftell(b.tar);
     b.broken |= fclose(b.tar) != 0;
     fclose(b.notes);
     free(b.manifest);
     kafka_close(b.k);
-    if (code == CLI_OK && b.broken) {
-        code = problem(CLI_FAILED, cli_text(a, "%s could not be written", path), strerror(errno),
-                       "make room, or --file NAME");
-    }
-    if (code != CLI_OK) {
+    if (b.broken) {
         unlink(path);
-        return code;
+        return problem(CLI_FAILED, cli_text(a, "%s could not be written", path), strerror(errno),
+                       "make room, or --file NAME");
     }
     struct node *one = node_object(a->arena);
     node_add_cstr(one, "file", path);
     node_add_number(one, "files", b.files + 1);
     node_add_number(one, "bytes", bytes);
-    return out_print(a, one, &view);
+    node_adopt(one, "missing", b.missing);
+    int printed = out_print(a, one, &view);
+    return code != CLI_OK ? code : printed;
 }

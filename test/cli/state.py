@@ -3,10 +3,11 @@
 import http.server
 import json
 import os
+import shutil
 import tarfile
 import threading
 
-from harness import check
+from harness import Odradek, check
 
 
 class Page(http.server.BaseHTTPRequestHandler):
@@ -102,7 +103,7 @@ def case_bundle(shell):
     shell.run("bundle", "-f", path, "--log", log, "--http", shell.http).says(r"^BUNDLE \S+b.tar  FILES \d+  SIZE ")
     with tarfile.open(path) as tar:
         files = {name.split("/", 1)[1]: tar.extractfile(name).read().decode() for name in tar.getnames()}
-    check({"version.txt", "cluster.json", "topics.json", "groups.json", "metrics.txt", "health.txt", "log.txt", "manifest.txt", "machine/meminfo"} <= set(files), f"{sorted(files)}")
+    check({"version.txt", "cluster.json", "topics.json", "groups.json", "metrics.txt", "health.txt", "clients.json", "log.txt", "manifest.txt", "machine/meminfo"} <= set(files), f"{sorted(files)}")
     (topic,) = [t for t in json.loads(files["topics.json"]) if t["topic"] == "s-secret"]
     check(topic["configs"] == [{"key": "retention.ms", "value": "77"}], f"{topic}")
     (broker,) = json.loads(files["cluster.json"])["brokers"]
@@ -115,11 +116,42 @@ def case_bundle(shell):
     shell.run("bundle", "-f", path, code=5).warns("cannot make .*b.tar", "File exists")
     shell.run("bundle", "-f", "/dev/null/x.tar", code=1)
     shell.run("bundle", "-o", "xml", code=2)
+    check("connections" in json.loads(files["clients.json"]), files["clients.json"])
     made = shell.json("bundle", "--http", "127.0.0.1:1", "--log", "/nonexistent")
+    missing = {row["missing"]: row["reason"] for row in made["missing"]}
+    check(set(missing) == {"metrics.txt", "health.txt", "clients.json", "log.txt"}, missing)
+    check(missing["log.txt"] == "/nonexistent: No such file or directory", missing)
     with tarfile.open(os.path.join(shell.home, made["file"])) as tar:
         manifest = [name for name in tar.getnames() if name.endswith("manifest.txt")][0]
         text = tar.extractfile(manifest).read().decode()
     check("metrics.txt  missing: 127.0.0.1:1: Connection refused" in text and "log.txt  missing" in text, text)
+
+
+def case_bundle_without_a_broker(shell):
+    """When no broker answers a bundle is needed most: it has what this machine tells."""
+    data = os.path.join(shell.home, "bundle-data")
+    path = os.path.join(shell.home, "alone.tar")
+    done = shell.bare("bundle", "-b", "127.0.0.1:1", "-f", path, "--data", data, code=1)
+    done.says("^BUNDLE .*alone.tar", "^MISSING +WHY$", "^cluster.json +no answer from 127.0.0.1:1$", "^doctor.json +the directory cannot be checked$")
+    done.warns("^error ODK-6001: no broker answers at 127.0.0.1:1$", "^error ODK-3102: ")
+    with tarfile.open(path) as tar:
+        names = [name.split("/", 1)[1] for name in tar.getnames()]
+    check("machine/limits" in names and "manifest.txt" in names and "cluster.json" not in names, names)
+    broker = Odradek("cli-bundle", options=["odradek.http.listen=off"])
+    try:
+        broker.start()
+        words = ("bundle", "-b", broker.address, "--data", broker.data, "-f")
+        shell.bare(*words, os.path.join(shell.home, "open.tar")).says("^doctor.json +a broker has the directory open; stop it first$")
+        broker.stop()
+        path = os.path.join(shell.home, "stopped.tar")
+        shell.bare(*words, path, code=1)
+        with tarfile.open(path) as tar:
+            name = [name for name in tar.getnames() if name.endswith("doctor.json")][0]
+            found = json.loads(tar.extractfile(name).read())
+        check(found["state"] == "healthy" and found["directory"] == broker.data, found)
+    finally:
+        broker.kill()
+        shutil.rmtree(broker.data, ignore_errors=True)
 
 
 def case_bench(shell):
