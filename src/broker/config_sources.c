@@ -409,9 +409,12 @@ bool config_explain(const struct config *c, struct slice key, const char **near)
         if (row >= 0) {
             explain_row(c, &config_rows[row], (enum config_key)row);
             found = true;
-        } else if (*near == NULL) {
-            *near = config_nearest(scopes[i], key);
         }
+        const char *nearest = config_nearest(scopes[i], key);
+        bool nearer =
+            nearest != NULL && (*near == NULL || edit_distance(key, slice_cstr(nearest)) <
+                                                     edit_distance(key, slice_cstr(*near)));
+        *near = nearer ? nearest : *near;
     }
     const char *note = found ? NULL : config_retired(key);
     if (note != NULL) {

@@ -50,6 +50,8 @@ void help_print_command(enum command_id id, const struct cli_host *host);
 void help_print_overview(const struct cli_host *host);
 /* Says that there is no such command, and which one it may have been. */
 int command_unknown(const struct cli_args *a, const char *words);
+/* Says that there is no such configuration key; near: one that may have been meant, or NULL. */
+int config_key_unknown(const struct cli_args *a, const char *key, const char *near);
 /* docs completion-bash, completion-zsh, completion-fish, man: false: no such reference. */
 bool completion_print(const char *reference);
 bool man_print(const char *reference, const char *version);

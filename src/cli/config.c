@@ -134,6 +134,16 @@ static const struct view explain_view = {.columns = explain_columns, .listing = 
 static const struct column check_columns[] = {{"file", "FILE", COLUMN_NAME}, {0}};
 static const struct view check_view = {.columns = check_columns};
 
+int config_key_unknown(const struct cli_args *a, const char *key, const char *near)
+{
+    return problem(
+        CLI_NOT_FOUND,
+        near == NULL
+            ? cli_text(a, "there is no configuration \"%s\"", key)
+            : cli_text(a, "there is no configuration \"%s\"; did you mean \"%s\"?", key, near),
+        NULL, "odradek docs config   lists all keys");
+}
+
 int command_config_explain(const struct cli_args *a)
 {
     enum out_format format;
@@ -150,12 +160,7 @@ int command_config_explain(const struct cli_args *a)
     if (a->host->config_explain(a->operands[0], words ? NULL : list, &near)) {
         return words ? CLI_OK : out_print(a, list, &explain_view);
     }
-    return problem(CLI_NOT_FOUND,
-                   near == NULL
-                       ? cli_text(a, "there is no configuration \"%s\"", a->operands[0])
-                       : cli_text(a, "there is no configuration \"%s\"; did you mean \"%s\"?",
-                                  a->operands[0], near),
-                   NULL, "odradek docs config   lists all keys");
+    return config_key_unknown(a, a->operands[0], near);
 }
 
 int command_config_check(const struct cli_args *a)

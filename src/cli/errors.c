@@ -7,6 +7,7 @@
 #include "cli/problem.h"
 #include "wire/wire.h"
 
+#include <string.h>
 #include <strings.h>
 
 static const struct column list_columns[] = {
@@ -57,11 +58,36 @@ static const struct kerr_row *find_kafka(const char *text)
     return NULL;
 }
 
+/* One of ours by code or name. */
+static const struct diag_row *find_ours(const char *text)
+{
+    for (u32 i = 0; i < diag_row_count; i++) {
+        if (strcasecmp(diag_rows[i].name, text) == 0) {
+            return &diag_rows[i];
+        }
+    }
+    return diag_row_find(slice_cstr(text));
+}
+
+/* As it stands in a log or an answer: "(ODK-2107)", "ODK-2107:". */
+static const char *bare_code(const struct cli_args *a, const char *text)
+{
+    text += strspn(text, "([\"'");
+    size_t len = strlen(text);
+    while (len > 1 && strchr(")]\"',.:;", text[len - 1]) != NULL) {
+        len--;
+    }
+    return cli_text(a, "%.*s", (int)len, text);
+}
+
 static int unknown(const struct cli_args *a, const char *text)
 {
     struct near near = near_to(slice_cstr(text));
     for (u32 i = 0; i < kerr_row_count; i++) {
         near_try(&near, slice_cstr(kerr_rows[i].name));
+    }
+    for (u32 i = 0; i < diag_row_count; i++) {
+        near_try(&near, slice_cstr(diag_rows[i].name));
     }
     struct slice nearest = near_found(&near);
     return problem(CLI_NOT_FOUND,
@@ -76,10 +102,10 @@ int command_errors(const struct cli_args *a)
 {
     struct node *list = node_list(a->arena);
     for (u32 i = 0; i < a->operand_count; i++) {
-        const char *text = a->operands[i];
+        const char *text = bare_code(a, a->operands[i]);
         /* A bare number is Kafka's if it has one: ours have four digits. */
         const struct kerr_row *kafka = find_kafka(text);
-        const struct diag_row *ours = kafka == NULL ? diag_row_find(slice_cstr(text)) : NULL;
+        const struct diag_row *ours = kafka == NULL ? find_ours(text) : NULL;
         if (kafka == NULL && ours == NULL) {
             return unknown(a, text);
         }
@@ -107,10 +133,10 @@ int command_errors(const struct cli_args *a)
         struct slice help = node_text(one, "help");
         printf("%s %s (%s)\n  ", (const char *)node_text(one, "code").ptr,
                (const char *)node_text(one, "name").ptr, (const char *)node_text(one, "level").ptr);
-        out_text(stdout, node_text(one, "text"));
+        out_wrapped((const char *)node_text(one, "text").ptr, 2, 2);
         if (help.len > 0) {
             fputs("\n  next: ", stdout);
-            out_text(stdout, help);
+            out_wrapped((const char *)help.ptr, 8, 8);
         }
         fputc('\n', stdout);
     }

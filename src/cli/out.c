@@ -595,6 +595,31 @@ int out_print(const struct cli_args *a, struct node *root, const struct view *of
     return CLI_OK;
 }
 
+u32 out_columns(void)
+{
+    return out_is_terminal(stdout) ? screen_columns() : UINT32_MAX;
+}
+
+void out_wrapped(const char *text, u32 at, u32 indent)
+{
+    u32 columns = out_columns();
+    bool first = true; /* of its line */
+    while (*text != 0) {
+        u32 len = (u32)strcspn(text, " ");
+        if (!first &&
+            at + 1 + len >= columns) { /* the last column stays free: terminals wrap there */
+            printf("\n%*s", (int)indent, "");
+            at = indent;
+            first = true;
+        }
+        printf("%s%.*s", first ? "" : " ", (int)len, text);
+        at += len + !first;
+        first = false;
+        text += len;
+        text += *text == ' ';
+    }
+}
+
 int out_finish(int code)
 {
     errno = 0;

@@ -61,6 +61,11 @@ bool out_is_terminal(FILE *file);
 bool out_colour(FILE *file);
 /* May more than ASCII be printed? By LC_ALL, LC_CTYPE, LANG. */
 bool out_utf8(void);
+/* A text of ours in lines that fit the terminal, on which `at` columns of the first are taken; the
+   others begin with `indent` blanks. Where no terminal is it is one line. No newline at the end. */
+void out_wrapped(const char *text, u32 at, u32 indent);
+/* Columns of standard output; UINT32_MAX: it is no terminal. */
+u32 out_columns(void);
 /* "1.5MiB"; "2026-11-28T10:00:00.000Z" (to has room for TIME_TEXT_BYTES). */
 enum { BYTES_TEXT_BYTES = 32, TIME_TEXT_BYTES = 40 };
 void bytes_text(f64 bytes, char to[BYTES_TEXT_BYTES]);

@@ -11,7 +11,17 @@ from harness import check
 
 
 def case_help(shell):
-    shell.bare("help").says(r"^  odradek group rewind GROUP", r"^exit codes: 0 ok, 1 failed")
+    shell.bare("help").says(r"^  odradek group rewind GROUP", r"^Exit codes: 0 ok, 1 failed")
+    topics = re.search(r"explains a command, (.*), a configuration key, an error code", shell.bare("help").out)[1].split(", ")
+    check(len(topics) == 7, topics)
+    for topic in topics:
+        shell.bare("help", topic).says(f"^{topic}: \\S")
+    shell.bare("help", "config", "retention.ms").says(r"^retention.ms \(topic\)$", r"^  default   604800000$")
+    shell.bare("help", "log.retention.hours").says(r"^log.retention.hours \(broker\)$")
+    shell.bare("help", "config", "retention.msx", code=3).warns('did you mean "retention.ms"')
+    shell.bare("help", "ODK-3101").says("^ODK-3101 data_locked ", "^  next: One broker at a time ")
+    shell.bare("help", "secur", code=2).warns('^error ODK-6002: there is no command "secur"; did you mean "secure"')
+    shell.bare("help", "no-such-thing", code=2).warns('there is no command "no-such-thing"$')
     shell.bare("help", "topic").says(r"^odradek topic ls", r"^odradek topic stats")
     shell.bare("group", "info", "--help").says(r"-o, --output FORMAT", r"-b, --brokers HOST:PORT")
 

@@ -122,6 +122,19 @@ def case_watching_health(shell):
         t.ends(10)
 
 
+def case_help_in_columns(shell):
+    """No line is broken by the terminal; where none is there is one line for each option."""
+    for columns in (40, 60, 80, 200):
+        for words in (("help", "group", "rewind"), ("errors", "ODK-3207"), ("help", "secure"), ("help",)):
+            with Terminal(shell, *words, columns=columns, local=True) as t:
+                t.ends()
+                lines = t.raw.decode().split("\r\n")
+                check(len(lines) > 3, f"{t}")
+                if columns > 40 or len(words) > 1:  # what is to be typed is never broken
+                    check(max(map(len, lines)) < max(columns, 45), f"{columns} columns: {lines}")
+    check(any(len(line) > 100 for line in shell.bare("help", "group", "rewind").lines()), "a pipe has columns")
+
+
 def records(lines):
     found = re.search(r"(\d+) records", lines[0])
     return int(found[1]) if found else 0
