@@ -665,8 +665,9 @@ static bool frame_at(const struct sim_inode *n, u64 at, u32 *bytes)
     return *bytes > 0 && *bytes % FRAME_UNIT == 0 && at + *bytes <= n->durable_size;
 }
 
-/* A frame that is on the medium somewhere; NULL after some tries. */
-static const u8 *frame_pick(struct sim_disk *d, u64 room, u32 *bytes)
+/* A frame that is on the medium somewhere; NULL after some tries. first: one that begins its file:
+   what an earlier life of an extent left at its beginning began that life, too. */
+static const u8 *frame_pick(struct sim_disk *d, bool first, u64 room, u32 *bytes)
 {
     u32 count = 0;
     LIST_EACH (&d->inodes, node) {
@@ -680,7 +681,7 @@ static const u8 *frame_pick(struct sim_disk *d, u64 room, u32 *bytes)
                 continue;
             }
             u64 units = MIN(n->tail, n->durable_size) / FRAME_UNIT;
-            u64 at = units == 0 ? 0 : below(d, units) * FRAME_UNIT;
+            u64 at = units == 0 || first ? 0 : below(d, units) * FRAME_UNIT;
             if (units > 0 && frame_at(n, at, bytes) && *bytes <= room) {
                 return n->durable + at;
             }
@@ -693,7 +694,7 @@ static const u8 *frame_pick(struct sim_disk *d, u64 room, u32 *bytes)
 static void plant_at(struct sim_disk *d, struct sim_inode *n, u64 at, u64 room)
 {
     u32 bytes;
-    const u8 *frame = at % FRAME_UNIT == 0 ? frame_pick(d, room, &bytes) : NULL;
+    const u8 *frame = at % FRAME_UNIT == 0 ? frame_pick(d, at == 0, room, &bytes) : NULL;
     if (frame == NULL) {
         return;
     }
