@@ -47,6 +47,8 @@ static const struct canary {
      "leave producers out of packs"},
     {"forget-buried-producers", 0, LOG_CANARY_FORGET_BURIED_PRODUCERS, 0,
      "forget what a pack says of producers when its records are gone"},
+    {"believe-part", 0, LOG_CANARY_BELIEVE_PART, 0,
+     "take batches of producers before the packs with their last ones are read"},
     {"old-generation", 0, 0, GROUP_CANARY_OLD_GENERATION, "accept commits of an old generation"},
     {"forget-offsets", 0, 0, GROUP_CANARY_FORGET_OFFSETS, "forget committed offsets at restart"},
     {"answer-early", 0, 0, GROUP_CANARY_ANSWER_EARLY, "answer members before it is durable"},

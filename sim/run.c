@@ -75,6 +75,7 @@ struct run {
     u64 stretch_bytes;
     u32 keep_run_bytes;
     bool keep_always;
+    u32 start_packs;
     i64 file_delay_ms;
     bool refuse_direct;
     u32 offsets_partitions; /* of __consumer_offsets */
@@ -172,6 +173,7 @@ static void knobs_choose(struct run *r, struct sim_net_knobs *net, struct worklo
     r->offsets_partitions = (u32)pick(w, offsets_partitions, ARRAY_LEN(offsets_partitions));
     r->initial_rebalance_delay_ms = (u32)pick(w, rebalance_delays, ARRAY_LEN(rebalance_delays));
     r->scrub_period_ms = chance(w, 1, 2) ? 0 : 100u << chance_between(w, 0, 8);
+    r->start_packs = chance(w, 3, 4) ? (u32)chance_between(w, 1, 3) : 0;
 }
 
 /* Small enough to be played often, and busy with everything that changes files: stretches and
@@ -189,6 +191,7 @@ static void knobs_script(struct run *r, struct sim_net_knobs *net, struct worklo
     r->keep_always = r->options->seed % 2 == 0; /* else every stretch is moved */
     r->keep_run_bytes = 400;
     r->refuse_direct = false;
+    r->start_packs = 1;
     *net = (struct sim_net_knobs){
         .pipe_bytes = 64 * KIB, .delay_ns = 50 * SIM_US, .delay_rare_ns = 2 * SIM_MS};
     *load = (struct workload_knobs){
@@ -443,6 +446,7 @@ static err_t life_begin(struct run *r)
         .stretch_bytes = r->stretch_bytes,
         .keep_run_bytes = r->keep_run_bytes,
         .keep_always = r->keep_always,
+        .start_packs = r->start_packs,
         .file_delay_ms = r->phase == PHASE_ROT ? 0 : r->file_delay_ms,
         .home_canaries = r->options->home_canaries,
         .log_canaries = r->options->log_canaries,
@@ -641,12 +645,18 @@ static void life_check_files(struct run *r)
     }
 }
 
+/* A pack that was read after the start has rotted: the start is refused then. */
+static bool refused_late(const struct run *r)
+{
+    return r->phase == PHASE_PACK_ROT && r->stopped && r->stop_result == ERR_CORRUPT;
+}
+
 static void life_end(struct run *r)
 {
     struct world *w = &r->world;
     struct run_result *result = r->result;
     bool by_itself = r->stopped && !(r->stopping && r->stop_result == OK);
-    if (by_itself && !sim_io_faulted(r->io) && !sim_io_dead(r->io)) {
+    if (by_itself && !refused_late(r) && !sim_io_faulted(r->io) && !sim_io_dead(r->io)) {
         world_fail(w, "the broker runs on", "it stopped by itself: %s", err_name(r->stop_result));
     }
     bool orderly = r->stopped && r->stopping && r->stop_result == OK && !sim_io_dead(r->io);
@@ -836,6 +846,9 @@ static void pack_rot_read(struct run *r, u32 bits)
     u64 until_ns = w->now_ns + TELLING_NS;
     workload_reread(&r->workload, true);
     life_run(r);
+    if (refused_late(r)) {
+        return;
+    }
     u64 unreadable = workload_unreadable(&r->workload, false);
     u64 lasting = workload_unreadable(&r->workload, true);
     r->result->unreadable += unreadable;
@@ -861,7 +874,9 @@ static bool pack_rot_life(struct run *r, u32 bits, bool is_new)
     r->end_kind = chance(&r->world, 1, 2) ? END_POWER_CUT : END_KILL;
     if (e == OK) {
         pack_rot_read(r, bits);
-    } else if (e != ERR_CORRUPT || !is_new) {
+        e = refused_late(r) ? ERR_CORRUPT : OK;
+    }
+    if (e != OK && (e != ERR_CORRUPT || !is_new)) {
         world_fail(&r->world, rot_promise, "%u bits of packs, and the start ends with: %s: %s",
                    bits, err_name(e), broker_reason(r->broker));
     }

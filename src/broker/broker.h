@@ -27,6 +27,7 @@ struct broker_params {
     u64 stretch_bytes;
     u32 keep_run_bytes;
     bool keep_always;
+    u32 start_packs;
     i64 file_delay_ms;
     u32 home_canaries; /* simulator only */
     u32 log_canaries;

@@ -19,6 +19,7 @@
 
 #include "broker/connections.h"
 #include "broker/traffic.h"
+#include "broker/whole.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -554,7 +555,9 @@ static MUST_USE bool conn_dispatch(struct conn *c, struct slice frame)
     r->started = true;
     r->started_ns = io_now_ns(b->io);
     connection_note(r);
-    handler(r);
+    if (!request_hold(r, handler)) {
+        handler(r);
+    }
     return true;
 }
 

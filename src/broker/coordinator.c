@@ -61,6 +61,7 @@ struct coordinator {
     struct batch_builder builder;
     struct replay replay;
     struct io_timer replay_timer;
+    struct log_whole_waiter whole; /* replay begins when the log is */
     bool loaded;
 };
 
@@ -142,6 +143,7 @@ void coordinator_destroy(struct coordinator *c)
         log_load_release(&c->replay.load);
     }
     io_timer_stop(c->broker->io, &c->replay_timer);
+    log_whole_cancel(&c->whole);
     while (!list_empty(&c->held)) {
         held_free(CONTAINER_OF(list_first(&c->held), struct held_replies, node));
     }
@@ -719,7 +721,17 @@ static void replay_step(struct coordinator *c)
     replay_finish(c);
 }
 
+static void replay_begin(struct log_whole_waiter *w)
+{
+    replay_step(CONTAINER_OF(w, struct coordinator, whole));
+}
+
 void coordinator_start(struct coordinator *c)
 {
-    replay_step(c);
+    if (log_is_whole(c->broker->log)) {
+        replay_step(c);
+    } else {
+        c->whole.whole = replay_begin;
+        log_whole_wait(c->broker->log, &c->whole);
+    }
 }

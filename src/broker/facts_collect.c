@@ -58,6 +58,7 @@ struct facts_collector {
     bool group_topic_listed;
     u32 age; /* the next offset whose age is to be found */
 
+    struct log_whole_waiter whole;
     struct map_slice ages; /* by key: struct age */
     struct log_load load;
     bool loading;
@@ -85,6 +86,7 @@ struct facts_collector *facts_collector_create(struct broker *b)
 void facts_collector_destroy(struct facts_collector *c)
 {
     io_timer_stop(c->b->io, &c->timer);
+    log_whole_cancel(&c->whole);
     if (c->loading) {
         log_load_release(&c->load);
     }
@@ -160,6 +162,14 @@ static void facts_begin(struct facts_collector *c)
     }
 }
 
+/* For a moment after a start it is not: sizes and lags are not known then. */
+static void log_is_whole_now(struct log_whole_waiter *w)
+{
+    struct facts_collector *c = CONTAINER_OF(w, struct facts_collector, whole);
+    facts_begin(c);
+    io_timer_start(c->b->io, &c->timer, io_now_ns(c->b->io));
+}
+
 void facts_collect(struct facts_collector *c, void (*done)(void *user, struct facts *f), void *user)
 {
     assert(c->stage == STAGE_IDLE);
@@ -174,9 +184,13 @@ void facts_collect(struct facts_collector *c, void (*done)(void *user, struct fa
     c->partition = 0;
     c->group = 0;
     c->age = 0;
-    facts_begin(c);
     c->stage = STAGE_TOPICS;
-    io_timer_start(c->b->io, &c->timer, c->began_ns);
+    if (log_is_whole(c->b->log)) {
+        log_is_whole_now(&c->whole);
+    } else {
+        c->whole.whole = log_is_whole_now;
+        log_whole_wait(c->b->log, &c->whole);
+    }
 }
 
 /* ---- topics ---------------------------------------------------------------------------------- */

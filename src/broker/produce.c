@@ -61,6 +61,7 @@ struct produce {
     bool wait;
     struct log_waiter waiter;
     struct log_room_waiter room;
+    struct log_whole_waiter whole;
     struct io_timer retry;
     struct produce_job *job; /* while a worker walks records */
 };
@@ -597,12 +598,40 @@ static void produce_find_again(struct produce *p)
     }
 }
 
+static void produce_whole(struct log_whole_waiter *w)
+{
+    produce_append(CONTAINER_OF(w, struct produce, whole));
+}
+
+/* Just after a start: is all known that matters for the batches? */
+static bool items_are_ready(const struct produce *p)
+{
+    struct cluster *cluster = p->r->broker->cluster;
+    for (u32 i = 0; i < p->item_count; i++) {
+        const struct produce_item *item = &p->items[i];
+        if (item->accepted &&
+            !partition_is_ready(item->partition, &item->view,
+                                cluster_producer_id_is_new(cluster, item->view.producer_id))) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void produce_append(struct produce *p)
 {
     struct request *r = p->r;
     struct log *log = r->broker->log;
     if (p->waited) {
         produce_find_again(p);
+    }
+    if (UNLIKELY(!log_is_whole(log)) && !items_are_ready(p)) {
+        seen("produce: a batch waits for the index of older packs");
+        request_block(r);
+        p->waited = true;
+        p->whole.whole = produce_whole;
+        log_whole_wait(log, &p->whole);
+        return;
     }
     u64 bytes = 0;
     for (u32 i = 0; i < p->item_count; i++) {
@@ -638,6 +667,7 @@ static void produce_cancelled(struct request *r)
     struct produce *p = r->state_of_handler;
     log_wait_cancel(&p->waiter);
     log_room_cancel(&p->room);
+    log_whole_cancel(&p->whole);
     io_timer_stop(r->broker->io, &p->retry);
     if (p->job != NULL) {
         p->job->produce = NULL;

@@ -47,6 +47,8 @@ struct request {
     enum { LOAD_NONE, LOAD_WAITING, LOAD_READY, LOAD_FAILED } load_state;
     u32 load_from; /* where in the part the load starts: a batch boundary */
 
+    struct log_whole_waiter whole; /* held back until the log is */
+    void (*handler)(struct request *r);
     void (*cancelled)(
         struct request *r); /* the connection is gone: unlink everything, call nothing */
     void *state_of_handler;

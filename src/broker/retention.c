@@ -145,6 +145,10 @@ static bool slice_walk(struct retention *r)
 static void fired(struct io_timer *timer)
 {
     struct retention *r = CONTAINER_OF(timer, struct retention, timer);
+    if (!log_is_whole(r->b->log)) {
+        io_timer_start(r->b->io, timer, io_now_ns(r->b->io) + SOON_NS);
+        return;
+    }
     if (!r->passing) {
         clock_look(r);
         r->passing = true;

@@ -210,6 +210,10 @@ static int serve_loop(struct serve *s, const struct broker_params *params, u64 s
     notify_stop(&s->notify);
     broker_print_stats(s->broker);
     if (s->exit_code == SERVE_EXIT_STORAGE) {
+        struct diag_problem of_broker = broker_problem(s->broker);
+        if (of_broker.what != NULL) {
+            diag_problem_print(&of_broker); /* found only after the start */
+        }
         return s->exit_code; /* fenced: nothing more is touched */
     }
     monitor_destroy(s->monitor);

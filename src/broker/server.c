@@ -17,6 +17,7 @@
 #define DRAIN_MAX_NS  (5ull * 1000 * 1000 * 1000)
 
 static void log_fenced(void *user, err_t why);
+static void log_unreadable(void *user, err_t why, bool home_knows);
 static void topic_deleted(void *user, const struct meta_topic *topic);
 
 struct broker *broker_create(const struct broker_params *params)
@@ -147,6 +148,8 @@ static err_t broker_start_storage(struct broker *b)
         .file = stretch_filed,
         .repack = packs_rewritten,
         .damaged = scrub_damaged,
+        .start_packs = b->params.start_packs,
+        .unreadable = log_unreadable,
         .canaries = b->params.log_canaries,
         .fenced = log_fenced,
         .user = b,
@@ -342,6 +345,21 @@ static void log_fenced(void *user, err_t why)
     diag(MSG_home_fenced, D_STR("directory", b->params.data_directory),
          D_STR("error", err_name(why)));
     b->params.stopped(b->params.user, ERR_IO);
+}
+
+/* The start was right to begin with what was good; now it is refused all the same. Nothing was
+   answered that depends on what is bad. */
+static void log_unreadable(void *user, err_t why, bool home_knows)
+{
+    struct broker *b = user;
+    if (b->fenced) {
+        return;
+    }
+    b->fenced = true;
+    storage_failed(b, cluster_explain_packs(b->cluster, why, home_knows));
+    const struct diag_field fields[] = {D_STR("why", b->reason), D_STR("next", b->reason_next)};
+    diag_event_(b->reason_code, fields, ARRAY_LEN(fields));
+    b->params.stopped(b->params.user, why);
 }
 
 static void log_drain_done(void *user, err_t result)

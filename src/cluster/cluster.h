@@ -38,6 +38,8 @@ void cluster_destroy(struct cluster *c);
    start that went well it is empty, or tells what was repaired: worth a warning. */
 MUST_USE err_t cluster_start(struct cluster *c);
 const char *cluster_reason(const struct cluster *c);
+/* The same for a pack that was found bad after the start (log_params.unreadable). */
+MUST_USE err_t cluster_explain_packs(struct cluster *c, err_t e, bool home_knows);
 struct uuid cluster_id(const struct cluster *c);
 const struct meta *cluster_meta(const struct cluster *c);
 u64 cluster_metadata_end(const struct cluster *c); /* slots of the metadata log so far */
@@ -70,6 +72,8 @@ struct producer_id_waiter {
     void (*ready)(struct producer_id_waiter *w, err_t result);
 };
 MUST_USE err_t cluster_producer_id(struct cluster *c, i64 *id, struct producer_id_waiter *w);
+/* Was it given away since the start? */
+bool cluster_producer_id_is_new(const struct cluster *c, i64 id);
 void cluster_producer_id_cancel(struct producer_id_waiter *w); /* no-op when not waiting */
 
 /* What log_params.file and log_params.repack are for: the metadata say it, then the log hears. */

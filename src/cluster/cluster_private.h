@@ -33,6 +33,8 @@ struct metalog {
 
 /* Ids in hand: first `next` to `end`, then the spare block. */
 struct producer_ids {
+    bool any; /* was given away */
+    u64 first;
     u64 next;
     u64 end;
     u64 spare_next;

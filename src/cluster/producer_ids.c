@@ -88,9 +88,19 @@ err_t cluster_producer_id(struct cluster *c, i64 *id, struct producer_id_waiter 
         list_push_back(&ids->waiters, &w->node);
         return ERR_AGAIN;
     }
+    if (!ids->any) {
+        ids->first = ids->next;
+        ids->any = true;
+    }
     *id = (i64)ids->next;
     ids->next++;
     return OK;
+}
+
+bool cluster_producer_id_is_new(const struct cluster *c, i64 id)
+{
+    const struct producer_ids *ids = &c->ids;
+    return id >= 0 && ids->any && (u64)id >= ids->first && (u64)id < ids->next;
 }
 
 void cluster_producer_id_cancel(struct producer_id_waiter *w)

@@ -134,6 +134,25 @@ static MUST_USE err_t recover_session(struct cluster *c, const struct meta_sessi
     return e == OK ? OK : explain_wal(c, s->wal, e, before);
 }
 
+err_t cluster_explain_packs(struct cluster *c, err_t e, bool home_knows)
+{
+    if (home_knows) {
+        return cluster_fail(c, e, "%s", home_reason(c->params.home));
+    }
+    if (e != ERR_CORRUPT) {
+        return cluster_fail(c, e,
+                            "The index of a pack could not be read (%s), and then it could. "
+                            "Nothing was changed; start again, and look at the disk.",
+                            err_name(e));
+    }
+    return cluster_fail(c, e,
+                        "The packs cannot be read into the index (%s): their checksums are good, "
+                        "but the offsets of a partition do not follow each other. Nothing was "
+                        "changed; restore the directory from a backup and report this, it is a "
+                        "defect.",
+                        err_name(e));
+}
+
 static MUST_USE err_t recover_packs(struct cluster *c)
 {
     u32 count;
@@ -145,19 +164,7 @@ static MUST_USE err_t recover_packs(struct cluster *c)
     const struct log_wanted wanted = wanted_of(c);
     err_t e = log_recover_packs(c->params.log, packs, count, meta_next_pack(c->meta), &wanted);
     mem_free(packs);
-    if (e == OK) {
-        return OK;
-    }
-    const char *reason = home_reason(c->params.home);
-    if (reason[0] != '\0') {
-        return cluster_fail(c, e, "%s", reason);
-    }
-    return cluster_fail(c, e,
-                        "The packs cannot be read into the index (%s): their checksums are good, "
-                        "but the offsets of a partition do not follow each other. Nothing was "
-                        "changed; restore the directory from a backup and report this, it is a "
-                        "defect.",
-                        err_name(e));
+    return e == OK ? OK : cluster_explain_packs(c, e, home_reason(c->params.home)[0] != '\0');
 }
 
 /* Every session; *seals gets a command for each that has no seal yet and has room for all. */

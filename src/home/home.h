@@ -185,10 +185,11 @@ u64 home_slots_position(const struct home_slots *s, u64 slot);
 void home_wal_trim(struct home *h, u64 wal, u64 slot);
 
 /* Blocking, start-up: removes the files of packs/ that are not in `keep` (sorted by id); those kept
-   must be there with the size given: ERR_CORRUPT. *next_id: above every id seen. */
+   must be there: ERR_CORRUPT. Whether they have the size given is seen when they are read.
+   *next_id: above every id seen. */
 MUST_USE err_t home_packs_sweep(struct home *h, const struct home_pack *keep, u32 count,
                                 u64 *next_id);
-/* Blocking, start-up: checks header, index and trailer, and then delivers the index, sorted.
+/* Blocking, start-up: checks size, header, index and trailer, and then delivers the index, sorted.
    ERR_CORRUPT: the reason names file and place, and nothing was delivered. (An index that agrees
    with its CRC and makes no sense is noticed on the way.) */
 struct home_pack_visitor {

@@ -80,6 +80,11 @@ struct pack_file_ops {
     void (*discard)(struct pack_file *f); /* closes and removes */
 };
 
+/* ---- packs.c --------------------------------------------------------------------------------- */
+
+/* Is it there, with the size that the metadata says? Leaves a reason. */
+MUST_USE err_t pack_kept_check(struct home *h, struct home_pack pack);
+
 /* ---- pack_read.c ----------------------------------------------------------------------------- */
 
 struct pack_reader {

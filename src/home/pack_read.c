@@ -266,6 +266,7 @@ err_t pack_load(struct home *h, struct home_pack pack, const struct home_pack_vi
 err_t home_pack_load(struct home *h, struct home_pack pack, const struct home_pack_visitor *v)
 {
     assert(h->replayed);
+    TRY(pack_kept_check(h, pack));
     struct load l = {.home = h, .visitor = v};
     struct blob *blob = blob_get(&h->buffers, MIN(pack.bytes, (u64)LOAD_BUFFER_BYTES));
     if (blob == NULL) {

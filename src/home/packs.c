@@ -1,16 +1,21 @@
-/* The packs at start: those that the metadata names are there and whole, every other file goes.
-   Blocking, on the loop. */
+/* The packs at start: those that the metadata names are there, every other file goes. Blocking, on
+   the loop. */
 #include "home/pack_private.h"
 
-static err_t kept_check(struct home *h, struct home_pack pack)
+static err_t pack_unopened(struct home *h, u64 id, err_t e)
+{
+    return home_fail(h, e == ERR_NOT_FOUND ? ERR_CORRUPT : e,
+                     "Pack %016llx holds filed records and cannot be opened: %s. Nothing was "
+                     "changed; restore the directory from a backup.",
+                     (unsigned long long)id, err_name(e));
+}
+
+err_t pack_kept_check(struct home *h, struct home_pack pack)
 {
     struct pack_file *file;
     err_t e = h->ops->pack_open(h, pack.id, &file);
     if (e != OK) {
-        return home_fail(h, e == ERR_NOT_FOUND ? ERR_CORRUPT : e,
-                         "Pack %016llx holds filed records and cannot be opened: %s. Nothing was "
-                         "changed; restore the directory from a backup.",
-                         (unsigned long long)pack.id, err_name(e));
+        return pack_unopened(h, pack.id, e);
     }
     u64 bytes = file->bytes;
     file->ops->close(file);
@@ -20,6 +25,23 @@ static err_t kept_check(struct home *h, struct home_pack pack)
                          "restore the directory from a backup.",
                          (unsigned long long)pack.id, (unsigned long long)bytes,
                          (unsigned long long)pack.bytes);
+    }
+    return OK;
+}
+
+/* Names only: a file is opened when its index is read. */
+static err_t kept_find(struct home *h, const struct file_ids *ids, const struct home_pack *keep,
+                       u32 count)
+{
+    u32 at = 0;
+    for (u32 i = 0; i < count; i++) {
+        assert(i == 0 || keep[i - 1].id < keep[i].id);
+        while (at < ids->count && ids->items[at] < keep[i].id) {
+            at++;
+        }
+        if (at == ids->count || ids->items[at] != keep[i].id) {
+            return pack_unopened(h, keep[i].id, ERR_NOT_FOUND);
+        }
     }
     return OK;
 }
@@ -57,10 +79,9 @@ static err_t removal_sync(struct home *h)
 static err_t sweep_run(struct home *h, const struct file_ids *ids, const struct home_pack *keep,
                        u32 count)
 {
+    TRY(kept_find(h, ids, keep, count));
     u64 bytes = 0;
     for (u32 i = 0; i < count; i++) {
-        assert(i == 0 || keep[i - 1].id < keep[i].id);
-        TRY(kept_check(h, keep[i]));
         bytes += keep[i].bytes;
     }
     TRY(others_remove(h, ids, keep, count));

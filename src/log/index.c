@@ -78,7 +78,7 @@ void index_reserve_uncharged(struct partition *p)
 }
 
 /* Does the batch continue the last run: same slot, next to it, together not too large? */
-static bool run_continues(const struct run *last, const struct index_add *add)
+bool run_continues(const struct run *last, const struct index_add *add)
 {
     bool beside = (last->flags & RUN_STAGED) != 0 || last->pos + last->bytes == add->pos;
     return last->place == add->place && last->leader_epoch == add->leader_epoch &&
@@ -178,7 +178,7 @@ static u32 runs_covering(const struct partition *p, u64 from, u64 to, u32 *first
     return end - begin;
 }
 
-static struct run run_of_pack(const struct pack_run *r, u64 place)
+struct run run_of_pack(const struct pack_run *r, u64 place)
 {
     return (struct run){
         .base_offset = r->base_offset,
@@ -234,6 +234,36 @@ void index_refile(struct partition *p, const struct pack_run *runs, u32 count, u
     p->first_open_run += count - old;
     p->log->index_entries += count;
     p->log->index_entries -= old;
+}
+
+/* The timestamps of later runs are of all before them, too. */
+static void timestamps_follow(struct run *runs, u32 from, u32 count)
+{
+    for (u32 i = from; i < count && runs[i].max_timestamp_so_far < runs[i - 1].max_timestamp_so_far;
+         i++) {
+        runs[i].max_timestamp_so_far = runs[i - 1].max_timestamp_so_far;
+    }
+}
+
+void index_prepend(struct partition *p, struct run *runs, u32 count)
+{
+    assert(count > 0);
+    struct log *l = p->log;
+    u32 total = count + p->run_count;
+    u32 cap = total + total / 8;
+    (void)index_charge(l, (u64)cap * sizeof(runs[0]), true);
+    index_release(l, (u64)p->run_cap * sizeof(p->runs[0]));
+    runs = mem_resize(runs, cap * sizeof(runs[0]));
+    if (p->run_count > 0) {
+        memcpy(&runs[count], p->runs, p->run_count * sizeof(runs[0]));
+    }
+    timestamps_follow(runs, count, total);
+    mem_free(p->runs);
+    p->runs = runs;
+    p->run_cap = cap;
+    p->run_count = total;
+    p->first_open_run += count;
+    l->index_entries += count;
 }
 
 u64 index_next_offset(const struct partition *p, u32 index)
@@ -324,6 +354,24 @@ void epoch_assign(struct partition *p, i32 leader_epoch, u64 start_offset)
     }
     p->leader_epoch = leader_epoch;
     p->leader_epoch_start = start_offset;
+}
+
+void epochs_prepend(struct partition *p, const struct run *runs, u32 count)
+{
+    u32 known = p->older_epoch_count;
+    struct epoch_start *later = p->older_epochs;
+    struct epoch_start last = {p->leader_epoch_start, p->leader_epoch};
+    p->older_epochs = NULL;
+    p->older_epoch_count = p->older_epoch_cap = 0;
+    p->leader_epoch = -1;
+    for (u32 i = 0; i < count; i++) {
+        epoch_assign(p, runs[i].leader_epoch, runs[i].base_offset);
+    }
+    for (u32 i = 0; i < known; i++) {
+        epoch_assign(p, later[i].leader_epoch, later[i].start_offset);
+    }
+    epoch_assign(p, last.leader_epoch, last.start_offset);
+    mem_free(later);
 }
 
 /* [LeaderEpochFileCache] An epoch that ended below the start is forgotten, the one that holds it

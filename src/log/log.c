@@ -21,6 +21,7 @@ static void turn_end(struct io_hook *h)
     partitions_notify(l);
     room_grant(l);
     cold_turn(l);
+    older_turn(l);
     filing_turn(l);
     rewrite_turn(l);
     wal_drain_step(l);
@@ -86,6 +87,7 @@ void log_destroy(struct log *l)
     io_hook_remove(&l->turn_hook);
     io_hook_remove(&l->late_hook);
     io_timer_stop(l->io, &l->wake);
+    older_fini(l);
     scrub_fini(l);
     rewrite_fini(l);
     filing_fini(l);

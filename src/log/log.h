@@ -34,6 +34,7 @@ enum log_canary { /* simulator only */
                   LOG_CANARY_FORGET_PACK_PRODUCERS = 4,
                   LOG_CANARY_TRIM_EARLY = 8,
                   LOG_CANARY_FORGET_BURIED_PRODUCERS = 16,
+                  LOG_CANARY_BELIEVE_PART = 32,
 };
 
 struct log_filed {
@@ -87,6 +88,12 @@ struct log_params {
     void (*repack)(void *user, const struct log_repacked *repacked);
     /* The scrubber found what nobody had asked for yet. NULL: nobody is told. */
     void (*damaged)(void *user, const struct log_damage *damage);
+    /* A start reads so many packs, the newest, and the older ones after it, in the background. 0:
+       16, or fewer large ones. */
+    u32 start_packs;
+    /* An older pack cannot be read (home_knows: home_reason says why), or does not fit the others:
+       the process is to end. Nothing was answered that depends on it. */
+    void (*unreadable)(void *user, err_t why, bool home_knows);
     u32 canaries;
     /* Storage failed for good: stop acknowledging, end the process. */
     void (*fenced)(void *user, err_t why);
@@ -104,8 +111,9 @@ struct log_wanted {
     u64 (*log_start)(void *user, u32 partition_id);
 };
 /* Blocking, before any WAL. Sweeps the packs that are not in the list and rebuilds partitions from
-   those that are, in the list's order, which is that of the metadata state. next_id: of the next
-   pack, above all ids that the metadata ever named. */
+   those that are, in the list's order, which is that of the metadata state: from the newest, while
+   the older ones are read after log_start_wal; `wanted` is asked until the log is whole. next_id:
+   of the next pack, above all ids that the metadata ever named. */
 MUST_USE err_t log_recover_packs(struct log *l, const struct home_pack *packs, u32 count,
                                  u64 next_id, const struct log_wanted *wanted);
 /* Blocking. Replays one earlier WAL (in order of wal id): rebuilds offsets, producers, epochs and
@@ -134,6 +142,20 @@ void log_partition_remove(struct log *l,
    partition then begins and ends there. The batch that holds the offset stays whole. Producers
    stay: one that is idle while all it wrote goes may still repeat its last batch [KAFKA-7190]. */
 void partition_set_log_start(struct partition *p, u64 offset);
+
+/* Is the index of all packs known? Else nothing may be asked of partitions but partition_is_ready
+   and what it allows: who has another question waits, and is told once, in a hook. Where the log
+   cannot become whole it is not. */
+bool log_is_whole(const struct log *l);
+struct log_whole_waiter {
+    struct list_node node;
+    void (*whole)(struct log_whole_waiter *w);
+};
+void log_whole_wait(struct log *l, struct log_whole_waiter *w);
+void log_whole_cancel(struct log_whole_waiter *w); /* no-op when not waiting */
+/* May this batch be appended before the log is whole: are the partition's end and all that matters
+   of the batch's producer known? new_producer: its id was given away since the start. */
+bool partition_is_ready(struct partition *p, const struct batch_view *view, bool new_producer);
 
 struct partition_info {
     u32 id;

@@ -15,7 +15,8 @@
      producer.c   idempotence: the last five batches of every producer
      cold.c       reads of what is not in the hot cache
      window.c     the buffers of cold reads, a small cache of their own
-     recover.c    rebuilding partitions from an earlier WAL
+     recover.c    rebuilding partitions from the newest packs and earlier WALs
+     older.c      and from the older packs, while producers are served
 
    Two numberings. The home counts slots 0, 1, 2 ... within a WAL; so do runs and ranges. What a
    caller waits for (append_result.slot, log_wait, log_durable_slot) is a *position*: slot + 1.
@@ -118,6 +119,8 @@ struct partition {
     struct list_node moved; /* in log.moved */
     bool reserved;          /* the broker's own: the bound of the WAL is not for it */
     bool compacted;         /* its id is in log.compacted */
+    bool ended;             /* as long as the log is not whole: its end is known ... */
+    bool attached;          /* ... and all of it is */
 };
 static_assert(sizeof(struct partition) <= 256, "10,000s of these");
 
@@ -344,6 +347,7 @@ struct log {
     struct blob_pool rewrite_pool;
 
     struct scrub *scrub; /* scrub.c */
+    struct older *older; /* older.c; NULL: the log is whole */
 
     /* pace.c */
     u64 durable_rate;       /* bytes per second that became durable of late */
@@ -521,6 +525,18 @@ bool rewrite_is_working(const struct log *l); /* a worker is at it */
 void rewrite_wanted(struct log *l);
 void pack_filed(struct log *l, u32 object); /* a pack more, behind all others */
 
+/* older.c */
+/* How many of the packs, from the first on, are read after the start. */
+u32 older_count(const struct log *l, const struct home_pack *packs, u32 count);
+void older_add(struct log *l, const struct home_pack *packs, const u32 *objects, u32 count,
+               const struct log_wanted *wanted);
+void older_begin(struct log *l);
+void older_turn(struct log *l);
+void older_fini(struct log *l);
+bool older_is_working(const struct log *l); /* a worker is at it */
+/* true: the log start is set when the end of the partition is known. */
+bool older_defers_start(struct partition *p, u64 offset);
+
 /* scrub.c */
 void scrub_init(struct log *l);
 void scrub_fini(struct log *l);
@@ -562,7 +578,12 @@ void index_settle_staged(struct partition *p, u32 first, u32 pos);
 /* The same batches are in these runs of a pack too: they take the place of the runs that cover
    their offsets. */
 void index_refile(struct partition *p, const struct pack_run *runs, u32 count, u64 place);
+bool run_continues(const struct run *last, const struct index_add *add); /* they are one */
+/* These come before the runs that are there; the array is the index's from now on. */
+void index_prepend(struct partition *p, struct run *runs, u32 count);
+struct run run_of_pack(const struct pack_run *r, u64 place);
 void epoch_assign(struct partition *p, i32 leader_epoch, u64 start_offset);
+void epochs_prepend(struct partition *p, const struct run *runs, u32 count);
 void epochs_drop_front(struct partition *p, u64 start_offset);
 
 static inline u64 run_place(u32 object, u64 slot)
@@ -590,6 +611,10 @@ i16 producer_check(struct partition *p, const struct batch_view *view,
 MUST_USE bool producer_reserve(struct partition *p, i64 id, i64 now_ms); /* room for its state */
 void producer_add(struct partition *p, i64 id, i16 epoch, const struct producer_batch *batch,
                   i64 now_ms);
+/* One that is older than all that is known of its producer. */
+void producer_add_older(struct partition *p, const struct pack_producer *from, i64 now_ms);
+/* Is it told without older batches whether the batch is new, a repeat or refused? */
+bool producer_is_decided(struct partition *p, const struct batch_view *view);
 void producers_fini(struct partition *p);
 /* Must what a pack says of a producer stay, since it is not superseded by something durable and its
    producer is not forgotten? *until_ms: when that will be, if the producer stays silent. */

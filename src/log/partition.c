@@ -30,7 +30,9 @@ struct partition *log_partition(struct log *l, u32 id, i32 leader_epoch)
 {
     assert(leader_epoch >= 0);
     struct partition *p = partition_get(l, id);
-    epoch_assign(p, leader_epoch, p->end_offset);
+    if (LIKELY(l->older == NULL) || p->ended) {
+        epoch_assign(p, leader_epoch, p->end_offset);
+    }
     return p;
 }
 
@@ -112,7 +114,7 @@ static void partition_stir(struct partition *p)
 /* What recovery did not find any more is not waited for: offsets below the start are given away. */
 static void end_at_start(struct partition *p)
 {
-    assert(!p->log->started);
+    assert(!p->log->started || p->log->older != NULL);
     seen("log: a log start above what recovery found");
     p->end_offset = p->start_offset;
     p->high_watermark = p->start_offset;
@@ -120,11 +122,11 @@ static void end_at_start(struct partition *p)
 
 void partition_set_log_start(struct partition *p, u64 offset)
 {
-    if (offset <= p->start_offset) {
+    if (offset <= p->start_offset || older_defers_start(p, offset)) {
         return;
     }
     struct log *l = p->log;
-    assert(offset <= p->high_watermark || !l->started);
+    assert(offset <= p->high_watermark || !l->started || l->older != NULL);
     if (p->run_count > 0 && p->runs[0].base_offset < offset) {
         u32 last = index_find(p, MIN(offset, p->end_offset) - 1); /* with something that goes */
         p->deleted_max_timestamp =

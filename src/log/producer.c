@@ -97,6 +97,17 @@ i16 producer_check(struct partition *p, const struct batch_view *view,
     return next ? KERR_NONE : KERR_OUT_OF_ORDER_SEQUENCE_NUMBER; /* 4 */
 }
 
+bool producer_is_decided(struct partition *p, const struct batch_view *view)
+{
+    const struct producer *s = producer_find(p, view->producer_id);
+    if (s == NULL || s->count == 0) {
+        return false;
+    }
+    const struct producer_batch *repeat;
+    i16 kerr = producer_check(p, view, &repeat);
+    return view->producer_epoch != s->epoch || kerr == KERR_NONE;
+}
+
 bool partition_producer_next(const struct partition *p, u32 *cursor, struct partition_producer *out)
 {
     i64 now_ms = io_wall_ms(p->log->io);
@@ -190,6 +201,32 @@ bool producer_reserve(struct partition *p, i64 id, i64 now_ms)
     list_push_back(&l->producers_by_use, &s->by_use);
     map64_put(&p->producers, (u64)id, s);
     return true;
+}
+
+void producer_add_older(struct partition *p, const struct pack_producer *from, i64 now_ms)
+{
+    if (!producer_reserve(p, from->id, now_ms)) {
+        return; /* of too many the latest are kept */
+    }
+    struct producer *s = producer_find(p, from->id);
+    if (s->count == 0) {
+        s->epoch = from->epoch;
+        s->newest = 0;
+    }
+    bool full = s->count == LOG_PRODUCER_BATCHES;
+    if (full || s->epoch != from->epoch ||
+        (s->count > 0 && batch_back(s, s->count - 1u)->base_offset <= from->base_offset)) {
+        return;
+    }
+    u32 oldest = (s->newest + (u32)LOG_PRODUCER_BATCHES - s->count) % LOG_PRODUCER_BATCHES;
+    s->batches[oldest] = (struct producer_batch){
+        .base_offset = from->base_offset,
+        .position = 0, /* durable */
+        .max_timestamp = from->max_timestamp,
+        .first_sequence = from->first_sequence,
+        .last_sequence = from->last_sequence,
+    };
+    s->count++;
 }
 
 void producer_add(struct partition *p, i64 id, i16 epoch, const struct producer_batch *batch,

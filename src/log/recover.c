@@ -1,7 +1,8 @@
-/* Rebuilding partitions from the index of packs and of an earlier WAL's frames: offsets, runs,
-   leader epochs, producers. Called by cluster/ at start: the packs, then each WAL in order of their
-   ids, before log_start_wal. The home reads, tells a torn tail from damage and delivers good frames
-   in slot order; everything it delivers is durable, so the high watermark ends up at the end.
+/* Rebuilding partitions from the index of the newest packs and of an earlier WAL's frames: offsets,
+   runs, leader epochs, producers. (Older packs: older.c.) Called by cluster/ at start: the packs,
+   then each WAL in order of their ids, before log_start_wal. The home reads, tells a torn tail from
+   damage and delivers good frames in slot order; everything it delivers is durable, so the high
+   watermark ends up at the end.
 
    How it fails: offsets that do not abut are damage no checksum could see: ERR_CORRUPT. The index
    is taken whatever its quota says: it was within it (or nearly) before the restart, and a broker
@@ -112,12 +113,26 @@ static err_t entry_producer_recover(const struct recovery *r, struct partition *
     return producer_recover(r, p, &producer);
 }
 
+/* The first that is found of it. What older packs have begins at the log start, or where that says
+   that it does. */
+static void partition_begin(const struct recovery *r, struct partition *p, u64 base_offset)
+{
+    u64 start = base_offset;
+    if (r->log->older != NULL) {
+        u64 log_start =
+            r->wanted.log_start != NULL ? r->wanted.log_start(r->wanted.user, p->id) : 0;
+        start = MIN(start, log_start);
+    }
+    p->start_offset = start;
+    p->end_offset = base_offset;
+    p->ended = true;
+}
+
 static err_t entry_recover(const struct recovery *r, struct partition *p, u64 slot,
                            const struct frame_entry *e)
 {
     if (p->run_count == 0 && p->end_offset == 0) {
-        p->start_offset = e->base_offset;
-        p->end_offset = e->base_offset;
+        partition_begin(r, p, e->base_offset);
     }
     i32 leader_epoch = (i32)e->leader_epoch;
     if (e->base_offset != p->end_offset || leader_epoch < p->leader_epoch) {
@@ -204,8 +219,7 @@ static bool below_start(const struct recovery *r, u32 partition, u64 next_offset
 static err_t run_recover(const struct recovery *r, struct partition *p, const struct pack_run *run)
 {
     if (p->run_count == 0 && p->end_offset == 0) {
-        p->start_offset = run->base_offset;
-        p->end_offset = run->base_offset;
+        partition_begin(r, p, run->base_offset);
     }
     if (run->base_offset != p->end_offset || run->leader_epoch < p->leader_epoch) {
         return ERR_CORRUPT;
@@ -283,6 +297,22 @@ static struct home_pack *packs_sorted(const struct home_pack *packs, u32 count)
     return sorted;
 }
 
+/* The log has an object for each. How many are older. */
+static u32 packs_add(struct log *l, const struct home_pack *packs, u32 count,
+                     const struct log_wanted *wanted)
+{
+    for (u32 i = 0; i < count; i++) {
+        u32 object = object_add(l, packs[i].id | LOG_PACK_BIT);
+        l->objects[object].bytes = (u32)packs[i].bytes;
+        pack_filed(l, object);
+    }
+    u32 older = older_count(l, packs, count);
+    if (older > 0) {
+        older_add(l, packs, l->packs, older, wanted);
+    }
+    return older;
+}
+
 err_t log_recover_packs(struct log *l, const struct home_pack *packs, u32 count, u64 next_id,
                         const struct log_wanted *wanted)
 {
@@ -297,11 +327,10 @@ err_t log_recover_packs(struct log *l, const struct home_pack *packs, u32 count,
     mem_free(sorted);
     TRY(swept);
     l->next_pack = MAX(l->next_pack, next_id);
-    for (u32 i = 0; i < count; i++) {
-        r.object = object_add(l, packs[i].id | LOG_PACK_BIT);
-        l->objects[r.object].bytes = (u32)packs[i].bytes;
+    u32 older = packs_add(l, packs, count, &r.wanted);
+    for (u32 i = older; i < count; i++) {
+        r.object = l->packs[i];
         TRY(home_pack_load(l->home, packs[i], &visitor));
-        pack_filed(l, r.object);
     }
     return OK;
 }

@@ -701,8 +701,8 @@ static void rewrite_begin(struct log *l)
 
 static bool rewrite_able(const struct log *l)
 {
-    return l->params.repack != NULL && l->started && !l->fenced && l->failure == OK &&
-           !l->draining && !heap_linked(&l->rewrite_retry.node);
+    return l->params.repack != NULL && l->started && l->older == NULL && !l->fenced &&
+           l->failure == OK && !l->draining && !heap_linked(&l->rewrite_retry.node);
 }
 
 static void job_turn(struct rewrite_job *job)

@@ -129,7 +129,8 @@ static u64 pace_ns(const struct scrub *s)
 
 static bool scrub_able(const struct log *l)
 {
-    return l->scrub->period_ns > 0 && l->started && !l->draining && !l->fenced && l->pack_count > 0;
+    return l->scrub->period_ns > 0 && l->started && l->older == NULL && !l->draining &&
+           !l->fenced && l->pack_count > 0;
 }
 
 void scrub_wanted(struct log *l)

@@ -102,6 +102,7 @@ err_t log_start_wal(struct log *l, struct uuid cluster, u64 wal, u64 nonce)
     assert(LOG_CHUNK_BYTES % l->block_bytes == 0);
     l->wal_object = filing_wal_add(l, wal, nonce, 0);
     l->started = true;
+    older_begin(l);
     if (l->unfiled_bytes > 0) {
         log_wake(l, 0); /* perhaps there is enough to file already */
     }
@@ -646,7 +647,7 @@ void wal_drain_step(struct log *l)
         return;
     }
     if (l->windows_reading > 0 || l->populating != NULL || filing_is_building(l) ||
-        rewrite_is_working(l) || scrub_is_working(l)) {
+        rewrite_is_working(l) || scrub_is_working(l) || older_is_working(l)) {
         return; /* the medium, or a worker, still uses our memory: it may not go away yet */
     }
     void (*done)(void *user, err_t result) = l->drained;

@@ -237,8 +237,8 @@ void book_rest(struct fixture *f)
 
 static bool wanted_exists(void *user, u32 partition)
 {
-    (void)user, (void)partition;
-    return true;
+    (void)user;
+    return partition >= PARTITIONS || !book.gone[partition];
 }
 
 static u64 wanted_start(void *user, u32 partition)
@@ -247,18 +247,17 @@ static u64 wanted_start(void *user, u32 partition)
     return partition < PARTITIONS ? book.log_start[partition] : 0;
 }
 
-void book_restart(struct fixture *f)
+void book_recover(struct fixture *f, struct log *l)
 {
-    log_destroy(f->log);
+    const struct log_wanted wanted = {.exists = wanted_exists, .log_start = wanted_start};
     f->held_count = 0;
+    fake_io_forget(f->io);
     list_init(&f->home->ready_writes);
     list_init(&f->home->ready_reads);
     io_timer_stop(f->io, &f->home->soon);
     assert_int_equal(home_open(f->home, &f->cluster), OK);
     f->home->replayed = true;
-    f->log = log_create(&f->params);
-    const struct log_wanted wanted = {.exists = wanted_exists, .log_start = wanted_start};
-    assert_int_equal(log_recover_packs(f->log, book.packs, book.pack_count, 1, &wanted), OK);
+    assert_int_equal(log_recover_packs(l, book.packs, book.pack_count, 1, &wanted), OK);
     for (u64 wal = 1; wal <= f->wal; wal++) {
         if (f->lengths[wal] > 0 && book.trim[wal] == f->lengths[wal]) {
             continue; /* the metadata have forgotten it */
@@ -269,15 +268,30 @@ void book_restart(struct fixture *f)
             .trim = book.trim[wal],
             .sealed_length = f->lengths[wal] == 0 ? UINT64_MAX : f->lengths[wal],
         };
-        assert_int_equal(log_recover_wal(f->log, &what, &wanted, &f->lengths[wal]), OK);
+        assert_int_equal(log_recover_wal(l, &what, &wanted, &f->lengths[wal]), OK);
     }
     for (u32 id = 0; id < PARTITIONS; id++) {
         if (book.log_start[id] > 0) {
-            partition_set_log_start(log_partition(f->log, id, 0), book.log_start[id]);
+            partition_set_log_start(log_partition(l, id, 0), book.log_start[id]);
         }
     }
+}
+
+void book_restart_in_part(struct fixture *f)
+{
+    log_destroy(f->log);
+    f->log = log_create(&f->params);
+    book_recover(f, f->log);
     f->wal++;
     assert_int_equal(log_start_wal(f->log, f->cluster, f->wal, f->wal * 7), OK);
+}
+
+void book_restart(struct fixture *f)
+{
+    book_restart_in_part(f);
+    while (!log_is_whole(f->log)) {
+        turn(f);
+    }
 }
 
 void book_fill(struct fixture *f, u64 bytes, u32 batch_bytes, u32 count)

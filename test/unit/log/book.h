@@ -24,7 +24,8 @@ struct book {
     bool repack_waits;
     struct log_repacked held_repack;
     u64 log_start[PARTITIONS];
-    u32 packs_refused; /* no space for so many of the next ones */
+    bool gone[PARTITIONS]; /* deleted */
+    u32 packs_refused;     /* no space for so many of the next ones */
     /* The home has files of so many slots, the first of them a multiple of it; complete ones may be
        kept as packs. 0: it has none. */
     u32 keep_slots;
@@ -53,6 +54,10 @@ bool book_pack_there(struct fixture *f, u64 id);
 bool book_pack_in_place(struct fixture *f, struct home_pack pack);
 /* Another life, from what the book has. */
 void book_restart(struct fixture *f);
+void book_restart_in_part(struct fixture *f); /* the log is not whole yet */
+/* What a start reads, into a log that is not started. The log before it is dead, destroyed or not.
+ */
+void book_recover(struct fixture *f, struct log *l);
 /* Appends `bytes` in batches of that size to partitions 0 .. count-1 in turn. */
 void book_fill(struct fixture *f, u64 bytes, u32 batch_bytes, u32 count);
 /* Reads a partition from its start to its end: offsets abut, every batch is good. Its end. */

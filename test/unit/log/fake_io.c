@@ -61,6 +61,11 @@ struct io *fake_io_create(void)
     return &f->io;
 }
 
+void fake_io_forget(struct io *io)
+{
+    list_init(&CONTAINER_OF(io, struct fake_io, io)->works);
+}
+
 void fake_io_advance(struct io *io, u64 ns)
 {
     io->now_ns += ns;

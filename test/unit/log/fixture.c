@@ -65,6 +65,14 @@ static void fixture_fenced(void *user, err_t why)
     f->fenced_why = why;
 }
 
+static void fixture_unreadable(void *user, err_t why, bool home_knows)
+{
+    struct fixture *f = user;
+    f->unreadable_calls++;
+    f->unreadable_why = why;
+    f->unreadable_told = home_knows;
+}
+
 void fixture_init(struct fixture *f)
 {
     *f = (struct fixture){0};
@@ -86,6 +94,8 @@ void fixture_init(struct fixture *f)
         .cold_bytes = 8 * MIB,
         .inflight_max = 4,
         .producer_expiry_ms = 86400000,
+        .start_packs = 1,
+        .unreadable = fixture_unreadable,
         .fenced = fixture_fenced,
         .user = f,
     };

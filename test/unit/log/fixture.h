@@ -33,6 +33,9 @@ struct fixture {
     u32 most_in_flight; /* ever held at once */
     u32 fenced_calls;
     err_t fenced_why;
+    u32 unreadable_calls;
+    err_t unreadable_why;
+    bool unreadable_told;
     struct batch_builder builder;
     bool builder_used;
     i64 timestamp; /* of the next batch; rises by one */

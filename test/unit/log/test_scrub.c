@@ -147,6 +147,7 @@ static void begin(struct fixture *f)
     f->params.file = book_file;
     f->params.repack = book_repack;
     f->params.damaged = book_damaged;
+    f->params.start_packs = 1000; /* who opens a pack after the start is the scrubber */
     sound_ops = f->home->ops;
     rotten_ops = *sound_ops;
     rotten_ops.pack_open = rotten_open;
