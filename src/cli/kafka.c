@@ -23,14 +23,6 @@
 
 enum { API_KEYS = 128, FRAME_BYTES_MAX = 256 * 1024 * 1024 };
 
-/* The three lines of a problem that has not been told. */
-struct trouble {
-    int code;
-    const char *what;
-    const char *why;
-    const char *next;
-};
-
 struct kafka {
     const struct cli_args *args;
     int fd;
@@ -38,7 +30,7 @@ struct kafka {
     char address[256]; /* host:port connected to */
     i64 deadline_ms;   /* of the question under way */
     bool opening;      /* what goes wrong is kept in `trouble`: another address may do */
-    struct trouble trouble;
+    struct kafka_trouble trouble;
     i16 version_min[API_KEYS];
     i16 version_max[API_KEYS]; /* -1: the broker does not have it */
 };
@@ -80,7 +72,7 @@ static bool wait_for(struct kafka *k, short events)
 
 static int failed(struct kafka *k, int code, const char *what, const char *why, const char *next)
 {
-    k->trouble = (struct trouble){code, what, why, next};
+    k->trouble = (struct kafka_trouble){code, what, why, next};
     return k->opening ? code : problem(code, what, why, next);
 }
 
@@ -88,7 +80,8 @@ static int timed_out(struct kafka *k, const char *what)
 {
     return failed(k, CLI_TIMEOUT, cli_text(k->args, "%s did not answer in time", k->address),
                   cli_text(k->args, "waited %lld ms for %s", (long long)k->args->timeout_ms, what),
-                  "is it a Kafka listener, and is the broker well? --timeout 60s waits longer");
+                  "is it a Kafka listener (not its HTTP port), and is the broker well? "
+                  "--timeout 60s waits longer");
 }
 
 static int broken(struct kafka *k, const char *what)
@@ -326,7 +319,7 @@ static int open_any(struct kafka *k)
     const char *missing = NULL;
     u32 tried = 0;
     int code = CLI_FAILED;
-    k->trouble = (struct trouble){CLI_FAILED, "no address was given", NULL, "-b HOST:PORT"};
+    k->trouble = (struct kafka_trouble){CLI_FAILED, "no address was given", NULL, "-b HOST:PORT"};
     for (const char *at = a->brokers; *at != 0 && (tried == 0 || code != CLI_OK);) {
         size_t len = strcspn(at, ",");
         if (len > 0) {
@@ -345,13 +338,14 @@ static int open_any(struct kafka *k)
         return CLI_OK;
     }
     if (tried > 1) {
-        return problem(code, cli_text(a, "no broker answers at any of %s", a->brokers), missing,
-                       "start one: odradek serve; another address: -b HOST:PORT");
+        k->trouble = (struct kafka_trouble){
+            code, cli_text(a, "no broker answers at any of %s", a->brokers), missing,
+            "start one: odradek serve; another address: -b HOST:PORT"};
     }
-    return problem(k->trouble.code, k->trouble.what, k->trouble.why, k->trouble.next);
+    return code;
 }
 
-struct kafka *kafka_open(const struct cli_args *a, int *code)
+struct kafka *kafka_try(const struct cli_args *a, struct kafka_trouble *trouble)
 {
     struct kafka *k = mem_alloc(sizeof *k);
     k->args = a;
@@ -360,12 +354,21 @@ struct kafka *kafka_open(const struct cli_args *a, int *code)
         k->version_max[i] = -1;
     }
     k->opening = true;
-    *code = open_any(k);
+    int code = open_any(k);
     k->opening = false;
-    if (*code != CLI_OK) {
+    if (code != CLI_OK) {
+        *trouble = k->trouble;
         kafka_close(k);
         return NULL;
     }
+    return k;
+}
+
+struct kafka *kafka_open(const struct cli_args *a, int *code)
+{
+    struct kafka_trouble t = {.code = CLI_OK};
+    struct kafka *k = kafka_try(a, &t);
+    *code = k == NULL ? problem(t.code, t.what, t.why, t.next) : CLI_OK;
     return k;
 }
 

@@ -8,6 +8,15 @@
 #include "wire/wire.h"
 
 struct kafka;
+/* The three lines of a problem that has not been told. */
+struct kafka_trouble {
+    int code; /* exit code */
+    const char *what;
+    const char *why;
+    const char *next;
+};
+/* NULL: *trouble says why. */
+struct kafka *kafka_try(const struct cli_args *a, struct kafka_trouble *trouble);
 /* NULL: told why; *code is the exit code. */
 struct kafka *kafka_open(const struct cli_args *a, int *code);
 void kafka_close(struct kafka *k); /* NULL is allowed */

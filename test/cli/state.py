@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import re
 import shutil
 import tarfile
 import threading
@@ -211,12 +212,67 @@ def case_connection(shell):
     properties(f"bootstrap.servers=127.0.0.1:1,{shell.address}\nsecurity.protocol=SSL\n")
     done = shell.bare("doctor", "--from", path, code=10)
     done.says(r"^security +- +FAILED +security.protocol=SSL", r"^bootstrap +127.0.0.1:1 +FAILED", r"^broker 1 .* ok ")
-    done.warns("no broker answers at 127.0.0.1:1", "Connection refused")
+    done.says("^bootstrap +127.0.0.1:1 +FAILED +Connection refused$")
+    done.warns(
+        "^error ODK-6001: the client would speak TLS, and Odradek does not$",
+        "^  next: security.protocol=PLAINTEXT in the client's file; odradek help secure$",
+        "no broker answers at 127.0.0.1:1",
+        "Connection refused",
+        f"^  next: start the broker, or correct bootstrap.servers in {path}$",
+    )
     with Http({}) as page:
         properties(f"bootstrap.servers:{page.address}\n")
         shell.bare("doctor", "--from", path, "--timeout", "300ms", code=10).says("^bootstrap .* FAILED +no answer in time$")
+    properties(f"bootstrap.servers=no-port,127.0.0.1:x,[::1],{shell.address}\n")
+    done = shell.bare("doctor", "--from", path, code=10)
+    done.says(f"^bootstrap +{shell.address} +ok ")
+    for address in ("no-port", "127.0.0.1:x", "[::1]"):
+        done.says(f"^bootstrap +{re.escape(address)} +FAILED +it is not HOST:PORT$")
+    done.warns('^error ODK-6001: "no-port" is not HOST:PORT$', "^  next: write it as HOST:9092 in ")
     properties("bootstrap.server=x:1\n")
     shell.bare("doctor", "--from", path, code=1).warns("does not say where the brokers are", "bootstrap.servers=HOST:PORT")
     shell.bare("doctor", "--from", path + ".none", code=1).warns("cannot be read")
     shell.bare("doctor", "--from", path, "--timeout", "x", code=2)
     shell.bare("doctor", "--from", path, "-o", "xml", code=2)
+
+
+def case_connection_with_settings(shell):
+    """What a client asks for and cannot have fails, with what to do; secrets are never shown."""
+    path = os.path.join(shell.home, "settings.properties")
+
+    def check_with(text, code):
+        with open(path, "w") as file:
+            file.write(f"bootstrap.servers={shell.address}\n{text}")
+        done = shell.bare("doctor", "--from", path, "-o", "json", code=code)
+        check("hunter2" not in done.out + done.err, f"a secret is shown: {done}")
+        return {row["check"]: row for row in done.json()}, done
+
+    sasl = 'sasl.mechanism=SCRAM-SHA-256\nsasl.jaas.config=x required \\\n  password="hunter2";\nssl.truststore.password hunter2\n'
+    rows, done = check_with("security.protocol=SASL_SSL\n" + sasl, 10)
+    check(rows["security"]["state"] == "FAILED" and rows["broker 1"]["state"] == "ok", rows)
+    check("without sasl.mechanism, sasl.jaas.config, ssl.truststore.password" in rows["security"]["next"], rows)
+    done.warns("^error ODK-6001: the client would speak SASL over TLS, and Odradek does not$")
+    rows, done = check_with(sasl, 0)
+    check(rows["security"]["state"] == "ok" and "without effect then: sasl.mechanism, " in rows["security"]["reason"], rows)
+    rows, done = check_with("transactional.id=t\ngroup.protocol = consumer\n", 10)
+    check([rows[name]["state"] for name in ("transactions", "groups")] == ["FAILED"] * 2, rows)
+    done.warns("in transactions, and there are none$", "next: leave it out; enable.idempotence=true", "next: group.protocol=classic")
+    rows, done = check_with("group.protocol=classic\ntransactional.id=\n!transactional.id=x\n", 0)
+    check(set(rows) == {"bootstrap", "broker 1", "metadata"}, rows)
+
+
+def case_connection_to_a_wrong_advertised_address(shell):
+    """A client connects, is told an address that it cannot reach, and fails: the doctor says so."""
+    options = ["odradek.http.listen=off", "advertised.listeners=PLAINTEXT://127.0.0.1:1"]
+    broker = Odradek("cli-advertised", options=options)
+    path = os.path.join(shell.home, "advertised.properties")
+    try:
+        broker.start()
+        with open(path, "w") as file:
+            file.write(f"metadata.broker.list={broker.address}\n")
+        done = shell.bare("doctor", "--from", path, code=10)
+        done.says(f"^bootstrap +{broker.address} +ok ", "^broker 1 +127.0.0.1:1 +FAILED +Connection refused$")
+        done.warns("^  next: the broker tells clients to come there: its advertised.listeners must name ")
+    finally:
+        broker.kill()
+        shutil.rmtree(broker.data, ignore_errors=True)
