@@ -167,7 +167,7 @@ static void refusals_of_the_cluster(void **state)
         struct describe_cluster_response *r = CALL(c, describe_cluster, 1, &q);
         assert_true(says(r->error_message, "(ODK-2115)"));
     }
-    struct describe_user_scram_credentials_request_user user = {.name = text("anna")};
+    struct describe_user_scram_credentials_request_name user = {.name = text("anna")};
     struct describe_user_scram_credentials_request q = {.users = {.items = &user, .count = 1}};
     struct describe_user_scram_credentials_response *r =
         CALL(c, describe_user_scram_credentials, 0, &q);
