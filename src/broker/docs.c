@@ -184,16 +184,37 @@ static void print_metrics(void)
         printf("| `odradek_%s` | histogram | seconds | %s |\n", histogram_rows[i].name,
                histogram_rows[i].doc);
     }
-    printf("\n## Health\n\nOn the same port; 200 is good, 503 is not. `?verbose` names every check "
-           "with what it looked at.\n\n| page | asks | checks |\n|---|---|---|\n"
-           "| `/livez` | is it alive? Restart it when this fails for long | loop, storage |\n"
-           "| `/readyz`, `/v1/status/ready` | may clients be sent to it? | the same, in-service, "
-           "groups |\n"
-           "| `/healthz` | is anything wrong with it? | the same, space, connections, damage |\n"
-           "\n## Clients\n\n`/api/v1/clients` is who is connected, as JSON: address, client id, "
-           "software and version as it said them,\nlistener, principal, group, last API, since "
-           "when, idle for how long, requests, unanswered ones, bytes. At most\n20,000; "
-           "`left_out` counts the rest. `odradek clients` prints it.\n");
+    printf(
+        "\n## Health\n\nOn the same port; 200 is good, 503 is not. `?verbose` names every check "
+        "with what it looked at.\n\n| page | asks | checks |\n|---|---|---|\n"
+        "| `/livez` | is it alive? Restart it when this fails for long | loop, storage |\n"
+        "| `/readyz`, `/v1/status/ready` | may clients be sent to it? | the same, in-service, "
+        "groups |\n"
+        "| `/healthz` | is anything wrong with it? | the same, space, connections, damage |\n"
+        "\n## Boards\n\nEvery query of these Grafana boards is asked of a Prometheus that scrapes "
+        "this broker, and its value compared\nwith what was sent, in `test/http/run boards`: "
+        "7589 (Kafka Exporter Overview, as on grafana.com and in\nkafka_exporter's "
+        "repository), and Strimzi's `strimzi-kafka-exporter`, `strimzi-kafka` and\n"
+        "`strimzi-kafka-consumer-groups-lag`. Strimzi's boards select by labels that "
+        "Kubernetes gives a target:\n`namespace`, `strimzi_io_cluster`, "
+        "`kubernetes_pod_name`, `container`, `strimzi_io_name`. Elsewhere they stand\nunder "
+        "`labels:` in `static_configs`.\n\nThese series they ask for cannot be here, and are "
+        "left out rather than told as zero:\n\n"
+        "| series | why | instead |\n|---|---|---|\n"
+        "| `jvm_memory_bytes_used` | there is no JVM | `process_resident_memory_bytes`, "
+        "`odradek_memory_used_bytes` |\n"
+        "| `jvm_gc_collection_seconds_sum`, `jvm_gc_collection_seconds_count` | there is no "
+        "garbage collector | |\n"
+        "| `jvm_threads_current` | there is no JVM | `process_threads` |\n"
+        "| `container_memory_working_set_bytes` | Kubernetes' own | it is there when "
+        "Kubernetes runs this broker |\n"
+        "| `kubelet_volume_stats_available_bytes` | Kubernetes' own | the same; elsewhere "
+        "`/healthz?verbose` has the space that is left |\n\n"
+        "Boards of ZooKeeper and of KRaft's quorum have nothing to show: there is neither.\n"
+        "\n## Clients\n\n`/api/v1/clients` is who is connected, as JSON: address, client id, "
+        "software and version as it said them,\nlistener, principal, group, last API, since "
+        "when, idle for how long, requests, unanswered ones, bytes. At most\n20,000; "
+        "`left_out` counts the rest. `odradek clients` prints it.\n");
 }
 
 static int row_order(const void *a, const void *b)

@@ -1,8 +1,8 @@
-"""Debian's Prometheus scrapes the broker, and is asked for every name that the boards of
-kafka_exporter and Strimzi query.
+"""Debian's Prometheus scrapes the broker, and is asked for every name of kafka_exporter and Strimzi
+that we have.
 
-The names stand here as those boards have them [kafka_exporter's dashboard 7589, Strimzi's
-strimzi-kafka.json, strimzi-kafka-exporter.json], without those of a JVM and of Kubernetes.
+The names are those of kafka_exporter and of Strimzi's JMX rules; what the boards ask with them is
+in boards.py.
 """
 
 import json
@@ -32,6 +32,9 @@ EXPORTER = {
     "kafka_consumergroup_lag": "lag",
     "kafka_consumergroup_lag_sum": "lag",
     "kafka_consumergroup_members": 0,
+    "kafka_consumergroup_uncommitted_offsets": "lag",
+    "kafka_consumer_lag_millis": None,
+    "kafka_exporter_build_info": 1,
 }
 STRIMZI = {
     "kafka_server_brokertopicmetrics_messagesin_total": "messages",
@@ -72,12 +75,13 @@ OTHERS = {
 
 
 class Prometheus:
-    def __init__(self, target):
+    def __init__(self, target, labels=None):
         program = shutil.which("prometheus")
         if not program:
             raise harness.Unavailable("no prometheus: apt-get install prometheus")
         self.program = program
         self.target = target
+        self.labels = labels or {}
         self.folder = os.path.join(harness.data_root(), f"prometheus-{os.getpid()}")
         self.process = None
         self.address = None
@@ -89,7 +93,7 @@ class Prometheus:
             config.write(
                 "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
                 "scrape_configs:\n  - job_name: odradek\n    static_configs:\n"
-                f"      - targets: ['{self.target}']\n"
+                f"      - targets: ['{self.target}']\n        labels: {json.dumps(self.labels)}\n"
             )
         wait_for("Prometheus runs", self.start)
         return self
