@@ -8,7 +8,9 @@
 #include "cli/node.h"
 #include "main_doctor.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -85,6 +87,15 @@ static int serve(const struct cli_args *a)
     return serve_options_run(a, &(struct serve_options){0});
 }
 
+static bool pid_parse(const char *text, u32 *pid)
+{
+    char *end;
+    errno = 0;
+    long number = strtol(text, &end, 10);
+    *pid = (u32)number;
+    return errno == 0 && end != text && *end == 0 && number > 0 && number <= INT32_MAX;
+}
+
 /* A broker for the tests of an application: nothing on disk, no port that another one could have,
    groups that do not wait for more members. */
 static int dev(const struct cli_args *a)
@@ -93,10 +104,20 @@ static int dev(const struct cli_args *a)
         {SLICE_LIT("odradek.http.listen"), SLICE_LIT("off"), "odradek dev"},
         {SLICE_LIT("group.initial.rebalance.delay.ms"), SLICE_LIT("0"), "odradek dev"},
     };
+    u32 parent = 0;
+    const char *pid = cli_value(a, "parent");
+    if (pid != NULL && !pid_parse(pid, &parent)) {
+        char what[128];
+        snprintf(what, sizeof what, "--parent %.64s is not a process id", pid);
+        diag_problem_print(&(struct diag_problem){
+            MSG_start_usage, what, "a number from 1 on is wanted", "in a shell $$ is its own"});
+        return CLI_USAGE;
+    }
     struct serve_options options = {
         .sources = {.defaults = defaults, .default_count = ARRAY_LEN(defaults)},
         .in_memory = true,
         .with_parent = cli_flag(a, "with-parent"),
+        .parent = parent,
         .until_eof = cli_flag(a, "until-eof"),
         .port_file = cli_value(a, "port-file"),
     };

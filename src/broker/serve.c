@@ -64,6 +64,7 @@ static void watch_fired(struct io_timer *t)
 {
     struct serve *s = CONTAINER_OF(t, struct serve, watch_timer);
     bool orphaned = s->options->with_parent && io_parent() != s->parent;
+    orphaned |= s->options->parent != 0 && io_process_gone(s->options->parent);
     bool ended = s->options->until_eof && io_input_ended();
     if (orphaned || ended) {
         serve_signal(s, IO_SIGNAL_STOP);
@@ -194,7 +195,7 @@ static int serve_loop(struct serve *s, const struct broker_params *params, u64 s
     print_ready(s, started_ns);
     config_live_start(&s->live, s->io, s->broker, &s->notify);
     notify_ready(&s->notify, s->io, s->broker);
-    if (s->options->with_parent || s->options->until_eof) {
+    if (s->options->with_parent || s->options->parent != 0 || s->options->until_eof) {
         s->watch_timer.fired = watch_fired;
         io_timer_start(s->io, &s->watch_timer, io_now_ns(s->io));
     }

@@ -10,6 +10,7 @@ struct serve_options {
     /* `odradek dev`: records live in memory and go with the process. */
     bool in_memory;
     bool with_parent;      /* stops when the process that started it is gone */
+    u32 parent;            /* 0: none; stops when this process is gone, or was gone before */
     bool until_eof;        /* stops when standard input ends */
     const char *port_file; /* HOST:PORT is written there when the broker serves; NULL: nowhere */
 };

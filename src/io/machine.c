@@ -6,12 +6,14 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -223,6 +225,20 @@ void io_standard_files(void)
 u32 io_parent(void)
 {
     return (u32)getppid();
+}
+
+bool io_process_gone(u32 pid)
+{
+    int fd = (int)syscall(SYS_pidfd_open, (pid_t)pid, 0);
+    if (fd < 0) {
+        /* A kernel or filter without it: who has ended and is not waited for counts as there. */
+        return errno == ESRCH || (errno != EMFILE && errno != ENFILE && errno != ENOMEM &&
+                                  kill((pid_t)pid, 0) != 0 && errno == ESRCH);
+    }
+    struct pollfd process = {.fd = fd, .events = POLLIN};
+    bool gone = poll(&process, 1, 0) > 0;
+    close(fd);
+    return gone;
 }
 
 bool io_input_ended(void)

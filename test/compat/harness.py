@@ -469,7 +469,7 @@ class Dev(Odradek):
 
     def command(self):
         settings = [part for option in self.options for part in ("--set", option)]
-        listen = ("--listen", self.address or "127.0.0.1:0", "--with-parent")
+        listen = ("--listen", self.address or "127.0.0.1:0", "--parent", str(os.getpid()))
         return [*self.wrapper, PROGRAM, "dev", *listen, *self.arguments, *settings]
 
     def stop(self, timeout=30):

@@ -724,6 +724,26 @@ def dev(folder):
         has_problem(b.said(), "ODK-5204", "port file cannot be written")
 
 
+def dev_with_a_process(folder):
+    """--parent PID: whoever it is, when it ends the broker does, also when it had ended before."""
+    somebody = subprocess.Popen(["sleep", "1000"])
+    try:
+        with Broker(folder, "--parent", str(somebody.pid), command="dev") as b:
+            b.ready()
+            alive(b.address)
+            somebody.kill()  # and not waited for: it is a zombie
+            check(b.ended() == 0, "it stops when the process is gone")
+    finally:
+        somebody.kill()
+        somebody.wait()
+    with Broker(folder, "--parent", str(somebody.pid), command="dev") as b:
+        check(b.ended() == 0, "it stops when the process was gone before")
+    for pid in ("0", "-1", "me", "99999999999", ""):
+        with Broker(folder, "--parent", pid, command="dev") as b:
+            check(b.ended() == 2, "it is no process id")
+            has_problem(b.said(), "ODK-5204", "is not a process id")
+
+
 def dev_with_its_parent(folder):
     port_file = os.path.join(folder, "port")
     parent = subprocess.Popen(

@@ -3,6 +3,8 @@
 #include "io_unit.h"
 
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static void the_clock_goes_forward(void **state)
 {
@@ -97,6 +99,28 @@ static void the_process_is_told_as_it_is(void **state)
     assert_true(age > -2 && age < 86400);
 }
 
+/* Who ended is gone before anybody waits for it, and after. */
+static void a_process_that_ended_is_gone(void **state)
+{
+    int gate[2];
+    assert_int_equal(pipe(gate), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        char byte;
+        close(gate[1]);
+        _exit(read(gate[0], &byte, 1) == 0 ? 0 : 1); /* until the other end is closed */
+    }
+    assert_true(child > 0);
+    close(gate[0]);
+    assert_false(io_process_gone((u32)getpid()));
+    assert_false(io_process_gone((u32)child));
+    close(gate[1]);
+    while (!io_process_gone((u32)child)) {
+    }
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_true(io_process_gone((u32)child));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -106,6 +130,7 @@ int main(void)
         cmocka_unit_test(memory_is_what_the_cgroups_allow),
         cmocka_unit_test(processor_time_passes_with_work),
         cmocka_unit_test(the_process_is_told_as_it_is),
+        cmocka_unit_test(a_process_that_ended_is_gone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
