@@ -86,7 +86,10 @@ static void refusals_of_records(void **state)
         (const char *const[]){"segment.bytes=1048576", "max.message.bytes=9000000", NULL});
     struct topic keyed =
         topic_make_with(c, "keyed", 1, (const char *const[]){"cleanup.policy=compact", NULL});
-    struct topic own = {.name = "__consumer_offsets"};
+    struct topic own = {.name = "__consumer_offsets"}; /* made when it is first asked for */
+    struct slice group = text("g");
+    struct find_coordinator_request find = {.coordinator_keys = {.items = &group, .count = 1}};
+    CALL(c, find_coordinator, 4, &find);
     i64 id = producer_id_new(c);
     struct batch_builder_options known = batch_idempotent(id, 1, 0);
     produce_ok(c, &t, 0, batch_with(&h, &known, 1, 10));
