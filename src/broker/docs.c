@@ -190,7 +190,7 @@ static void print_metrics(void)
         "| `/livez` | is it alive? Restart it when this fails for long | loop, storage |\n"
         "| `/readyz`, `/v1/status/ready` | may clients be sent to it? | the same, in-service, "
         "groups |\n"
-        "| `/healthz` | is anything wrong with it? | the same, space, connections, damage |\n"
+        "| `/healthz` | is anything wrong with it? | the same, space, wal, memory, connections, damage, descriptors |\n"
         "\n## Boards\n\nEvery query of these Grafana boards is asked of a Prometheus that scrapes "
         "this broker, and its value compared\nwith what was sent, in `test/http/run boards`: "
         "7589 (Kafka Exporter Overview, as on grafana.com and in\nkafka_exporter's "

@@ -67,6 +67,13 @@ static void render_health(const struct http_page *page, bool verbose, const stru
                                                [PAGE_HEALTH] = HEALTH_ALL,
                                                [PAGE_STATUS] = HEALTH_READY};
     enum health_scope scope = scopes[page - pages];
+    struct health all = *h;
+    if (scope == HEALTH_ALL) {
+        struct io_process process;
+        io_process_read(&process);
+        health_descriptors(&all, process.open_fds, process.max_fds);
+    }
+    h = &all;
     bool good = health_is_good(h, scope);
     out->status = good ? 200 : 503;
     if (page == &pages[PAGE_STATUS]) {

@@ -728,6 +728,23 @@ bool filing_is_hopeless(const struct log *l)
     return l->space_short;
 }
 
+void log_space(const struct log *l, struct log_space *out)
+{
+    struct home_usage usage;
+    home_usage(l->home, &usage);
+    *out = (struct log_space){
+        .free_bytes = usage.free_bytes,
+        .left_bytes = filing_space_left(l),
+        .reserve_bytes = l->params.reserve_bytes,
+        .unfiled_bytes = l->unfiled_bytes,
+        .wal_bytes_max = l->params.wal_bytes_max,
+        .is_short = l->space_short,
+        .is_full = l->no_space,
+        .cannot_file = l->filing_no_space,
+        .is_stuck = l->filing == FILING_STUCK,
+    };
+}
+
 void filing_fini(struct log *l)
 {
     io_timer_stop(l->io, &l->filing_timer);

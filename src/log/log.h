@@ -186,6 +186,19 @@ MUST_USE bool partition_room(struct partition *p, u64 bytes);
 /* true while every append would be refused (no space, fenced, draining). With false and room, the
  * next append is not. */
 bool log_refuses(const struct log *l);
+/* How much room there is, for who asks whether all is well. */
+struct log_space {
+    u64 free_bytes;    /* of the file system, as last looked; UINT64_MAX: no limit known */
+    u64 left_bytes;    /* of them, when all that is unfiled is filed */
+    u64 reserve_bytes; /* with less left appends wait, and are refused when waiting does not help */
+    u64 unfiled_bytes; /* of the write-ahead log */
+    u64 wal_bytes_max; /* its bound: appends wait */
+    bool is_short;     /* less than the reserve is left */
+    bool is_full;      /* a write found no space: appends are refused */
+    bool cannot_file;  /* for lack of space */
+    bool is_stuck;     /* filing has ended: a slot cannot be read back */
+};
+void log_space(const struct log *l, struct log_space *out);
 /* The same for what must go on while the WAL is at its bound or cannot be filed for lack of space:
    the broker's own partitions (partition_reserve), which are small and make room by what they say.
  */
