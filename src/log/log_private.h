@@ -221,12 +221,13 @@ enum filing_state {
 struct window {
     struct list_node node; /* in log.windows, least recently used first */
     struct log *log;
-    struct window *same_place; /* another one of that slot */
+    struct window *same_stretch; /* another one that begins there */
     u64 place;
     u32 refs; /* loads */
     bool cached;
     bool reading;
-    bool wide; /* more than was asked for */
+    bool wide;  /* more than was asked for */
+    bool spent; /* of one reader, who has had its end: goes when it is released */
     u32 uses;  /* loads, ever; 0: read ahead, and nobody came yet */
     err_t result;
     struct list waiters; /* log_load.node, while reading */
@@ -422,9 +423,9 @@ struct log {
     bool cold_ready; /* the pools are sized */
     struct pool window_structs;
     struct list windows;
-    struct map64 windows_by_place; /* place -> first struct window */
-    u32 windows_unused;            /* read ahead and not used yet */
-    i32 wide_votes;                /* for (>= 0) or against reading neighbours */
+    struct map64 windows_by_stretch; /* place and MiB of it -> first struct window */
+    u32 windows_unused; /* read ahead and not used yet, in LOG_WINDOW_BYTES */
+    i32 wide_votes;     /* for (>= 0) or against reading neighbours */
     u32 wide_asked;
     u32 windows_reading;
 
@@ -649,4 +650,4 @@ struct window *window_start(struct log *l, const struct log_range *range, u64 pl
 bool window_is_wide(struct log *l);               /* shall the next one be? */
 void window_use(struct log *l, struct window *w); /* takes a reference */
 void window_unref(struct log *l, struct window *w);
-void windows_forget(struct log *l, u64 place); /* of an object that is gone: not found any more */
+void windows_forget(struct log *l, u32 object); /* that is gone: not found any more */

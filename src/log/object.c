@@ -57,7 +57,7 @@ void object_remove(struct log *l, u32 index)
 {
     struct log_object *o = &l->objects[index];
     assert(o->id != LOG_NO_ID);
-    windows_forget(l, run_place(index, 0));
+    windows_forget(l, index);
     (void)map64_remove(&l->objects_by_id, o->id);
     u64 charged = MIN(l->slots_charged, o->slot_cap * sizeof(o->slot_blocks[0]));
     quota_release(&l->index_quota, charged);

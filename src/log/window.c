@@ -11,18 +11,27 @@
      created --> reading --> idle in the cache, least recently used first --> evicted
                     waiters        referenced while a load holds it
 
+   They are found by their place and the MiB of it in which they begin; none is larger than that.
+
    Every buffer is charged to cold_bytes. Windows without references are evicted when somebody needs
    a buffer; reading ahead does not evict what was read ahead and not used yet. */
 #include "log/log_private.h"
 
-enum { KEEP_FREE_MAX = 8, KEEP_FREE_TINY_MAX = 64, VOTES_MAX = 64, PROBE_EVERY = 16 };
+enum {
+    KEEP_FREE_MAX = 32,
+    KEEP_FREE_TINY_MAX = 64,
+    VOTES_MAX = 64,
+    PROBE_EVERY = 16,
+    STRETCH_SHIFT = 20,
+};
+static_assert(LOG_LOAD_BYTES_MAX <= 1 << STRETCH_SHIFT, "a window is found from the next stretch");
 
 void windows_init(struct log *l)
 {
     quota_init(&l->cold_quota, "cold reads", l->params.quota, l->params.cold_bytes);
     pool_init(&l->window_structs, "cold reads", NULL, sizeof(struct window), UINT32_MAX);
     list_init(&l->windows);
-    map64_init(&l->windows_by_place);
+    map64_init(&l->windows_by_stretch);
 }
 
 /* The home knows only after it was opened how large an aligned buffer must be. Free buffers kept
@@ -47,24 +56,42 @@ void windows_size(struct log *l)
     l->cold_ready = true;
 }
 
+/* Different stretches may have the same key: what is found is compared. */
+static u64 stretch_key(u64 place, u32 stretch)
+{
+    return place ^ stretch * 0x9e3779b97f4a7c15ull;
+}
+
+static u64 window_key(const struct window *w)
+{
+    return stretch_key(w->place, w->read.pos >> STRETCH_SHIFT);
+}
+
+static void window_cache(struct log *l, struct window *w)
+{
+    w->cached = true;
+    w->same_stretch = map64_get(&l->windows_by_stretch, window_key(w));
+    map64_put(&l->windows_by_stretch, window_key(w), w);
+}
+
 static void window_uncache(struct log *l, struct window *w)
 {
     if (!w->cached) {
         return;
     }
     w->cached = false;
-    struct window *first = map64_get(&l->windows_by_place, w->place);
-    if (first == w && w->same_place == NULL) {
-        map64_remove(&l->windows_by_place, w->place);
+    struct window *first = map64_get(&l->windows_by_stretch, window_key(w));
+    if (first == w && w->same_stretch == NULL) {
+        map64_remove(&l->windows_by_stretch, window_key(w));
     } else if (first == w) {
-        map64_put(&l->windows_by_place, w->place, w->same_place);
+        map64_put(&l->windows_by_stretch, window_key(w), w->same_stretch);
     } else {
-        while (first->same_place != w) {
-            first = first->same_place;
+        while (first->same_stretch != w) {
+            first = first->same_stretch;
         }
-        first->same_place = w->same_place;
+        first->same_stretch = w->same_stretch;
     }
-    w->same_place = NULL;
+    w->same_stretch = NULL;
 }
 
 /* Was it worth being wide? */
@@ -82,12 +109,18 @@ bool window_is_wide(struct log *l)
     return l->wide_votes >= 0 || l->wide_asked % PROBE_EVERY == 0;
 }
 
+/* Of what is read ahead, in windows of the usual size. */
+static u32 window_weight(const struct window *w)
+{
+    return (w->read.bytes + LOG_WINDOW_BYTES - 1) / LOG_WINDOW_BYTES;
+}
+
 static void window_destroy(struct log *l, struct window *w)
 {
     window_uncache(l, w);
     window_vote(l, w);
     if (w->uses == 0) {
-        l->windows_unused--;
+        l->windows_unused -= window_weight(w);
     }
     if (w->reading) {
         l->windows_reading--;
@@ -97,16 +130,19 @@ static void window_destroy(struct log *l, struct window *w)
     pool_put(&l->window_structs, w);
 }
 
-void windows_forget(struct log *l, u64 place)
+void windows_forget(struct log *l, u32 object)
 {
-    struct window *w = map64_get(&l->windows_by_place, place);
-    while (w != NULL) {
-        struct window *next = w->same_place;
+    struct list_node *next;
+    for (struct list_node *n = l->windows.head.next; n != &l->windows.head; n = next) {
+        next = n->next;
+        struct window *w = CONTAINER_OF(n, struct window, node);
+        if (place_object(w->place) != object) {
+            continue;
+        }
         window_uncache(l, w);
         if (w->refs == 0 && !w->reading) {
             window_destroy(l, w);
         }
-        w = next;
     }
 }
 
@@ -115,7 +151,7 @@ void windows_fini(struct log *l)
     while (!list_empty(&l->windows)) {
         window_destroy(l, CONTAINER_OF(list_first(&l->windows), struct window, node));
     }
-    map64_fini(&l->windows_by_place);
+    map64_fini(&l->windows_by_stretch);
     if (l->cold_ready) {
         blob_pool_fini(&l->cold_tiny);
         blob_pool_fini(&l->cold_small);
@@ -124,10 +160,11 @@ void windows_fini(struct log *l)
     pool_fini(&l->window_structs);
 }
 
-struct window *window_find(const struct log *l, u64 place, u32 pos, u32 bytes)
+static struct window *stretch_find(const struct log *l, u64 key, u64 place, u32 pos, u32 bytes)
 {
-    for (struct window *w = map64_get(&l->windows_by_place, place); w != NULL; w = w->same_place) {
-        if (pos >= w->read.pos && pos - w->read.pos < w->read.bytes &&
+    struct window *w = map64_get(&l->windows_by_stretch, key);
+    for (; w != NULL; w = w->same_stretch) {
+        if (w->place == place && pos >= w->read.pos && pos - w->read.pos < w->read.bytes &&
             bytes <= w->read.bytes - (pos - w->read.pos)) {
             return w;
         }
@@ -135,11 +172,21 @@ struct window *window_find(const struct log *l, u64 place, u32 pos, u32 bytes)
     return NULL;
 }
 
+struct window *window_find(const struct log *l, u64 place, u32 pos, u32 bytes)
+{
+    u32 stretch = pos >> STRETCH_SHIFT;
+    struct window *w = stretch_find(l, stretch_key(place, stretch), place, pos, bytes);
+    if (w == NULL && stretch > 0) {
+        w = stretch_find(l, stretch_key(place, stretch - 1), place, pos, bytes);
+    }
+    return w;
+}
+
 void window_use(struct log *l, struct window *w)
 {
     w->refs++;
     if (w->uses == 0) {
-        l->windows_unused--;
+        l->windows_unused -= window_weight(w);
     }
     w->uses++;
     list_remove(&w->node);
@@ -150,7 +197,8 @@ void window_unref(struct log *l, struct window *w)
 {
     assert(w->refs > 0);
     w->refs--;
-    if (w->refs == 0 && !w->cached && !w->reading) {
+    bool kept = w->cached && !w->spent;
+    if (w->refs == 0 && !kept && !w->reading) {
         window_destroy(l, w);
     }
 }
@@ -230,14 +278,8 @@ struct window *window_start(struct log *l, const struct log_range *range, u64 pl
     w->place = place;
     w->reading = true;
     w->wide = wide;
-    w->cached = kind != WINDOW_ALONE;
     list_init(&w->waiters);
-    if (w->cached) {
-        w->same_place = map64_get(&l->windows_by_place, place);
-        map64_put(&l->windows_by_place, place, w);
-    }
     list_push_back(&l->windows, &w->node);
-    l->windows_unused++;
     l->windows_reading++;
     w->read = (struct home_read){
         .done = window_read,
@@ -247,6 +289,10 @@ struct window *window_start(struct log *l, const struct log_range *range, u64 pl
         .bytes = range->bytes,
         .blob = blob,
     };
+    l->windows_unused += window_weight(w);
+    if (kind != WINDOW_ALONE) {
+        window_cache(l, w);
+    }
     if (log_id_is_pack(range->object)) {
         home_pack_read(l->home, &w->read);
     } else {
