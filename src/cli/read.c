@@ -89,7 +89,7 @@ static bool parse_count(const struct cli_args *a, const char *option, i64 *out)
     if (text == NULL || parse_number(text, 0, INT32_MAX, out)) {
         return true;
     }
-    problem_of_value(a, option, text, "a number");
+    problem_of_value(a, option, text, cli_text(a, "a number from 0 to %d", INT32_MAX));
     return false;
 }
 

@@ -26,6 +26,28 @@ def case_help(shell):
     shell.bare("group", "info", "--help").says(r"-o, --output FORMAT", r"-b, --brokers HOST:PORT")
 
 
+def case_bounds_of_options(shell):
+    """What help says of a bound is what is checked, and what is refused names it."""
+    for words, option, low, high in (
+        ("topic create", "partitions", 1, 100000),
+        ("topic edit", "partitions", 1, 100000),
+        ("topic create", "replication-factor", 1, 32767),
+        ("bench pub", "rate", 1, 10000000),
+        ("bench latency", "rate", 1, 10000000),
+    ):
+        (line,) = [line for line in shell.bare("help", *words.split()).lines() if f"--{option} " in line]
+        check(str(high) in line, f"{words} --{option}: {line}")
+        for value in (low - 1, high + 1, "many"):
+            shell.run(*words.split(), "l-bounds", f"--{option}", value, code=2).warns(f"--{option} {value} is not a number from {low} to {high}$")
+    for command in ("serve", "dev"):
+        (line,) = [line for line in shell.bare("help", command).lines() if "--memory " in line]
+        check("at least 16MiB" in line and "at most 1GiB" in line, line)
+        shell.bare(command, "--memory", "16777215", "--listen", "127.0.0.1:0", code=2).warns("^error ODK-\\d{4}: ", "16 ?MiB")
+    for option, value in (("--timeout", "0s"), ("--timeout", "soon"), ("--interval", "-1s")):
+        words = ("topic", "ls", "--watch") if option == "--interval" else ("topic", "ls")
+        shell.run(*words, option, value, code=2).warns(f"{option} {value} is not a duration as ")
+
+
 def case_version(shell):
     version = shell.bare("version").says(r"^odradek \d+\.\d+\.\d+").out
     shell.bare("--version").prints(version)
