@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 /* The folder with everything, or NULL: neither XDG_CONFIG_HOME nor HOME says where. */
 static const char *folder(const struct cli_args *a)
@@ -169,6 +170,14 @@ static int make_folders(const struct cli_args *a, const char *where)
                           strerror(errno), NULL);
 }
 
+/* The command that makes a context what it was. */
+static const char *set_again(const struct cli_args *a, const char *name, const char *brokers,
+                             const char *http)
+{
+    return cli_text(a, "odradek context set %s %s%s%s", name, brokers,
+                    http != NULL ? " --http " : "", http != NULL ? http : "");
+}
+
 int command_context_set(const struct cli_args *a)
 {
     const char *where = folder(a);
@@ -197,10 +206,8 @@ int command_context_set(const struct cli_args *a)
         }
     }
     change_done(&change, "set", "context", name,
-                before == NULL ? NULL
-                               : cli_text(a, "odradek context set %s %s%s%s", name, before,
-                                          http_before != NULL ? " --http " : "",
-                                          http_before != NULL ? http_before : ""));
+                before == NULL ? cli_text(a, "odradek context rm %s", name)
+                               : set_again(a, name, before, http_before));
     return change_end(&change);
 }
 
@@ -228,5 +235,42 @@ int command_context_use(const struct cli_args *a)
     }
     change_done(&change, "use", "context", name,
                 before == NULL ? NULL : cli_text(a, "odradek context use %s", before));
+    return change_end(&change);
+}
+
+/* One context; the one in use is not used any more. */
+static int remove_one(const struct cli_args *a, const char *where, const char *name,
+                      struct change *change)
+{
+    const char *brokers = name_is_good(name) ? brokers_of(a, where, name) : NULL;
+    if (brokers == NULL) {
+        return not_there(a, name);
+    }
+    const char *undo = set_again(a, name, brokers, http_of(a, where, name));
+    const char *current = current_name(a, where);
+    const char *path = cli_text(a, "%s/contexts/%s", where, name);
+    bool used = current != NULL && strcmp(current, name) == 0;
+    if (!change->dry &&
+        ((used && unlink(cli_text(a, "%s/current", where)) != 0) || unlink(path) != 0)) {
+        return problem(CLI_FAILED, cli_text(a, "cannot remove %s", path), strerror(errno), NULL);
+    }
+    change_done(change, "delete", "context", name, undo);
+    return CLI_OK;
+}
+
+int command_context_rm(const struct cli_args *a)
+{
+    const char *where = folder(a);
+    if (a->operand_count == 0) {
+        return problem(CLI_USAGE, "odradek context rm needs the name of a context", NULL,
+                       "odradek context ls   shows them");
+    }
+    if (where == NULL) {
+        return no_folder();
+    }
+    struct change change = change_begin(a);
+    for (u32 i = 0; i < a->operand_count; i++) {
+        change_failed(&change, remove_one(a, where, a->operands[i], &change));
+    }
     return change_end(&change);
 }

@@ -57,6 +57,7 @@ def example(shell, command):
         "context ls": [],
         "context set": ["e-context", "127.0.0.1:1"],
         "context use": ["e-context"],
+        "context rm": ["e-context"],
         "pub": ["e-topic", "value"],
         "cat": ["e-topic"],
         "tail": ["e-topic", "--from", "start", "-e"],
@@ -119,7 +120,7 @@ def case_other_formats(shell):
     shell.bare("context", "set", "e-context", "127.0.0.1:1")
     for command, options in table(shell).items():
         changes = {"dry-run"} & options
-        if "output" not in options or command in ("cat", "tail", "bundle", "doctor", "context use", "topic create"):
+        if "output" not in options or command in ("cat", "tail", "bundle", "doctor", "context use", "context rm", "topic create"):
             continue
         words = [*command.split(), *example(shell, command), *(["--dry-run"] if changes else [])]
         words += ["-b", shell.address] if "brokers" in options else []

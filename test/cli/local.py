@@ -145,7 +145,7 @@ def case_contexts(shell):
     shell.bare("context", "ls").prints("CONTEXT  BROKERS  IN USE\n")
     shell.bare("context", "set", "prod", prod, "--dry-run").prints("would set prod\n")
     shell.bare("context", "use", "prod", code=3).warns('no context "prod"', "odradek context set prod")
-    shell.bare("context", "set", "prod", prod).prints("set prod\n")
+    shell.bare("context", "set", "prod", prod).prints("set prod\n").warns("undo: odradek context rm prod$")
     shell.bare("context", "set", "test", "127.0.0.1:1").prints("set test\n")
     shell.bare("context", "set", "test", "127.0.0.1:2").warns("undo: odradek context set test 127.0.0.1:1")
     shell.bare("context", "use", "test").prints("using test\n")
@@ -170,6 +170,16 @@ def case_contexts(shell):
         ],
         f"contexts are {listed}",
     )
+    shell.bare("context", "set", "gone", "127.0.0.1:3", "--http", "127.0.0.1:4")
+    shell.bare("context", "use", "gone")
+    undo = "undo: odradek context set gone 127.0.0.1:3 --http 127.0.0.1:4$"
+    shell.bare("context", "rm", "gone", "--dry-run").prints("would delete gone\n")
+    done = shell.bare("context", "rm", "none", "gone", code=3).prints("deleted gone\n")
+    done.warns(undo, '^error ODK-6003: there is no context "none"$')
+    check(shell.bare("context", "ls", "-o", "name").lines() == ["prod", "test"], "it is still there")
+    removed = shell.bare("context", "rm", "prod", "-o", "json").json()
+    check(removed[0]["result"] == "deleted" and removed[0]["undo"] == f"odradek context set prod {prod}", f"{removed}")
+    shell.bare("context", "rm", code=2).warns("needs the name of a context")
     elsewhere = {"XDG_CONFIG_HOME": os.path.join(shell.home, "elsewhere")}
     shell.bare("context", "ls", "-o", "name", env=elsewhere).prints("")
     shell.bare("context", "set", "x", "h:1", env=elsewhere)
@@ -181,6 +191,7 @@ def case_contexts(shell):
     shell.bare("context", "ls", code=1, env=nowhere).warns("no place for contexts")
     shell.bare("context", "set", "x", "h:1", code=1, env=nowhere)
     shell.bare("context", "use", "x", code=1, env=nowhere)
+    shell.bare("context", "rm", "x", code=1, env=nowhere)
     shell.bare("topic", "ls", "-b", prod, env=nowhere)
     blocked = os.path.join(shell.home, "a-file")
     open(blocked, "w").close()
