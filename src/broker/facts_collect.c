@@ -6,7 +6,8 @@
      2. topics: every partition of every topic in order of their names
      3. groups: their names, then the committed offsets of each, with lag
      4. ages: of every offset with lag, when its oldest unread record was written: its run is found
-        through the partition's index and peeked into, or loaded when it is cold
+        through the partition's index and peeked into, or loaded when it is cold; records of a large
+        batch are walked on a worker (record_time.c)
      5. done, from the last piece
 
    Between two pieces anything may happen to topics and groups, so every piece looks again for where
@@ -16,14 +17,14 @@
 #include "broker/facts.h"
 
 #include "broker/coordinator.h"
+#include "broker/record_time.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define PIECE_NS (500ull * 1000)
 #define AGES_NS  (3000ull * 1000 * 1000)
-enum { UNIT_ROWS = 64, TOPIC_BYTES_MAX = 256, EXACT_SPAN_MS = 500 };
-#define EXPANDED_BYTES_MAX (2 * MIB) /* of a batch that is decompressed here */
+enum { UNIT_ROWS = 64, TOPIC_BYTES_MAX = 256 };
 
 enum stage { STAGE_IDLE, STAGE_TOPICS, STAGE_GROUPS, STAGE_OFFSETS, STAGE_AGES, STAGE_DONE };
 
@@ -62,6 +63,7 @@ struct facts_collector {
     struct map_slice ages; /* by key: struct age */
     struct log_load load;
     bool loading;
+    struct record_time *look; /* NULL: none. While it lacks bytes they are being loaded */
     u64 load_offset;
 
     u64 idle_wall_ns; /* of the last look at the loop's processor time */
@@ -89,6 +91,9 @@ void facts_collector_destroy(struct facts_collector *c)
     log_whole_cancel(&c->whole);
     if (c->loading) {
         log_load_release(&c->load);
+    }
+    if (c->look != NULL) {
+        record_time_cancel(c->look);
     }
     if (c->facts != NULL) {
         facts_destroy(c->facts);
@@ -398,47 +403,6 @@ static bool offsets_unit(struct facts_collector *c)
 
 /* ---- ages ------------------------------------------------------------------------------------ */
 
-/* When the record at the offset was written, or the next one if it is gone, by its batch. Records
-   are looked at when that is cheap or when the batch's own times leave it open by more than half a
-   second; of a batch that expands beyond a bound the place between its times is taken. */
-static i64 batch_time_at(struct facts_collector *c, const struct batch_view *batch, u64 offset)
-{
-    i64 span_ms = batch->max_timestamp - batch->base_timestamp;
-    bool plain = batch_codec(batch) == CODEC_NONE;
-    if (batch_timestamp_type(batch) == TIMESTAMP_LOG_APPEND_TIME) {
-        return batch->max_timestamp;
-    }
-    if (!plain && span_ms <= EXACT_SPAN_MS) {
-        return batch->base_timestamp;
-    }
-    struct decompressor *scratch = &c->b->scratch;
-    struct record_iter it;
-    struct record record;
-    i64 found_ms = FACTS_UNKNOWN;
-    if (record_iter_init(&it, batch, scratch, EXPANDED_BYTES_MAX) == OK) {
-        while (found_ms == FACTS_UNKNOWN && record_iter_next(&it, &record)) {
-            found_ms = (u64)record.offset >= offset ? record.timestamp : FACTS_UNKNOWN;
-        }
-    }
-    decompressor_reset(scratch);
-    if (found_ms == FACTS_UNKNOWN && batch->last_offset_delta > 0) {
-        f64 place = (f64)(offset - (u64)batch->base_offset) / (f64)batch->last_offset_delta;
-        found_ms = batch->base_timestamp + (i64)((f64)span_ms * MIN(place, 1.0));
-    }
-    return found_ms;
-}
-
-static i64 run_time_at(struct facts_collector *c, struct slice run, u64 offset)
-{
-    struct batch_view batch;
-    while (batch_view_next(&run, &batch) == OK) {
-        if ((u64)batch_last_offset(&batch) >= offset) {
-            return batch_time_at(c, &batch, offset);
-        }
-    }
-    return FACTS_UNKNOWN;
-}
-
 static void age_found(struct facts_collector *c, struct facts_offset *o, i64 oldest_ms)
 {
     oldest_ms = oldest_ms < 0 ? FACTS_UNKNOWN : oldest_ms; /* a record without a timestamp */
@@ -450,18 +414,90 @@ static void age_found(struct facts_collector *c, struct facts_offset *o, i64 old
     c->age++;
 }
 
+/* The worker has looked. */
+static void age_told(void *user, err_t result, i64 ms)
+{
+    struct facts_collector *c = user;
+    c->look = NULL;
+    if (result == ERR_NO_MEMORY) {
+        c->age++; /* not known, and asked again the next time */
+    } else {
+        age_found(c, &c->facts->offsets.items[c->age], result == OK ? ms : BATCH_NO_TIMESTAMP);
+    }
+    io_timer_start(c->b->io, &c->timer, io_now_ns(c->b->io));
+}
+
+/* On a worker, with what is here of the batch. */
+static void age_ask(struct facts_collector *c, struct slice bytes, u32 batch_bytes, bool compressed)
+{
+    c->look = record_time_start(c->b, batch_bytes, compressed, c->load_offset, age_told, c);
+    if (c->look == NULL) {
+        c->age++; /* the same */
+        return;
+    }
+    record_time_add(c->look, slice_of(bytes.ptr, MIN(bytes.len, batch_bytes)));
+}
+
+/* The bytes at the beginning of the run that has the record: all of it, or of a batch that is
+   larger than a buffer the first. */
+static void age_look(struct facts_collector *c, struct slice run, u32 run_bytes)
+{
+    struct facts_offset *o = &c->facts->offsets.items[c->age];
+    struct batch_view batch;
+    err_t err;
+    while ((err = batch_view_next(&run, &batch)) == OK) {
+        i64 ms;
+        if ((u64)batch_last_offset(&batch) < c->load_offset) {
+            continue;
+        }
+        if (record_time_now(&batch, c->load_offset, &c->b->scratch, &ms)) {
+            age_found(c, o, ms);
+        } else {
+            age_ask(c, batch.whole, (u32)batch.whole.len, batch_codec(&batch) != CODEC_NONE);
+        }
+        return;
+    }
+    if (err == ERR_TRUNCATED && run.len >= BATCH_HEADER_BYTES) {
+        u32 batch_bytes = BATCH_PREFIX_BYTES + load_be32(run.ptr + BATCH_AT_LENGTH);
+        if (batch_bytes <= run_bytes) { /* as the index has it */
+            age_ask(c, run, batch_bytes, true);
+            return;
+        }
+    }
+    c->age++; /* nothing is left of it */
+}
+
+static void age_load(struct facts_collector *c)
+{
+    c->loading = true;
+    log_load(c->b->log, &c->load);
+}
+
 static void age_loaded(struct log_load *load, err_t result)
 {
     struct facts_collector *c = CONTAINER_OF(load, struct facts_collector, load);
-    struct facts_offset *o = &c->facts->offsets.items[c->age];
+    struct slice bytes = slice_of(load->data, load->bytes);
     c->loading = false;
-    if (result == OK) {
-        age_found(c, o, run_time_at(c, slice_of(load->data, load->bytes), c->load_offset));
-    } else {
+    if (result != OK) {
         c->age++; /* damaged, or deleted meanwhile: not known, and asked again the next time */
+        if (c->look != NULL) {
+            record_time_cancel(c->look);
+            c->look = NULL;
+        }
+    } else if (c->look == NULL) {
+        age_look(c, bytes, load->range.bytes);
+    } else {
+        record_time_add(c->look, slice_of(bytes.ptr, MIN(bytes.len, record_time_wants(c->look))));
     }
+    u32 loaded = load->bytes;
     log_load_release(load);
-    io_timer_start(c->b->io, &c->timer, io_now_ns(c->b->io));
+    if (c->look == NULL) {
+        io_timer_start(c->b->io, &c->timer, io_now_ns(c->b->io));
+    } else if (record_time_wants(c->look) > 0) {
+        load->range.pos += loaded;
+        load->range.bytes -= loaded;
+        age_load(c);
+    }
 }
 
 /* The remembered time, if the offset was looked at before and its record is still there. */
@@ -480,6 +516,11 @@ static bool age_remembered(struct facts_collector *c, struct facts_offset *o, u6
     age->collection = c->collections;
     o->oldest_ms = age->oldest_ms;
     return true;
+}
+
+static bool age_waits(const struct facts_collector *c)
+{
+    return c->loading || c->look != NULL;
 }
 
 static bool ages_unit(struct facts_collector *c)
@@ -509,13 +550,12 @@ static bool ages_unit(struct facts_collector *c)
         }
         const u8 *hot = log_peek(c->b->log, &read.ranges[0]);
         if (hot == NULL) {
-            c->loading = true;
             c->load.done = age_loaded;
             c->load.range = read.ranges[0];
-            log_load(c->b->log, &c->load);
+            age_load(c);
             return true;
         }
-        age_found(c, o, run_time_at(c, slice_of(hot, read.ranges[0].bytes), c->load_offset));
+        age_look(c, slice_of(hot, read.ranges[0].bytes), read.ranges[0].bytes);
         return true; /* it may have decompressed: the time is looked at */
     }
     return c->age < f->offsets.count;
@@ -565,7 +605,7 @@ static void collector_unit(struct facts_collector *c)
         more = offsets_unit(c);
         break;
     case STAGE_AGES:
-        more = ages_unit(c) && io_now_ns(c->b->io) - c->began_ns < AGES_NS;
+        more = ages_unit(c) && (age_waits(c) || io_now_ns(c->b->io) - c->began_ns < AGES_NS);
         break;
     case STAGE_IDLE:
     case STAGE_DONE:
@@ -584,11 +624,11 @@ static void collector_step(struct io_timer *t)
     do {
         collector_unit(c);
         now_ns = io_clock_ns();
-    } while (now_ns - began_ns < PIECE_NS && !c->loading && c->stage != STAGE_DONE);
+    } while (now_ns - began_ns < PIECE_NS && !age_waits(c) && c->stage != STAGE_DONE);
     metric_observe(HISTOGRAM_collect_seconds, now_ns - began_ns);
     if (c->stage == STAGE_DONE) {
         collector_finish(c);
-    } else if (!c->loading) { /* else age_loaded goes on */
+    } else if (!age_waits(c)) { /* else age_loaded or age_told goes on */
         io_timer_start(c->b->io, t, io_now_ns(c->b->io));
     }
 }

@@ -68,7 +68,7 @@ struct produce {
 
 /* What a worker needs, outside the request, because the connection may go away meanwhile. */
 struct produce_job {
-    struct list_node node; /* broker->jobs */
+    struct broker_job job;
     struct io_op op;
     struct produce *produce; /* NULL: the request is gone */
     struct broker *broker;
@@ -440,8 +440,13 @@ static void job_free(struct produce_job *job)
     decompressor_fini(&job->scratch);
     quota_release(&job->broker->memory.root, job->charged);
     blob_unref(job->frame);
-    list_remove(&job->node);
+    list_remove(&job->job.node);
     mem_free(job);
+}
+
+static void job_drop(struct broker_job *job)
+{
+    job_free(CONTAINER_OF(job, struct produce_job, job));
 }
 
 static void job_done(struct io_op *op, i64 result)
@@ -471,10 +476,7 @@ static void produce_retry(struct io_timer *t)
 static void produce_work(struct produce *p)
 {
     struct broker *b = p->r->broker;
-    /* A batch at its cap, and a window; of a small budget a quarter, from whichever share leaves it
-     * unused. */
-    u64 need = b->memory.root.cap / 8 + DECOMPRESS_CONTEXT_BYTES_MAX;
-    need = MIN(need, b->memory.root.cap / 4);
+    u64 need = broker_decompress_bytes(b);
     if (!quota_charge(&b->memory.root, need)) {
         io_timer_start(b->io, &p->retry, io_now_ns(b->io) + WORKER_RETRY_MS * 1000000ull);
         return;
@@ -496,17 +498,10 @@ static void produce_work(struct produce *p)
         }
     }
     p->job = job;
-    list_push_back(&b->jobs, &job->node);
+    job->job.drop = job_drop;
+    list_push_back(&b->jobs, &job->job.node);
     job->op.done = job_done;
     io_work(b->io, &job->op, job_run, job);
-}
-
-/* io is dead: jobs that will never be done. */
-void produce_jobs_drop(struct broker *b)
-{
-    while (!list_empty(&b->jobs)) {
-        job_free(CONTAINER_OF(list_first(&b->jobs), struct produce_job, node));
-    }
 }
 
 /* ---- append and wait ------------------------------------------------------------------------- */

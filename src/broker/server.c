@@ -392,6 +392,11 @@ static void drain_step(struct io_timer *t)
     cluster_drain(b->cluster, log_drain_done, b);
 }
 
+u64 broker_decompress_bytes(const struct broker *b)
+{
+    return MIN(b->memory.root.cap / 8 + DECOMPRESS_CONTEXT_BYTES_MAX, b->memory.root.cap / 4);
+}
+
 void broker_stop(struct broker *b)
 {
     if (b->stopping) {
@@ -438,7 +443,10 @@ void broker_destroy(struct broker *b)
     if (b->home != NULL) {
         home_destroy(b->home);
     }
-    produce_jobs_drop(b);
+    while (!list_empty(&b->jobs)) {
+        struct broker_job *job = CONTAINER_OF(list_first(&b->jobs), struct broker_job, node);
+        job->drop(job);
+    }
     decompressor_fini(&b->scratch);
     pool_fini(&b->request_pool);
     pool_fini(&b->conn_pool);
@@ -455,7 +463,7 @@ void broker_print_stats(struct broker *b)
     metric_set(METRIC_memory_used_bytes, b->memory.root.used);
     struct diag_field fields[METRIC_COUNT];
     for (u32 i = 0; i < METRIC_COUNT; i++) {
-        fields[i] = D_UINT(metric_rows[i].name, metric_slots[i]);
+        fields[i] = D_UINT(metric_rows[i].name, metric_read((enum metric)i));
     }
     diag_event_(MSG_stats, fields, METRIC_COUNT);
 }

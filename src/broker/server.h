@@ -73,7 +73,7 @@ struct broker {
     i32 request_bytes_max; /* socket.request.max.bytes, at most what the reserve has room for */
 
     struct decompressor scratch; /* the loop's, for small compressed batches */
-    struct list jobs;            /* produce.c: batches on a worker */
+    struct list jobs;            /* struct broker_job: batches on a worker */
 
     struct coordinator *coordinator;
     struct traffic *traffic;                   /* counters by topic and by request */
@@ -115,8 +115,15 @@ u32 conns_busy(const struct broker *b); /* requests not answered yet */
    change. */
 void settings_follow(struct broker *b);
 
-/* produce.c */
-void produce_jobs_drop(struct broker *b);
+/* Work on a worker that outlives who asked for it. Whoever puts one into broker->jobs takes it out
+   when it is done; drop() comes instead when io is dead and it never will be. */
+struct broker_job {
+    struct list_node node;
+    void (*drop)(struct broker_job *job);
+};
+/* What a worker may decompress into: a batch at its cap, and a window; of a small budget a quarter,
+   from whichever share leaves it unused. */
+u64 broker_decompress_bytes(const struct broker *b);
 
 /* fetch.c: parked fetches whose partitions moved, once per turn. */
 void fetch_waiters_run(struct broker *b);

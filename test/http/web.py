@@ -182,26 +182,22 @@ def metrics(broker):
 # Kafka
 
 
-def batch(times_ms, compressed=False, size=40):
-    """A batch with one record for each time."""
-    records = b""
-    for delta, time_ms in enumerate(times_ms):
-        value = os.urandom(size)
-        record = (
-            b"\0"
-            + raw.varint(time_ms - times_ms[0])
-            + raw.varint(delta)
-            + raw.varint(-1)
-            + raw.varint(len(value))
-            + value
-            + raw.varint(0)
-        )
-        records += raw.varint(len(record)) + record
-    attributes = 0
-    if compressed:
-        packer = zlib.compressobj(wbits=31)
-        records = packer.compress(records) + packer.flush()
-        attributes = 1
+def record(delta, time_delta, value):
+    """A record without key and headers, with its length before it."""
+    body = (
+        b"\0"
+        + raw.varint(time_delta)
+        + raw.varint(delta)
+        + raw.varint(-1)
+        + raw.varint(len(value))
+        + value
+        + raw.varint(0)
+    )
+    return raw.varint(len(body)) + body
+
+
+def batch_of(attributes, times_ms, records):
+    """The batch around records that are packed as the attributes say."""
     covered = (
         struct.pack(
             ">hiqqqhii",
@@ -218,6 +214,18 @@ def batch(times_ms, compressed=False, size=40):
     )
     tail = struct.pack(">ibI", -1, 2, raw.crc32c(covered)) + covered
     return struct.pack(">qi", 0, len(tail)) + tail
+
+
+def batch(times_ms, compressed=False, size=40):
+    """A batch with one record for each time."""
+    records = b"".join(
+        record(delta, time_ms - times_ms[0], os.urandom(size))
+        for delta, time_ms in enumerate(times_ms)
+    )
+    if compressed:
+        packer = zlib.compressobj(wbits=31)
+        records = packer.compress(records) + packer.flush()
+    return batch_of(1 if compressed else 0, times_ms, records)
 
 
 def produce(client, topic, partition, records):

@@ -3,6 +3,7 @@
    so; that what is under way may be dropped. (test/http compares all of it with what clients see.)
  */
 #include "broker/facts.h"
+#include "broker/server.h"
 #include "harness.h"
 
 static struct facts *found;
@@ -121,6 +122,53 @@ static void partitions_groups_and_ages(void **state)
     harness_fini(&h);
 }
 
+/* LARGE records a second apart, too many for the loop to walk. */
+enum { LARGE = 6000 };
+static i64 large_ms(struct harness *h, u32 i)
+{
+    return harness_wall_ms(h) / 10000000 * 10000000 - (i64)(LARGE - i) * 1000;
+}
+
+static struct slice batch_large(struct harness *h)
+{
+    static i64 times[LARGE];
+    for (u32 i = 0; i < LARGE; i++) {
+        times[i] = large_ms(h, i);
+    }
+    struct batch_builder_options o = batch_builder_plain();
+    return batch_timed(h, &o, times, LARGE);
+}
+
+static void ages_that_a_worker_finds(void **state)
+{
+    struct harness h;
+    harness_up(&h);
+    struct client *c = client_open(&h);
+    struct facts_collector *collector = facts_collector_create(h.broker);
+    struct topic t = topic_make(c, "t", 1);
+    struct slice batch = batch_large(&h);
+    struct batch_view view;
+    assert_int_equal(batch_view_parse(batch, &view), OK);
+    produce_ok(c, &t, 0, batch);
+    commit(c, "first", "t", 0, 0);
+    commit(c, "middle", "t", 0, LARGE / 2);
+    commit(c, "last", "t", 0, LARGE - 1);
+    u64 rest = h.broker->memory.root.cap - h.broker->memory.root.used;
+    assert_true(quota_charge(&h.broker->memory.root, rest));
+    collect(&h, collector); /* no memory for the worker: not known, not remembered */
+    assert_int_equal(offset_of("first", "t", 0)->oldest_ms, view.base_timestamp);
+    assert_int_equal(offset_of("middle", "t", 0)->oldest_ms, FACTS_UNKNOWN);
+    drop();
+    quota_release(&h.broker->memory.root, rest);
+    collect(&h, collector);
+    i64 first_ms = view.base_timestamp;
+    assert_int_equal(offset_of("middle", "t", 0)->oldest_ms, first_ms + LARGE / 2 * 1000);
+    assert_int_equal(offset_of("last", "t", 0)->oldest_ms, first_ms + (LARGE - 1) * 1000);
+    drop();
+    facts_collector_destroy(collector);
+    harness_fini(&h);
+}
+
 static void topics_that_come_and_go_meanwhile(void **state)
 {
     struct harness h;
@@ -200,8 +248,10 @@ static void what_is_under_way_may_be_dropped(void **state)
     struct client *c = client_open(&h);
     struct topic t = topic_make(c, "t", 1);
     produce_ok(c, &t, 0, batch_plain(&h, 10));
+    produce_ok(c, &t, 0, batch_large(&h));
     commit(c, "g", "t", 0, 3);
-    for (u32 turns = 0; turns < 4; turns++) {
+    commit(c, "h", "t", 0, 10 + LARGE / 2); /* a worker looks */
+    for (u32 turns = 0; turns < 6; turns++) {
         struct facts_collector *collector = facts_collector_create(h.broker);
         facts_collect(collector, collected, NULL);
         harness_turns(&h, turns);
@@ -252,6 +302,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(partitions_groups_and_ages),
+        cmocka_unit_test(ages_that_a_worker_finds),
         cmocka_unit_test(topics_that_come_and_go_meanwhile),
         cmocka_unit_test(it_ends_at_its_cap),
         cmocka_unit_test(what_is_under_way_may_be_dropped),
