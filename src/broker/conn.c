@@ -462,7 +462,8 @@ static void conn_answer_http(struct conn *c)
     io_sock_local(c->sock, &local);
     int body_len = snprintf(
         body, sizeof body,
-        "This is port %u of an Odradek broker, and it speaks the Kafka protocol, not HTTP.\n"
+        "This is port %u of an Odradek broker, and it speaks the Kafka protocol, not "
+        "HTTP (ODK-1103).\n"
         "%s%s%sKafka clients use it as bootstrap server; from a shell:  odradek tail TOPIC -b "
         "HOST:%u\n",
         local.port, b->http_address[0] != 0 ? "Metrics and health are at  http://" : "",

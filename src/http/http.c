@@ -382,6 +382,11 @@ static const char *header_of(struct http_conn *c, const char *name)
     return c->http->mhd->MHD_lookup_connection_value(c->mhd, MHD_HEADER_KIND, name);
 }
 
+/* Codes of the catalogue that stand in the answers below. */
+static_assert(MSG_http_library_missing == 1111 && MSG_http_no_page == 1112 &&
+                  MSG_http_request == 1113 && MSG_http_host == 1114,
+              "what an answer says is what odradek errors explains");
+
 /* What is wrong with a request whatever page it wants: its status, 0 when nothing is. A port of the
    loopback is not for those who come by another name: a page in somebody's browser whose own name
    was made to point here (DNS rebinding). */
@@ -391,20 +396,20 @@ static u32 request_refuse(struct http_conn *c, const char *method, const char *v
     const char *length = header_of(c, MHD_HTTP_HEADER_CONTENT_LENGTH);
     const char *host = header_of(c, MHD_HTTP_HEADER_HOST);
     if (strcmp(method, MHD_HTTP_METHOD_GET) != 0 && strcmp(method, MHD_HTTP_METHOD_HEAD) != 0) {
-        *why = "this port answers GET and HEAD\n";
+        *why = "this port answers GET and HEAD (ODK-1113)\n";
         return MHD_HTTP_METHOD_NOT_ALLOWED;
     }
     if (header_of(c, MHD_HTTP_HEADER_TRANSFER_ENCODING) != NULL ||
         (length != NULL && strcmp(length, "0") != 0)) {
-        *why = "a request here has no body\n";
+        *why = "a request here has no body (ODK-1113)\n";
         return MHD_HTTP_BAD_REQUEST;
     }
     if (host == NULL && strcmp(version, MHD_HTTP_VERSION_1_1) == 0) {
-        *why = "a request of HTTP/1.1 says its host\n";
+        *why = "a request of HTTP/1.1 says its host (ODK-1113)\n";
         return MHD_HTTP_BAD_REQUEST;
     }
     if (c->http->loopback && host != NULL && !http_host_is_loopback(host)) {
-        *why = "this port is this machine's own: ask for localhost\n";
+        *why = "this port is this machine's own: ask for localhost (ODK-1114)\n";
         return MHD_HTTP_MISDIRECTED_REQUEST;
     }
     return 0;
@@ -464,9 +469,9 @@ static struct reply *reply_at_once(struct http_conn *c, const char *url, const c
         return reply_index(h);
     }
     c->page = page_find(h, path);
-    return c->page != NULL
-               ? NULL
-               : reply_line(h, MHD_HTTP_NOT_FOUND, "no such page: / lists those there are\n");
+    return c->page != NULL ? NULL
+                           : reply_line(h, MHD_HTTP_NOT_FOUND,
+                                        "no such page: / lists those there are (ODK-1112)\n");
 }
 
 /* Called when line and headers are there, when all is there, and again after a resume. */
@@ -585,7 +590,7 @@ static void refuse_one(struct http *h)
 {
     static const char answer[] =
         "HTTP/1.1 503 Service Unavailable\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
-        "the broker's HTTP port needs libmicrohttpd12, which is not installed\n";
+        "the broker's HTTP port needs libmicrohttpd12, which is not installed (ODK-1111)\n";
     int fd = accept4(h->listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) {
         return;

@@ -220,21 +220,22 @@ static void requests_that_need_no_facts(void **state)
     } rows[] = {
         {GET("/"), "200 OK", "<a href=\"/small\">/small</a> a small page"},
         {GET("http://localhost/"), "200 OK", "a large page"},
-        {GET("/nothing"), "404 Not Found", "no such page"},
+        {GET("/nothing"), "404 Not Found", "no such page: / lists those there are (ODK-1112)"},
         {GET("/small/"), "404 Not Found", ""},
         {GET("/../small"), "404 Not Found", ""},
         {GET("/%73mall"), "404 Not Found", ""},
         {GET("/small%00"), "404 Not Found", ""},
         {"POST /small HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc",
          "405 Method Not Allowed", "Allow: GET, HEAD"},
-        {"BREW /small HTTP/1.1\r\nHost: localhost\r\n\r\n", "405 Method Not Allowed", ""},
+        {"BREW /small HTTP/1.1\r\nHost: localhost\r\n\r\n", "405 Method Not Allowed",
+         "GET and HEAD (ODK-1113)"},
         {"GET /small HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nabc",
          "400 Bad Request", "no body"},
         {"GET /small HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
          "400 Bad Request", "no body"},
         {"GET /small HTTP/1.1\r\nHost: rebound.example\r\n\r\n", "421 Misdirected Request",
-         "localhost"},
-        {"GET /small HTTP/1.1\r\n\r\n", "400 Bad Request", ""},
+         "localhost (ODK-1114)"},
+        {"GET /small HTTP/1.1\r\n\r\n", "400 Bad Request", "its host (ODK-1113)"},
     };
     struct place p;
     place_open(&p, 0, 0, 0);
