@@ -11,10 +11,13 @@
 #include "main_doctor.h"
 
 #include "cli/node.h"
+#include "cli/progress.h"
 #include "doctor/doctor.h"
 
 #include <stdio.h>
 #include <string.h>
+
+#define PROGRESS_FROM_BYTES (64 * MIB)
 
 /* What of a finding is added to later. */
 struct tree_finding {
@@ -26,7 +29,11 @@ struct tree_finding {
     struct node *repair;
 };
 struct tree {
-    struct node *root;
+    struct node *root; /* NULL: in words */
+    struct progress progress;
+    u64 unsaid_bytes; /* less than a MiB of what was read */
+    bool large;       /* enough to be waited for */
+    bool begun;
     struct node *packs;
     struct node *wals;
     struct node *partitions;
@@ -148,6 +155,29 @@ static void of_finding(struct tree_finding *f, const struct doctor_event *e)
     }
 }
 
+static void event_say(void *user, const struct doctor_event *e)
+{
+    struct tree *t = user;
+    progress_hide(&t->progress);
+    doctor_print(stdout, e);
+}
+
+static void bytes_read(void *user, u64 bytes, u64 total_bytes)
+{
+    struct tree *t = user;
+    if (!t->begun) {
+        t->begun = true;
+        t->large = total_bytes >= PROGRESS_FROM_BYTES;
+        progress_begin(&t->progress, "MiB", (i64)(total_bytes / MIB), true);
+    }
+    t->unsaid_bytes += bytes;
+    if (t->large && t->unsaid_bytes >= MIB) {
+        fflush(stdout); /* what was found stands above the bar */
+        progress_add(&t->progress, (i64)(t->unsaid_bytes / MIB));
+        t->unsaid_bytes %= MIB;
+    }
+}
+
 static void event_add(void *user, const struct doctor_event *e)
 {
     struct tree *t = user;
@@ -211,12 +241,8 @@ int doctor_command(const struct cli_args *a, struct node *root)
         .directory = directory != NULL ? directory : "odradek-data",
         .repair = cli_flag(a, "repair") && !dry,
         .accept_loss = cli_flag(a, "accept-loss") && !dry,
-        .out = stdout,
         .err = stderr,
     };
-    if (root == NULL) {
-        return doctor_run(&options);
-    }
     struct tree t = {
         .root = root,
         .packs = node_list(a->arena),
@@ -224,9 +250,11 @@ int doctor_command(const struct cli_args *a, struct node *root)
         .partitions = node_list(a->arena),
         .findings = node_list(a->arena),
     };
-    options.listener = event_add;
+    options.listener = root != NULL ? event_add : event_say;
+    options.read = bytes_read;
     options.user = &t;
     int code = doctor_run(&options);
+    progress_end(&t.progress);
     if (t.reported) {
         tree_finish(&t, code);
     }

@@ -75,11 +75,17 @@ void progress_add(struct progress *p, i64 count)
     p->drawn_ms = now_ms;
 }
 
-void progress_end(struct progress *p)
+void progress_hide(struct progress *p)
 {
     if (p->drawn) {
         fputs("\r\033[K", stderr);
         fflush(stderr);
     }
+    p->drawn = false;
+}
+
+void progress_end(struct progress *p)
+{
+    progress_hide(p);
     p->shown = false;
 }

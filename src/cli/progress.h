@@ -16,7 +16,9 @@ struct progress {
 /* quiet: standard output is used for something else than the terminal. */
 void progress_begin(struct progress *p, const char *unit, i64 total, bool quiet);
 void progress_add(struct progress *p, i64 count);
-/* Wipes the bar. */
+/* Wipes the bar, until there is more to say of it. */
+void progress_hide(struct progress *p);
+/* Wipes it for good. */
 void progress_end(struct progress *p);
 /* The line as it is drawn on a terminal of so many columns: text has room for PROGRESS_TEXT_BYTES.
  */

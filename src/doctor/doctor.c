@@ -234,6 +234,7 @@ static int directory_check(struct doctor *d)
     if (code != DOCTOR_HEALTHY) {
         return code;
     }
+    d->total_bytes = d->read != NULL ? files_total(d) : 0;
     check_metalog(d);
     check_packs(d);
     check_wals(d);
@@ -246,8 +247,9 @@ int doctor_run(const struct doctor_options *options)
 {
     struct doctor d = {
         .directory = options->directory,
-        .listener = options->listener != NULL ? options->listener : event_print,
+        .listener = options->listener != NULL ? options->listener : doctor_print,
         .user = options->listener != NULL ? options->user : options->out,
+        .read = options->listener != NULL ? options->read : NULL,
         .err = options->err,
         .extent_bytes = options->extent_bytes != 0 ? options->extent_bytes : HOME_EXTENT_BYTES,
         .repair = options->repair,

@@ -73,9 +73,13 @@ struct doctor_options {
                     that nobody names */
     bool accept_loss; /* with repair: also of what costs acknowledged records, as the report says: a
                          WAL is cut, a pack that brokers refuse is replaced */
-    FILE *out;        /* the report, in words */
+    FILE *out;        /* the report, in words; not used when there is a listener */
     FILE *err;        /* why there is none */
     doctor_listener listener; /* instead of out */
+    /* May be NULL: so many bytes were read, of about so many. */
+    void (*read)(void *user, u64 bytes, u64 total_bytes);
     void *user;
 };
 int doctor_run(const struct doctor_options *options);
+/* A listener that prints what people read; out is a FILE *. */
+void doctor_print(void *out, const struct doctor_event *e);

@@ -62,7 +62,9 @@ struct doctor {
     struct io *io; /* its blocking verbs alone */
     const char *directory;
     doctor_listener listener;
+    void (*read)(void *user, u64 bytes, u64 total_bytes);
     void *user;
+    u64 total_bytes; /* for `read`; 0: nobody is told, or not yet */
     FILE *err;
     u64 extent_bytes;
     bool repair;
@@ -123,10 +125,6 @@ void partition_saw(struct doctor *d, const char *file, u64 at, bool in_wal, cons
 const struct seen_partition *partition_seen(const struct doctor *d, u32 id); /* NULL: nothing was */
 void partitions_tell(struct doctor *d);
 
-/* ---- print.c --------------------------------------------------------------------------------- */
-
-void event_print(void *out, const struct doctor_event *e); /* out: a FILE * */
-
 /* ---- files.c --------------------------------------------------------------------------------- */
 
 struct file_bytes {
@@ -137,6 +135,8 @@ PRINTF_LIKE(3, 4) void path_make(const struct doctor *d, char *out, const char *
 /* The whole of a file. ERR_NOT_FOUND, ERR_IO, ERR_DENIED. */
 MUST_USE err_t file_load(const struct doctor *d, const char *name, struct file_bytes *out);
 void file_free(struct file_bytes *f);
+/* About as many bytes as the whole check reads. */
+u64 files_total(const struct doctor *d);
 bool bytes_zero(const u8 *bytes, u64 count);
 /* Sorted by name; "." and ".." are left out. */
 struct names {

@@ -43,7 +43,37 @@ err_t file_load(const struct doctor *d, const char *name, struct file_bytes *out
     TRY(io_file_open(d->io, path, IO_OPEN_READ, &file));
     err_t e = open_load(d, file, out);
     io_file_close(d->io, file);
+    if (e == OK && d->total_bytes > 0) {
+        d->read(d->user, out->size, d->total_bytes);
+    }
     return e;
+}
+
+static u64 folder_total(const struct doctor *d, const char *folder)
+{
+    struct names names;
+    u64 total = 0;
+    if (folder_list(d, folder, &names) != OK) {
+        return 0;
+    }
+    for (u32 i = 0; i < names.count; i++) {
+        char path[DOCTOR_PATH_MAX];
+        struct io_file *file;
+        u64 size;
+        path_make(d, path, "%s/%.200s", folder, names.items[i]);
+        if (io_file_open(d->io, path, IO_OPEN_READ, &file) == OK) {
+            total += io_file_size(d->io, file, &size) == OK ? size : 0;
+            io_file_close(d->io, file);
+        }
+    }
+    names_free(&names);
+    return total;
+}
+
+u64 files_total(const struct doctor *d)
+{
+    /* Extents are read to find where a WAL begins, and once more to walk it. */
+    return folder_total(d, "meta") + folder_total(d, "packs") + 2 * folder_total(d, "wal");
 }
 
 void file_free(struct file_bytes *f)

@@ -40,7 +40,7 @@ static u64 number(const struct doctor_event *e, u32 i)
     return e->numbers[i].value;
 }
 
-void event_print(void *user, const struct doctor_event *e)
+void doctor_print(void *user, const struct doctor_event *e)
 {
     FILE *out = user;
     switch (e->kind) {

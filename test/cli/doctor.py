@@ -4,6 +4,7 @@ for programs; what a repair would cost, and the repair."""
 import glob
 import hashlib
 import os
+import re
 import shutil
 
 from harness import Odradek, check
@@ -170,6 +171,19 @@ def case_a_pack_is_gone(shell):
         check(offer["repaired"] is True and "is given up" in offer["repair"] and offer["next"] is None, report)
         d.starts()
         d.healthy()
+
+
+def case_progress(shell):
+    """A bar on stderr, on a terminal and when there is much to read; findings are not mixed with it."""
+    with Directory(shell, clean=False) as d:
+        done = shell.terminal("doctor", "--data", d.path, local=True, env={"NO_COLOR": "1"})
+        bar = r"[\u2588\u2591]+ +\d+%  \d+ MiB  \d+/s  ETA \S+\r\x1b\[K"
+        check(re.search(bar, done.out), f"no bar, or it is not wiped: {done}")
+        lines = [line.rsplit("\x1b[K", 1)[-1] for line in done.lines()]
+        check(lines == d.doctor(code=0).lines(), f"the report is another: {done}")
+    with Directory(shell, clean=True) as d:
+        done = shell.terminal("doctor", "--data", d.path, local=True)
+        check("MiB" not in done.out and "\r\x1b" not in done.out, f"a bar for nothing: {done}")
 
 
 def case_a_damaged_log(shell):
