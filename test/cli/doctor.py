@@ -179,8 +179,8 @@ def case_progress(shell):
         done = shell.terminal("doctor", "--data", d.path, local=True, env={"NO_COLOR": "1"})
         bar = r"[\u2588\u2591]+ +\d+%  \d+ MiB  \d+/s  ETA \S+\r\x1b\[K"
         check(re.search(bar, done.out), f"no bar, or it is not wiped: {done}")
-        lines = [line.rsplit("\x1b[K", 1)[-1] for line in done.lines()]
-        check(lines == d.doctor(code=0).lines(), f"the report is another: {done}")
+        lines = [line.rsplit("\x1b[K", 1)[-1] for line in done.out.split("\n")]
+        check("\n".join(lines) == d.doctor(code=0).out, f"the report is another: {done}")
     with Directory(shell, clean=True) as d:
         done = shell.terminal("doctor", "--data", d.path, local=True)
         check("MiB" not in done.out and "\r\x1b" not in done.out, f"a bar for nothing: {done}")
