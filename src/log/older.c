@@ -11,7 +11,7 @@
    on: what it moves is known. Rewriting and scrubbing wait.
 
      1. older_add: the packs; the log has their objects already, in order
-     2. older_begin: a worker reads their indexes, some packs a visit, into runs by partition
+     2. older_begin: a worker reads their indexes, a pack a visit, into runs by partition
      3. older_turn: the loop puts these before the runs that each partition has, some a turn; what
    is below the start of the log is left out, as if it had been read first
      4. log starts that had to wait for an end are set; the log is whole, and who waited is told
@@ -26,7 +26,7 @@
 #include <string.h>
 
 enum {
-    PACKS_BEFORE = 16, /* that a start reads, and a visit */
+    PACKS_BEFORE = 16, /* that a start reads */
     ATTACH_RUNS_PER_TURN = 16384,
     ATTACH_PARTITIONS_PER_TURN = 256,
     OLDER_RUNS_MIN = 8,
@@ -72,7 +72,6 @@ struct older {
 
     /* the worker's while it visits */
     u32 next; /* pack to be read */
-    u32 visit_packs;
     err_t result;
     struct map64 by_id;
     struct older_partition **partitions;
@@ -114,7 +113,6 @@ void older_add(struct log *l, const struct home_pack *packs, const u32 *objects,
     o->wanted = *wanted;
     o->packs = mem_alloc(count * sizeof(o->packs[0]));
     o->pack_count = count;
-    o->visit_packs = l->params.start_packs > 0 ? l->params.start_packs : PACKS_BEFORE;
     for (u32 i = 0; i < count; i++) {
         o->packs[i] = (struct older_pack){.pack = packs[i], .object = objects[i]};
     }
@@ -220,6 +218,8 @@ static err_t producers_take(void *user, const struct pack_producer *producers, u
     return OK;
 }
 
+/* One pack a visit: a worker that is needed for the WAL's first extent is not needed for long here.
+ */
 static void read_run(void *arg)
 {
     struct older *o = arg;
@@ -228,12 +228,9 @@ static void read_run(void *arg)
         .runs = runs_take,
         .producers = producers_take,
     };
-    u32 until = MIN(o->next + o->visit_packs, o->pack_count);
-    for (; o->next < until; o->next++) {
-        o->result = pack_load(o->log->home, o->packs[o->next].pack, &visitor);
-        if (o->result != OK) {
-            return;
-        }
+    o->result = pack_load(o->log->home, o->packs[o->next].pack, &visitor);
+    if (o->result == OK) {
+        o->next++;
     }
 }
 
