@@ -310,6 +310,19 @@ err_t sim_disk_unlink(struct sim_disk *d, const char *path)
     return OK;
 }
 
+bool sim_disk_named(const struct sim_disk *d, const struct sim_inode *inode)
+{
+    LIST_EACH (&d->inodes, n) {
+        const struct names *names = &CONTAINER_OF(n, struct sim_inode, node)->live_names;
+        for (u32 i = 0; i < names->count; i++) {
+            if (names->items[i].inode == inode) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 err_t sim_disk_sync_dir(struct sim_disk *d, const char *path)
 {
     struct sim_inode *directory;

@@ -51,6 +51,7 @@ MUST_USE err_t sim_disk_rename(struct sim_disk *d, const char *from,
 /* A second name for a file. ERR_EXISTS: `to` is there. */
 MUST_USE err_t sim_disk_link(struct sim_disk *d, const char *from, const char *to);
 MUST_USE err_t sim_disk_unlink(struct sim_disk *d, const char *path);
+bool sim_disk_named(const struct sim_disk *d, const struct sim_inode *inode);
 MUST_USE err_t sim_disk_sync_dir(struct sim_disk *d, const char *path);
 /* In random order. */
 MUST_USE err_t sim_disk_list(struct sim_disk *d, const char *path,

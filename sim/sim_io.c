@@ -13,6 +13,7 @@ enum call {
     CALL_OPEN,
     CALL_CLOSE,
     CALL_SIZE,
+    CALL_NAMED,
     CALL_BLOCK_BYTES,
     CALL_ALLOCATE,
     CALL_TRUNCATE,
@@ -41,11 +42,11 @@ enum call {
     CALL_COUNT
 };
 static const char *const call_names[CALL_COUNT] = {
-    "random",      "work",     "cancel",   "signals",    "open",           "close",     "size",
-    "block_bytes", "allocate", "truncate", "lock",       "read_now",       "write_now", "sync_now",
-    "mkdir",       "rename",   "link",     "unlink",     "sync_dir",       "list",      "space",
-    "readv",       "writev",   "sync",     "listen",     "listener_close", "handle",    "want",
-    "recv",        "send",     "shutdown", "sock_close",
+    "random",   "work",        "cancel",   "signals",  "open",       "close",          "size",
+    "named",    "block_bytes", "allocate", "truncate", "lock",       "read_now",       "write_now",
+    "sync_now", "mkdir",       "rename",   "link",     "unlink",     "sync_dir",       "list",
+    "space",    "readv",       "writev",   "sync",     "listen",     "listener_close", "handle",
+    "want",     "recv",        "send",     "shutdown", "sock_close",
 };
 
 struct io_file {
@@ -689,6 +690,16 @@ static err_t sim_size(struct io *io, struct io_file *f, u64 *bytes)
     return leave_err(s, CALL_SIZE, f->path, OK);
 }
 
+static err_t sim_named(struct io *io, struct io_file *f, bool *named)
+{
+    struct sim_io *s = sim_of(io);
+    if (!enter(s, CALL_NAMED, sim_inode_number(f->inode), 0)) {
+        return ERR_CANCELLED;
+    }
+    *named = sim_disk_named(s->disk, f->inode);
+    return leave_err(s, CALL_NAMED, f->path, OK);
+}
+
 static u32 sim_block_bytes(struct io *io, struct io_file *f)
 {
     (void)io;
@@ -1019,6 +1030,7 @@ static const struct io_backend sim_backend = {
     .file_open = sim_open,
     .file_close = sim_close,
     .file_size = sim_size,
+    .file_named = sim_named,
     .file_block_bytes = sim_block_bytes,
     .file_allocate = sim_allocate,
     .file_truncate = sim_truncate,

@@ -532,6 +532,7 @@ static void disk_destroy(struct home *h)
     struct home_disk *d = disk_of(h);
     disk_wal_fini(d);
     jobs_orphan(d);
+    disk_removals_fini(d);
     disk_spares_fini(d);
     leaving_fini(d);
     disk_extents_fini(d);
@@ -625,6 +626,7 @@ struct home *home_disk_create(struct io *io, const struct home_disk_params *para
     assert(d->extent_bytes / DISK_UNIT <= UINT32_MAX);
     disk_extents_init(d);
     disk_packs_init(d);
+    disk_removals_init(d);
     list_init(&d->jobs);
     list_init(&d->writer.queue);
     list_init(&d->writer.spares);

@@ -530,10 +530,13 @@ static err_t scan_end(struct scan *s, u64 *length)
 
 /* Where slot `trim` or one before it begins an extent: in the extent with the highest first slot
    that is not above the trim. What is left of an earlier life of an extent begins lower
-   (formats.md, "Filed slots"), and the chain of the first frame leads to what is gone. */
+   (formats.md, "Filed slots"), and the chain of the first frame leads to what is gone. First slots
+   ascend with the numbers: behind one that is above the trim it does not begin, whatever is there.
+ */
 static err_t trimmed_begin(struct scan *s)
 {
     bool found = false;
+    bool above = false;
     for (u32 i = 0; i < s->files->extent_count; i++) {
         const u8 *data;
         struct frame_header h;
@@ -542,7 +545,8 @@ static err_t trimmed_begin(struct scan *s)
         if (ours) {
             durable_learn(s, &h); /* also of one that is not where it belongs */
         }
-        if (ours && h.slot <= s->trim && (!found || h.slot > s->slot)) {
+        above = above || (ours && h.slot > s->trim);
+        if (ours && !above && (!found || h.slot > s->slot)) {
             found = true;
             s->slot = h.slot;
             s->chain = h.chain;

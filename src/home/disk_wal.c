@@ -26,6 +26,8 @@ enum {
     FILL_CHUNK_BYTES = 256 * KIB,
 };
 static const u64 FILL_PACE_NS = 250u * 1000u * 1000u;
+/* So long after a write somebody writes. */
+static const u64 WRITTEN_NS = 50u * 1000u * 1000u;
 static const u64 BUSY_PACE_NS = 4 * 250u * 1000u * 1000u;
 
 /* Never written: pages of the system's zero page, no memory of ours. */
@@ -276,6 +278,7 @@ static void extent_switch(struct home_disk *d)
     u64 now_ns = io_now_ns(d->base.io);
     if (writer->current != NULL) {
         writer->fill_next = now_ns - writer->current_since_ns >= FILL_PACE_NS;
+        writer->rushed = !writer->fill_next;
         disk_handle_unpin(d, &writer->current->handle);
     }
     writer->current = writer->next;
@@ -290,6 +293,14 @@ bool disk_wal_is_busy(const struct home_disk *d)
     const struct wal_writer *writer = &d->writer;
     return writer->current != NULL &&
            io_now_ns(d->base.io) - writer->current_since_ns < BUSY_PACE_NS;
+}
+
+bool disk_wal_is_paced(const struct home_disk *d)
+{
+    const struct wal_writer *writer = &d->writer;
+    bool written =
+        writer->written_ns != 0 && io_now_ns(d->base.io) - writer->written_ns < WRITTEN_NS;
+    return written && !(writer->rushed && disk_wal_is_busy(d));
 }
 
 static void queue_advance(struct home_disk *d)
@@ -334,6 +345,7 @@ void disk_wal_write(struct home *h, struct home_write *w)
 {
     struct home_disk *d = disk_of(h);
     assert(w->bytes <= d->extent_bytes);
+    d->writer.written_ns = io_now_ns(d->base.io);
     list_push_back(&d->writer.queue, &w->node);
     queue_advance(d);
 }

@@ -2,7 +2,7 @@
 
      disk_open.c     the directory: format file, lock, creation; create and destroy
      disk_handle.c   open files: few at a time, reads through them
-     disk_remove.c   unlinking; free space
+     disk_remove.c   files go, at a pace; free space
      disk_extent.c   which extents there are, slot positions
      disk_meta.c     the metadata log in two copies
      disk_wal.c      this session's writes, the making of extents, reads
@@ -120,6 +120,7 @@ struct wal_writer {
     struct extent *current;  /* NULL before the first */
     u64 position;            /* of the next frame, in current */
     u64 current_since_ns;
+    u64 written_ns;      /* when the last write was given to us; 0: none was */
     struct extent *next; /* made, not used yet */
     u32 next_number;     /* of the extent to be made */
     struct list spares;  /* disk_handle.node: trimmed extents and dead packs, to be used again */
@@ -129,6 +130,7 @@ struct wal_writer {
     u64 durable;        /* every slot below it was written */
     u32 durable_mask;   /* bit i: slot durable + i was written */
     bool fill_next;     /* the next extent is worth filling with zeros */
+    bool rushed;        /* the last extent was full after a moment */
     bool ahead_refused; /* no space for one ahead: not tried again before a write needs it */
     struct list queue;  /* home_write.node: waiting for an extent */
 };
@@ -148,6 +150,10 @@ struct home_disk {
     struct list idle;             /* handles open without pins */
     struct list leaving;          /* handles that leave and have pins */
     struct io_timer spares_timer; /* are packs that wait for the WAL still wanted? */
+    struct list removals; /* files without names, what is in them goes; the first at the moment */
+    bool removing;        /* a worker is at the one that was first */
+    u64 removal_bytes;    /* in all of them */
+    struct io_timer removal_pause;
     struct list jobs;
 };
 
@@ -183,7 +189,10 @@ void disk_handle_read(struct home_disk *d, struct disk_handle *f, struct home_re
                       u64 position);
 
 /* disk_remove.c */
-/* A worker unlinks the file. bytes: what it had, 0 when it is still there. */
+void disk_removals_init(struct home_disk *d);
+void disk_removals_fini(struct home_disk *d); /* what has no name any more goes at once */
+/* A worker unlinks the file, and what was in it goes at a pace. bytes: what it had, 0 when it is
+   still there. */
 typedef void (*disk_removed_fn)(struct home_disk *d, u64 id, u64 bytes);
 void disk_remove_start(struct home_disk *d, const char *path, disk_removed_fn removed, u64 id);
 u64 disk_space(struct io *io, const char *folder); /* free bytes; UINT64_MAX: not known */
@@ -227,6 +236,8 @@ void disk_wal_write(struct home *h, struct home_write *w);
 void disk_wal_read(struct home *h, struct home_read *r);
 void disk_wal_fini(struct home_disk *d);
 bool disk_wal_is_busy(const struct home_disk *d); /* its current extent is a moment old */
+/* Is it written, and at less than full speed? Then its writers feel what else is done. */
+bool disk_wal_is_paced(const struct home_disk *d);
 
 /* disk_trim.c */
 void disk_wal_trim(struct home *h, u64 wal, u64 slot);

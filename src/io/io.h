@@ -121,6 +121,8 @@ enum io_open_flags {
 MUST_USE err_t io_file_open(struct io *io, const char *path, u32 flags, struct io_file **out);
 void io_file_close(struct io *io, struct io_file *f);
 MUST_USE err_t io_file_size(struct io *io, struct io_file *f, u64 *bytes);
+/* Has it a name still? What is open stays, without one, until it is closed. */
+MUST_USE err_t io_file_named(struct io *io, struct io_file *f, bool *named);
 /* What offset, length and memory of DIRECT I/O must be multiples of (statx DIOALIGN); 4096 at
  * least. */
 u32 io_file_block_bytes(struct io *io, struct io_file *f);
@@ -270,6 +272,7 @@ struct io_backend {
     err_t (*file_open)(struct io *, const char *, u32, struct io_file **);
     void (*file_close)(struct io *, struct io_file *);
     err_t (*file_size)(struct io *, struct io_file *, u64 *);
+    err_t (*file_named)(struct io *, struct io_file *, bool *);
     u32 (*file_block_bytes)(struct io *, struct io_file *);
     err_t (*file_allocate)(struct io *, struct io_file *, u64);
     err_t (*file_truncate)(struct io *, struct io_file *, u64);

@@ -393,6 +393,7 @@ static const struct io_backend linux_backend = {
     .file_open = linux_file_open,
     .file_close = linux_file_close,
     .file_size = linux_file_size,
+    .file_named = linux_file_named,
     .file_block_bytes = linux_file_block_bytes,
     .file_allocate = linux_file_allocate,
     .file_truncate = linux_file_truncate,

@@ -218,6 +218,7 @@ void file_destroy(struct io_file *f);
 err_t linux_file_open(struct io *io, const char *path, u32 flags, struct io_file **out);
 void linux_file_close(struct io *io, struct io_file *f);
 err_t linux_file_size(struct io *io, struct io_file *f, u64 *bytes);
+err_t linux_file_named(struct io *io, struct io_file *f, bool *named);
 u32 linux_file_block_bytes(struct io *io, struct io_file *f);
 err_t linux_file_allocate(struct io *io, struct io_file *f, u64 bytes);
 err_t linux_file_truncate(struct io *io, struct io_file *f, u64 bytes);

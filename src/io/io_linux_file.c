@@ -111,6 +111,14 @@ err_t linux_file_size(struct io *io, struct io_file *f, u64 *bytes)
     return OK;
 }
 
+err_t linux_file_named(struct io *io, struct io_file *f, bool *named)
+{
+    struct stat st;
+    TRY(result_of(fstat(f->fd, &st)));
+    *named = st.st_nlink > 0;
+    return OK;
+}
+
 u32 linux_file_block_bytes(struct io *io, struct io_file *f)
 {
     return f->block_bytes;

@@ -197,6 +197,11 @@ err_t io_file_size(struct io *io, struct io_file *f, u64 *bytes)
     return io->backend->file_size(io, f, bytes);
 }
 
+err_t io_file_named(struct io *io, struct io_file *f, bool *named)
+{
+    return io->backend->file_named(io, f, named);
+}
+
 u32 io_file_block_bytes(struct io *io, struct io_file *f)
 {
     return io->backend->file_block_bytes(io, f);

@@ -36,6 +36,9 @@ enum fault_verb {
     FAULT_LIST,
     FAULT_READ,      /* reads on the loop */
     FAULT_HOLD_READ, /* one read on the loop takes until fault_release_read */
+    FAULT_TRUNCATE,
+    FAULT_NAMED,
+    FAULT_SPACE, /* not an error: nothing is free */
 };
 static struct {
     struct io_backend table; /* what the io really uses */
@@ -46,6 +49,8 @@ static struct {
     _Atomic err_t error;
     _Atomic u32 hits;
     _Atomic u64 read_now_bytes; /* that blocking reads have moved */
+    _Atomic u32 truncates;
+    _Atomic u64 truncate_gap; /* the most that one of them took off */
     struct io_op *held;
     struct io_op *held_read;
 } fault;
@@ -147,6 +152,30 @@ static inline err_t fault_size(struct io *io, struct io_file *f, u64 *bytes)
 {
     return fault_now(FAULT_SIZE) ? fault.error : fault.real->file_size(io, f, bytes);
 }
+static inline err_t fault_named(struct io *io, struct io_file *f, bool *named)
+{
+    return fault_now(FAULT_NAMED) ? fault.error : fault.real->file_named(io, f, named);
+}
+static inline err_t fault_truncate(struct io *io, struct io_file *f, u64 bytes)
+{
+    u64 before;
+    if (fault_now(FAULT_TRUNCATE)) {
+        return fault.error;
+    }
+    if (fault.real->file_size(io, f, &before) == OK && before > bytes) {
+        fault.truncates++;
+        fault.truncate_gap = MAX(fault.truncate_gap, before - bytes);
+    }
+    return fault.real->file_truncate(io, f, bytes);
+}
+static inline err_t fault_space(struct io *io, const char *path, u64 *free_bytes, u64 *total_bytes)
+{
+    err_t e = fault.real->space(io, path, free_bytes, total_bytes);
+    if (e == OK && fault_now(FAULT_SPACE)) {
+        *free_bytes = 0;
+    }
+    return e;
+}
 static inline err_t fault_lock(struct io *io, struct io_file *f)
 {
     return fault_now(FAULT_LOCK) ? fault.error : fault.real->file_lock(io, f);
@@ -201,6 +230,9 @@ static inline void fault_install(struct io *io)
     fault.table.file_open = fault_open;
     fault.table.file_read_now = fault_read_now;
     fault.table.file_size = fault_size;
+    fault.table.file_named = fault_named;
+    fault.table.file_truncate = fault_truncate;
+    fault.table.space = fault_space;
     fault.table.file_lock = fault_lock;
     fault.table.rename = fault_rename;
     fault.table.link = fault_link;

@@ -187,3 +187,33 @@ static inline err_t pack_read(struct fixture *f, struct blob_pool *pool, u64 id,
     blob_unref(wait.read.blob);
     return wait.result;
 }
+
+static inline u64 pack_bytes_used(struct fixture *f)
+{
+    struct home_usage usage;
+    home_usage(f->home, &usage);
+    return usage.pack_bytes;
+}
+
+/* A pack of exactly `bytes`; the file, which keeps its inode from being another's. */
+static inline int sized_pack(struct fixture *f, u64 id, u32 bytes, struct home_pack *pack)
+{
+    static u8 buffer[PACK_BUFFER_BYTES] __attribute__((aligned(BLOB_ALIGN)));
+    struct pack_writer *w;
+    struct pack_run run = {
+        .partition = 1, .next_offset = 1, .pos = 4096, .bytes = bytes - 2 * 4096, .batches = 1};
+    u8 *payload = mem_alloc(run.bytes);
+    rng_fill(&f->rng, payload, run.bytes);
+    run.crc = crc32c(payload, run.bytes);
+    assert_int_equal(pack_create(f->home, id, buffer, sizeof(buffer), &w), OK);
+    assert_int_equal(pack_write(w, payload, run.bytes), OK);
+    *pack = (struct home_pack){.id = id};
+    assert_int_equal(pack_finish(w, &run, 1, NULL, 0, &pack->bytes), OK);
+    assert_int_equal(pack->bytes, bytes);
+    mem_free(payload);
+    char path[200];
+    pack_name(f, id, path);
+    int fd = open(path, O_RDONLY);
+    assert_true(fd >= 0);
+    return fd;
+}

@@ -179,6 +179,10 @@ static void test_few_are_kept(void **state)
     }
     struct home_usage usage;
     home_usage(f->home, &usage);
+    while (usage.wal_bytes < 5 * EXTENT_BYTES) { /* the one that is made ahead has a name already */
+        io_turn(f->io, true);
+        home_usage(f->home, &usage);
+    }
     assert_int_equal(usage.wal_bytes, 5 * EXTENT_BYTES);
     fixture_close(f);
     /* The next session cannot use the spares; they go when it trims. */
@@ -476,6 +480,32 @@ static void test_torn_over_an_earlier_life(void **state)
 /* Every extent that ever had a slot, as it was at its best; then all ways in which the directory
    may have kept or lost the names below the extent that stayed, with all ways in which the extent
    after the last may look. */
+/* The next extent begins with a copy of a frame that is behind the first one of the extent that
+   stayed: a block that a disk delivers in the wrong place. */
+static void test_a_filed_slot_in_the_wrong_extent(void **state)
+{
+    struct fixture *f = *state;
+    begin(f, 1);
+    write_until(f, 60);
+    u64 trim = 20;
+    u64 position = 0;
+    for (; position == 0; trim++) {
+        (void)number_of(f, trim, &position);
+    }
+    u64 last;
+    u32 next = number_of(f, f->next_slot - 1, &last) + 1;
+    char path[200];
+    extent_name(f, next, path);
+    while (!file_there(path)) {
+        io_turn(f->io, true);
+    }
+    home_wal_trim(f->home, 1, trim);
+    fixture_close(f);
+    rescan_expect(f, trim, UINT64_MAX, f->next_slot);
+    file_poke(path, 0, f->frames[trim - 1].data, f->frames[trim - 1].bytes);
+    rescan_expect(f, trim, UINT64_MAX, f->next_slot);
+}
+
 static void test_any_names_after_a_crash(void **state)
 {
     struct fixture *f = *state;
@@ -802,6 +832,7 @@ int main(void)
         ROW(test_no_files),
         ROW(test_failures_of_the_scan),
         ROW(test_torn_over_an_earlier_life),
+        ROW(test_a_filed_slot_in_the_wrong_extent),
         ROW(test_any_names_after_a_crash),
         ROW(test_the_last_slot_stays),
         ROW(test_a_read_keeps_its_extent),
