@@ -50,7 +50,23 @@ static int note_docs(const char *reference)
     printf("the config\n");
     return CLI_OK;
 }
-static const struct cli_host host = {"9.8.7", note_serve, note_serve_help, note_docs};
+static bool note_config_explain(const char *key, struct node *list, const char **near)
+{
+    (void)list;
+    *near = NULL;
+    if (strcmp(key, "the.key") != 0) {
+        return false;
+    }
+    printf("what the key does\n");
+    return true;
+}
+static const struct cli_host host = {
+    .version = "9.8.7",
+    .serve = note_serve,
+    .serve_help = note_serve_help,
+    .docs = note_docs,
+    .config_explain = note_config_explain,
+};
 
 static void read_back(FILE *from, char *to, size_t size)
 {
@@ -212,6 +228,11 @@ static void help_of_each(void **state)
     run("help", "topic", NULL);
     assert_says(noted.out, "odradek topic info");
     run("help", "nonsense", NULL);
+    assert_int_equal(noted.code, CLI_USAGE);
+    run("help", "the.key", NULL);
+    assert_int_equal(noted.code, CLI_OK);
+    assert_says(noted.out, "what the key does");
+    run("help", "config", "nonsense", NULL);
     assert_int_equal(noted.code, CLI_USAGE);
 }
 
