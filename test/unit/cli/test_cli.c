@@ -233,7 +233,7 @@ static void help_of_each(void **state)
     assert_int_equal(noted.code, CLI_OK);
     assert_says(noted.out, "what the key does");
     run("help", "config", "nonsense", NULL);
-    assert_int_equal(noted.code, CLI_USAGE);
+    assert_int_equal(noted.code, CLI_NOT_FOUND);
 }
 
 static void commands_that_are_wrong(void **state)
