@@ -103,7 +103,7 @@ static void each_check_for_an_operator(void **state)
         .unfiled_bytes = 100 * MIB,
         .wal_bytes_max = 512 * MIB,
     };
-    static const struct health_facts good = {
+    const struct health_facts good = {
         .groups_loaded = true,
         .space = roomy,
         .memory_used = 10 * MIB,
