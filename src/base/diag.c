@@ -378,8 +378,8 @@ static void window_close(size_t index)
     char code[16];
     snprintf(code, sizeof(code), "ODK-%04u", (unsigned)diag_rows[index].code);
     const struct diag_field fields[] = {
-        D_STR("code", code),
-        D_STR("event", diag_rows[index].name),
+        D_STR("of_code", code),
+        D_STR("of_event", diag_rows[index].name),
         D_UINT("count", held_back),
     };
     emit(&diag_rows[row_index(MSG_repeats)], fields, ARRAY_LEN(fields));
@@ -460,4 +460,14 @@ void diag_set_now(u64 mono_ns, i64 wall_ms)
     if (diag_state.summary_due_ns != 0 && diag_state.summary_due_ns <= mono_ns) {
         windows_close_due();
     }
+}
+
+void diag_settle(void)
+{
+    for (size_t i = 0; i < ROW_COUNT; i++) {
+        if (diag_state.rates[i].held_back > 0) {
+            window_close(i);
+        }
+    }
+    diag_state.summary_due_ns = 0;
 }

@@ -69,6 +69,8 @@ void diag_redirect(void (*sink)(void *user, const char *line, size_t len), void 
 void diag_event_(enum diag_code code, const struct diag_field *fields, u32 count);
 /* The clock is handed in so that base needs none: called once per turn by the loop. */
 void diag_set_now(u64 mono_ns, i64 wall_ms);
+/* Sums up now what is held back: before the end, and where nobody will tell the time for long. */
+void diag_settle(void);
 
 /* diag(MSG_started, D_STR("address", a), D_UINT("port", p)); the fields may be none: diag0(MSG_x).
  */

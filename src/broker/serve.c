@@ -219,6 +219,7 @@ static int serve_loop(struct serve *s, const struct broker_params *params, u64 s
     }
     monitor_destroy(s->monitor);
     broker_destroy(s->broker);
+    diag_settle();
     diag0(MSG_stopped);
     return wanted != SERVE_EXIT_OK ? wanted : s->exit_code;
 }

@@ -132,9 +132,19 @@ static void repeats_are_counted_and_summed_up(void **state)
     diag_set_now(clock_ns + 11ull * 1000 * 1000 * 1000, 0);
     assert_int_equal(captured.lines, 22);
     assert_non_null(strstr(captured.text, "ODK-5004"));
-    assert_non_null(strstr(captured.text, "code=ODK-1001 event=bad_frame count=980"));
+    assert_non_null(strstr(captured.text, "of_code=ODK-1001 of_event=bad_frame count=980"));
     diag0(MSG_bad_frame); /* a new window */
     assert_int_equal(captured.lines, 23);
+    for (u32 i = 0; i < 100; i++) {
+        diag0(MSG_bad_request);
+    }
+    captured.len = 0;
+    diag_settle(); /* at the end, before the window is over */
+    assert_non_null(strstr(captured.text, "of_code=ODK-1002 of_event=bad_request count=80"));
+    captured.lines = 0;
+    diag_settle();
+    diag_set_now(clock_ns + 30ull * 1000 * 1000 * 1000, 0);
+    assert_int_equal(captured.lines, 0); /* once */
 }
 
 static void dates_before_and_after(void **state)
