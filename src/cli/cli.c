@@ -201,6 +201,21 @@ static int parse_all(struct parse *p, int argc, char **argv)
     return CLI_OK;
 }
 
+/* A word where none is taken is a mistake: of an option's name, or of what the command does. */
+static int check_operands(struct parse *p)
+{
+    if (command_rows[p->id].operands[0] != 0 || p->args.operand_count == 0) {
+        return CLI_OK;
+    }
+    const char *word = p->args.operands[0];
+    const char *next =
+        p->id == COMMAND_serve
+            ? cli_text(&p->args, "odradek serve --config %s   if it is a file", word)
+            : cli_text(&p->args, "odradek help %s   lists its options", p->args.words);
+    return problem(CLI_USAGE, cli_text(&p->args, "odradek %s takes no \"%s\"", p->args.words, word),
+                   NULL, next);
+}
+
 /* Where the brokers are: -b, else --context, else the context in use, else this machine. */
 static int find_brokers(struct cli_args *a)
 {
@@ -274,7 +289,7 @@ static int run_command(struct parse *p, int argc, char **argv)
     int code = parse_all(p, argc, argv);
     if (code == CLI_OK && cli_flag(&p->args, "help")) {
         help_print_command(p->id, p->args.host);
-    } else if (code == CLI_OK) {
+    } else if (code == CLI_OK && (code = check_operands(p)) == CLI_OK) {
         code = command_rows[p->id].kind == CLIENT ? find_brokers(&p->args) : CLI_OK;
         if (!serves) {
             signal(SIGPIPE, SIG_IGN); /* a reader that went away is told as such: out_finish() */

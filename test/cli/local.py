@@ -58,6 +58,9 @@ def case_wrong_command_lines(shell):
     shell.bare("topic", "lss", code=2).warns(r'did you mean "topic ls"')
     shell.bare("qqqqqq", code=2).warns(r'^error ODK-6002: there is no command "qqqqqq"$')
     shell.bare("topic", "ls", "--nonsense", code=2).warns("has no option --nonsense", "help topic ls")
+    for words in (["topic", "ls"], ["health"], ["version"], ["doctor"], ["dev"], ["context", "ls"]):
+        shell.bare(*words, "word", code=2).warns(f'^error ODK-6002: odradek {" ".join(words)} takes no "word"$')
+    shell.bare("serve", "server.properties", code=2).warns("next: odradek serve --config server.properties ")
     shell.bare("topic", "create", code=2).warns("needs the name of a topic")
     shell.bare("group", "info", code=2).warns("needs the name of a group")
     shell.bare("topic", "ls", "--timeout", "soon", code=2).warns("--timeout soon is not a duration")
