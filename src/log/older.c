@@ -11,10 +11,12 @@
    on: what it moves is known. Rewriting and scrubbing wait.
 
      1. older_add: the packs; the log has their objects already, in order
-     2. older_begin: a worker reads their indexes, a pack a visit, into runs by partition
-     3. older_turn: the loop puts these before the runs that each partition has, some a turn; what
+     2. the first slot of this session is durable, or nobody wrote one in BEGIN_NS: until then both
+        cores of a small machine are for the WAL's first extent, which a worker makes
+     3. a worker reads their indexes, a pack a visit, into runs by partition
+     4. older_turn: the loop puts these before the runs that each partition has, some a turn; what
    is below the start of the log is left out, as if it had been read first
-     4. log starts that had to wait for an end are set; the log is whole, and who waited is told
+     5. log starts that had to wait for an end are set; the log is whole, and who waited is told
 
    Nothing is written, so a crash at any point leaves what was there.
 
@@ -33,6 +35,7 @@ enum {
 };
 /* Of the packs that a start reads before all others: the index of as much is read in 10 ms. */
 static const u64 PACKS_BEFORE_BYTES = 1024 * MIB;
+static const u64 BEGIN_NS = 50000000;
 
 /* What the older packs have of one partition. */
 struct older_partition {
@@ -56,7 +59,7 @@ struct older_pack {
 };
 
 enum older_state {
-    OLDER_FOUND,     /* the log has not started yet */
+    OLDER_FOUND,     /* it is not time yet */
     OLDER_READING,   /* a worker is at it */
     OLDER_ATTACHING, /* the loop */
     OLDER_ENDED,     /* failed, or given up: the log ends */
@@ -65,6 +68,7 @@ enum older_state {
 struct older {
     struct io_op op;
     struct log *log;
+    struct io_timer begin;
     struct log_wanted wanted;
     enum older_state state;
     struct older_pack *packs;
@@ -143,6 +147,7 @@ static void older_free(struct older *o)
 void older_fini(struct log *l)
 {
     if (l->older != NULL) {
+        io_timer_stop(l->io, &l->older->begin);
         while (list_pop_front(&l->older->waiters) != NULL) {
             /* They are forgotten. */
         }
@@ -245,12 +250,24 @@ static void read_start(struct older *o)
     io_work(o->log->io, &o->op, read_run, o);
 }
 
+static void begin_due(struct io_timer *t)
+{
+    (void)t; /* the turn's hook goes on */
+}
+
 void older_begin(struct log *l)
 {
-    if (l->older != NULL) {
-        assert(l->older->state == OLDER_FOUND);
-        read_start(l->older);
+    struct older *o = l->older;
+    if (o != NULL) {
+        assert(o->state == OLDER_FOUND);
+        o->begin.fired = begin_due;
+        io_timer_start(l->io, &o->begin, io_now_ns(l->io) + BEGIN_NS);
     }
+}
+
+static bool begin_is_due(const struct older *o)
+{
+    return o->state == OLDER_FOUND && (o->log->durable > 0 || !heap_linked(&o->begin.node));
 }
 
 /* Nothing that depends on the older packs has been answered. */
@@ -484,7 +501,14 @@ static void older_finish(struct older *o)
 void older_turn(struct log *l)
 {
     struct older *o = l->older;
-    if (LIKELY(o == NULL) || o->state != OLDER_ATTACHING || l->draining) {
+    if (LIKELY(o == NULL) || l->draining) {
+        return;
+    }
+    if (l->started && begin_is_due(o)) {
+        io_timer_stop(l->io, &o->begin);
+        read_start(o);
+    }
+    if (o->state != OLDER_ATTACHING) {
         return;
     }
     if (o->attached == 0) {

@@ -55,6 +55,7 @@ bool book_pack_in_place(struct fixture *f, struct home_pack pack);
 /* Another life, from what the book has. */
 void book_restart(struct fixture *f);
 void book_restart_in_part(struct fixture *f); /* the log is not whole yet */
+void book_turn_until_whole(struct fixture *f);
 /* What a start reads, into a log that is not started. The log before it is dead, destroyed or not.
  */
 void book_recover(struct fixture *f, struct log *l);

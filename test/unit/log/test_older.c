@@ -99,14 +99,6 @@ static struct log *read_before(struct fixture *f)
     return l;
 }
 
-static void turn_until_whole(struct fixture *f)
-{
-    for (u32 i = 0; !log_is_whole(f->log); i++) {
-        assert_true(i < 1000);
-        turn(f);
-    }
-}
-
 /* Nothing is filed or rewritten. */
 static void restart_and_rest(struct fixture *f)
 {
@@ -195,7 +187,7 @@ static void in_the_end_it_is_the_same(void **state)
             struct log *other = read_before(&f);
             restart_and_rest(&f);
             read_later += !log_is_whole(f.log);
-            turn_until_whole(&f);
+            book_turn_until_whole(&f);
             assert_int_equal(f.unreadable_calls, 0);
             expect_same(f.log, other);
             log_destroy(other);
@@ -203,7 +195,7 @@ static void in_the_end_it_is_the_same(void **state)
                 (void)book_read_all(&f, id);
             }
             book_restart_in_part(&f);
-            turn_until_whole(&f);
+            book_turn_until_whole(&f);
         }
         fixture_stop(&f);
     }
@@ -294,7 +286,7 @@ static void it_takes_what_it_can_tell(void **state)
     partition_info(log_partition(f.log, 2, 1), &info);
     assert_int_equal(info.log_start_offset, 0);
     assert_int_equal(info.log_end_offset, 22);
-    turn_until_whole(&f);
+    book_turn_until_whole(&f);
     settle(&f);
     for (i32 i = 4; i < 9; i++) {
         r = append_of(&f, 2, 20, i); /* the last five: of three packs and of now */
@@ -317,6 +309,27 @@ static void it_takes_what_it_can_tell(void **state)
     fixture_stop(&f);
 }
 
+/* The WAL's first extent comes first: older packs are read when a slot is durable, or when nobody
+   has written one for a moment. */
+static void writers_come_first(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin_with_packs(&f);
+    turns(&f, 20);
+    assert_false(older_is_working(f.log));
+    write_of(&f, 2, -1, 0, 1);
+    turns(&f, 20);
+    assert_true(log_is_whole(f.log));
+    book_restart_in_part(&f);
+    turns(&f, 20);
+    assert_false(log_is_whole(f.log));
+    fake_io_advance(f.io, 50000000);
+    turns(&f, 20);
+    assert_true(log_is_whole(f.log));
+    fixture_stop(&f);
+}
+
 /* Of partition 3 there is nothing any more but where it begins. */
 static void a_log_start_without_records(void **state)
 {
@@ -335,7 +348,7 @@ static void a_log_start_without_records(void **state)
     }
     book_restart_in_part(&f);
     assert_false(ready_plain(&f, 3));
-    turn_until_whole(&f);
+    book_turn_until_whole(&f);
     assert_true(ready_plain(&f, 3));
     assert_int_equal(append_plain(&f, log_partition(f.log, 3, 1), 100).base_offset, 4);
     settle(&f);
@@ -351,14 +364,14 @@ static void filing_goes_on(void **state)
     struct fixture f;
     begin_with_packs(&f);
     write_of(&f, 2, -1, 0, 3); /* takes turns */
-    turn_until_whole(&f);
+    book_turn_until_whole(&f);
     f.params.file_delay_ms = 1;
     book_restart_in_part(&f);
     u32 filed = book.filed;
     fake_io_advance(f.io, 2000000);
     turn(&f);
     assert_false(log_is_whole(f.log));
-    turn_until_whole(&f);
+    book_turn_until_whole(&f);
     book_rest(&f);
     assert_true(book.filed > filed);
     assert_int_equal(book_read_all(&f, 2), 23);
@@ -378,7 +391,7 @@ static void a_partition_is_removed_meanwhile(void **state)
     restart_and_rest(&f);
     log_partition_remove(f.log, 2);
     book.gone[2] = true;
-    turn_until_whole(&f);
+    book_turn_until_whole(&f);
     assert_null(log_partition_find(f.log, 2));
     expect_same(f.log, other);
     log_destroy(other);
@@ -411,7 +424,7 @@ static void waiters_are_told_once(void **state)
     log_whole_cancel(&waiters[1]);
     turn(&f);
     assert_int_equal(told, 0);
-    turn_until_whole(&f);
+    book_turn_until_whole(&f);
     turns(&f, 5);
     assert_int_equal(told, 2);
     /* and not by a log that goes */
@@ -427,6 +440,7 @@ static void waiters_are_told_once(void **state)
 
 static void expect_unreadable(struct fixture *f, bool home_knows)
 {
+    fake_io_advance(f->io, 50000000);
     for (u32 i = 0; i < 100; i++) {
         turn(f);
     }
@@ -493,10 +507,11 @@ static void drained(void *user, err_t result)
 static void a_drain_does_not_wait_for_all_packs(void **state)
 {
     (void)state;
-    for (u32 before = 0; before < 6; before++) {
+    for (u32 before = 0; before < 12; before++) {
         struct fixture f;
         begin_with_packs(&f);
-        turns(&f, before);
+        fake_io_advance(f.io, before < 6 ? 0 : 50000000);
+        turns(&f, before % 6);
         bool done = false;
         log_drain(f.log, drained, &done);
         for (u32 i = 0; i < 20 && !done; i++) {
@@ -513,10 +528,11 @@ static void a_drain_does_not_wait_for_all_packs(void **state)
 static void it_is_destroyed_before(void **state)
 {
     (void)state;
-    for (u32 before = 0; before < 6; before++) {
+    for (u32 before = 0; before < 12; before++) {
         struct fixture f;
         begin_with_packs(&f);
-        turns(&f, before);
+        fake_io_advance(f.io, before < 6 ? 0 : 50000000);
+        turns(&f, before % 6);
         fixture_stop(&f);
     }
 }
@@ -526,6 +542,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(in_the_end_it_is_the_same),
         cmocka_unit_test(it_takes_what_it_can_tell),
+        cmocka_unit_test(writers_come_first),
         cmocka_unit_test(a_log_start_without_records),
         cmocka_unit_test(filing_goes_on),
         cmocka_unit_test(a_partition_is_removed_meanwhile),

@@ -137,6 +137,127 @@ static void neighbours_only_while_somebody_comes_for_them(void **state)
     fixture_stop(&f);
 }
 
+enum { LARGE = 50000, LARGE_SLOTS = 6, LARGE_PER_SLOT = 20, LARGE_COUNT = 120, ASKED = 300 * KIB };
+
+/* One partition whose batches are neighbours in their frames. */
+static struct partition *large_fill(struct fixture *f)
+{
+    fixture_start(f);
+    for (u32 s = 0; s < LARGE_SLOTS; s++) {
+        for (u32 i = 0; i < LARGE_PER_SLOT; i++) {
+            append_plain(f, log_partition(f->log, 1, 0), LARGE);
+        }
+        settle(f);
+    }
+    fixture_restart(f);
+    return log_partition(f->log, 1, 1);
+}
+
+static struct log_range large_range(struct partition *p, u64 *offset)
+{
+    struct partition_read read = {
+        .offset = *offset, .limit_offset = UINT64_MAX, .bytes_max = ASKED, .one_batch = true};
+    assert_int_equal(partition_read(p, &read), OK);
+    assert_true(read.range_count > 0);
+    *offset += read.ranges[0].bytes / LARGE; /* batches of one record */
+    return read.ranges[0];
+}
+
+/* A request at a time, each begun when the one before is over. */
+static u32 large_read(struct fixture *f, struct partition *p, u64 from, u64 to)
+{
+    u8 *bytes = mem_alloc(ASKED);
+    u32 requests = 0;
+    for (u64 offset = from; offset < to; requests++) {
+        u64 first = offset;
+        struct log_range range = large_range(p, &offset);
+        range_bytes(f, &range, bytes);
+        assert_int_equal(load_be64(bytes), first);
+        assert_true(f->log->cold_quota.used <= f->params.cold_bytes);
+    }
+    mem_free(bytes);
+    return requests;
+}
+
+static void requests_that_go_on_are_read_ahead_in_large_pieces(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    struct partition *p = large_fill(&f);
+    assert_true(large_read(&f, p, 0, LARGE_COUNT) > 20);
+    assert_true(f.reads <= LARGE_SLOTS + 3);
+    u64 frames = (u64)LARGE_COUNT * (LARGE + 200);
+    assert_true(f.read_bytes < frames + f.reads * 8192ull); /* nothing twice */
+    assert_int_equal(f.log->windows_unused, 0);
+    assert_true(f.log->windows_by_stretch.count == 0); /* what was read ahead was for one reader */
+    fixture_stop(&f);
+}
+
+/* Who stops leaves what was read ahead for him behind, as much as is allowed; others have their
+   reads all the same. */
+static void readers_that_stop(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    f.params.cold_bytes = 3 * MIB;
+    struct partition *p = large_fill(&f);
+    for (u64 from = 0; from + 20 < LARGE_COUNT; from += 17) {
+        large_read(&f, p, from, from + 7);
+        assert_true(f.log->windows_unused <= 3 * 1024 / 4 / 64);
+    }
+    large_read(&f, p, 0, LARGE_COUNT);
+    fixture_stop(&f);
+}
+
+static void what_was_read_ahead_is_at_hand(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    struct partition *p = large_fill(&f);
+    u64 offset = 12;
+    u64 at = offset;
+    struct log_range range = large_range(p, &offset);
+    struct log_load load = {.range = range};
+    assert_false(log_load_at_hand(f.log, &load)); /* nobody has read it */
+    large_read(&f, p, 0, 12);
+    settle(&f);
+    turn(&f);
+    u32 reads = f.reads;
+    assert_true(log_load_at_hand(f.log, &load));
+    assert_int_equal(load.bytes, range.bytes);
+    assert_int_equal(load_be64(load.data), at);
+    log_load_release(&load);
+    assert_true(f.reads >= reads); /* more ahead, perhaps, but not for this */
+    fixture_stop(&f);
+}
+
+/* Damage in what was read ahead: not at hand, and the long way tells. */
+static void damage_that_was_read_ahead(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    struct partition *p = large_fill(&f);
+    u64 offset = 13;
+    struct log_range range = large_range(p, &offset);
+    f.flip.slot = range.slot;
+    f.flip.pos = range.pos + 100;
+    f.flip.mask = 1;
+    large_read(&f, p, 0, 12);
+    settle(&f);
+    turn(&f);
+    struct log_load load = {.range = range};
+    assert_false(log_load_at_hand(f.log, &load));
+    u8 *bytes = mem_alloc(ASKED);
+    u32 count;
+    assert_int_equal(load_range(&f, &range, bytes, &count), ERR_CORRUPT);
+    mem_free(bytes);
+    fixture_stop(&f);
+}
+
 /* Damage in a window is found by whoever reads there, and only there. */
 static void damage_in_a_shared_window(void **state)
 {
@@ -165,6 +286,10 @@ int main(void)
         cmocka_unit_test(a_partition_is_read_ahead),
         cmocka_unit_test(within_its_bytes),
         cmocka_unit_test(neighbours_only_while_somebody_comes_for_them),
+        cmocka_unit_test(requests_that_go_on_are_read_ahead_in_large_pieces),
+        cmocka_unit_test(readers_that_stop),
+        cmocka_unit_test(what_was_read_ahead_is_at_hand),
+        cmocka_unit_test(damage_that_was_read_ahead),
         cmocka_unit_test(damage_in_a_shared_window),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
