@@ -16,27 +16,48 @@ static void load_drop(struct request *r)
     r->load_state = LOAD_NONE;
 }
 
+/* There is something to send of the current part. */
+static void load_arrived(struct request *r)
+{
+    const struct reply_part *part = &r->parts[r->part_index];
+    r->load_state = LOAD_READY;
+    if (r->load_from + r->load.bytes <= part->sent) {
+        /* All of this was sent while it was hot: go on behind it. */
+        r->load_from += r->load.bytes;
+        load_drop(r);
+    }
+}
+
 static void load_done(struct log_load *load, err_t result)
 {
     struct request *r = CONTAINER_OF(load, struct request, load);
-    r->load_state = result == OK ? LOAD_READY : LOAD_FAILED;
     r->broker->loads_waiting--;
-    const struct reply_part *part = &r->parts[r->part_index];
-    if (result == OK && r->load_from + load->bytes <= part->sent) {
-        /* All of this was sent while it was hot: go on behind it. */
-        r->load_from += load->bytes;
-        load_drop(r);
+    if (result == OK) {
+        load_arrived(r);
+    } else {
+        r->load_state = LOAD_FAILED;
     }
     conn_dirty(r->conn);
 }
 
-/* The rest of a cold part, from the last batch boundary on. */
-static void load_start(struct request *r, const struct reply_part *part)
+static void load_aim(struct request *r, const struct reply_part *part)
 {
     r->load.done = load_done;
     r->load.range = part->range;
     r->load.range.pos += r->load_from;
     r->load.range.bytes -= r->load_from;
+}
+
+/* The rest of a cold part, from the last batch boundary on. What was read ahead is there at once.
+ */
+static void load_start(struct request *r, const struct reply_part *part)
+{
+    for (load_aim(r, part); log_load_at_hand(r->broker->log, &r->load); load_aim(r, part)) {
+        load_arrived(r);
+        if (r->load_state == LOAD_READY) {
+            return;
+        }
+    }
     r->load_state = LOAD_WAITING;
     r->broker->loads_waiting++;
     conn_watch_stall(r->conn); /* those who hold buffers and do not read have less time now */
@@ -54,6 +75,12 @@ void conn_give_back_loads(struct conn *c)
     }
 }
 
+static struct io_vec load_rest(const struct request *r, const struct reply_part *part)
+{
+    u32 skip = part->sent - r->load_from;
+    return (struct io_vec){(void *)(uintptr_t)(r->load.data + skip), r->load.bytes - skip};
+}
+
 /* What can be sent of a part now: memory and how much. false: nothing yet (a load is under way) or
    never (*broken). */
 static bool part_bytes(struct request *r, const struct reply_part *part, struct io_vec *out,
@@ -66,8 +93,7 @@ static bool part_bytes(struct request *r, const struct reply_part *part, struct 
     }
     bool current = part == &r->parts[r->part_index];
     if (current && r->load_state == LOAD_READY) {
-        u32 skip = part->sent - r->load_from;
-        *out = (struct io_vec){(void *)(uintptr_t)(r->load.data + skip), r->load.bytes - skip};
+        *out = load_rest(r, part);
         return true;
     }
     if (current && r->load_state == LOAD_FAILED) {
@@ -84,6 +110,10 @@ static bool part_bytes(struct request *r, const struct reply_part *part, struct 
     }
     if (current && r->load_state == LOAD_NONE) {
         load_start(r, part);
+        if (r->load_state == LOAD_READY) {
+            *out = load_rest(r, part);
+            return true;
+        }
     }
     return false;
 }

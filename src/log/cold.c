@@ -6,8 +6,9 @@
      1. log_load queues; cold_pump finds a window (window.c) that has the bytes, or has one read
      2. the window is there: every batch of the range is verified, the caller is told
      3. log_load_release lets the window go and pumps
-   Who reads run after run is read ahead for: the next runs of the partition are read side by side
-   while the first are sent.
+   Who reads run after run is read ahead for, from one request to the next: the next runs of the
+   partition are read side by side while the first are sent, neighbours in one piece; the further
+   the longer it goes on, and never more than a part of the buffers, which others' needs take back.
 
    How it fails: no buffer: waits its turn. The caller goes away (log_load_release before done): the
    read goes on without it, which is why it lives in the window and not in the caller's struct. A
@@ -17,7 +18,12 @@
 #include "log/log_private.h"
 
 enum load_state { LOAD_IDLE, LOAD_QUEUED, LOAD_READING, LOAD_THERE, LOAD_GONE, LOAD_DONE };
-enum { READ_AHEAD_RUNS = 32 };
+enum {
+    AHEAD_RUNS = 32,
+    AHEAD_BYTES_MIN = 1 * MIB,
+    AHEAD_BYTES_MAX = 4 * MIB,
+    AHEAD_READING_MAX = 2, /* so many large reads keep a disk busy; more only wait in memory */
+};
 
 void cold_init(struct log *l)
 {
@@ -275,6 +281,25 @@ static err_t load_locate(struct log *l, struct log_load *load)
 
 /* ---- telling --------------------------------------------------------------------------------- */
 
+/* How much of a range is in a window that was read, and good. */
+static err_t window_verify(struct log *l, const struct window *w, const struct log_range *range,
+                           const u8 **data, u32 *bytes)
+{
+    u32 skip = range->pos - w->read.pos;
+    *data = w->read.blob->data + w->read.blob_offset + skip;
+    return load_verify(l, range, *data, MIN(range->bytes, w->read.bytes - skip), bytes);
+}
+
+static void load_has(struct log *l, struct log_load *load, const u8 *data)
+{
+    struct window *w = load->window;
+    bool to_the_end = load->range.pos - w->read.pos + load->bytes == w->read.bytes;
+    w->spent = w->spent || (to_the_end && w->read.bytes > LOG_WINDOW_BYTES);
+    load->state = LOAD_DONE;
+    load->data = data;
+    list_push_back(&l->load_done, &load->node);
+}
+
 /* The window of a load has been read. */
 static void load_finish(struct log *l, struct log_load *load)
 {
@@ -289,11 +314,7 @@ static void load_finish(struct log *l, struct log_load *load)
     if (result == OK && load->locating) {
         result = load_locate(l, load);
     } else if (result == OK) {
-        const struct log_range *range = &load->range;
-        u32 skip = range->pos - w->read.pos;
-        data = w->read.blob->data + w->read.blob_offset + skip;
-        u32 bytes = MIN(range->bytes, w->read.bytes - skip);
-        result = load_verify(l, range, data, bytes, &load->bytes);
+        result = window_verify(l, w, &load->range, &data, &load->bytes);
     } else if (result == ERR_NOT_FOUND && range_moved(l, &load->range)) {
         result = ERR_AGAIN; /* the slot was trimmed, or the pack rewritten */
     }
@@ -312,9 +333,7 @@ static void load_finish(struct log *l, struct log_load *load)
         load->done(load, result);
         return;
     }
-    load->state = LOAD_DONE;
-    load->data = data;
-    list_push_back(&l->load_done, &load->node);
+    load_has(l, load, data);
     load->done(load, OK);
 }
 
@@ -385,34 +404,126 @@ static struct window *small_start(struct log *l, const struct log_range *range, 
     return window_start(l, &what, place, kind, wide);
 }
 
-/* The runs after `index`, as far as they are small, cold and not at hand. Only for somebody who has
-   read the run before: one look-up is not a reader. */
-static void read_ahead(struct log *l, const struct partition *p, u32 index)
+/* ---- reading ahead --------------------------------------------------------------------------- */
+
+/* In windows of the usual size, for all readers. */
+static u32 ahead_windows_max(const struct log *l)
 {
-    if (index == 0) {
+    return (u32)(l->params.cold_bytes / 4 / LOG_WINDOW_BYTES);
+}
+
+static bool run_is_wanted_ahead(const struct log *l, const struct partition *p, const struct run *r)
+{
+    struct log_range range = run_range(p, r);
+    return r->base_offset < p->high_watermark && r->bytes <= LOG_LOAD_BYTES_MAX &&
+           (r->flags & RUN_QUARANTINED) == 0 && hot_data(l, &range) == NULL;
+}
+
+/* The runs from *index on that are neighbours in their frame, from `skip` bytes into the first one
+   on, as much as one read takes. *index: the run behind them. */
+static struct log_range stretch_from(const struct log *l, const struct partition *p, u32 *index,
+                                     u32 skip)
+{
+    const struct run *first = &p->runs[*index];
+    struct log_range stretch = run_range(p, first);
+    stretch.pos += skip;
+    stretch.bytes -= skip;
+    for (++*index; *index < p->run_count; ++*index) {
+        const struct run *r = &p->runs[*index];
+        if (r->place != first->place || r->pos != stretch.pos + stretch.bytes ||
+            stretch.bytes + r->bytes > LOG_LOAD_BYTES_MAX || !run_is_wanted_ahead(l, p, r)) {
+            break;
+        }
+        stretch.bytes += r->bytes;
+    }
+    return stretch;
+}
+
+/* false: no buffer. */
+static bool stretch_read(struct log *l, const struct log_range *stretch, u64 place)
+{
+    if (window_find(l, place, stretch->pos, stretch->bytes) != NULL) {
+        return true;
+    }
+    if (stretch->bytes <= LOG_WINDOW_BYTES) {
+        return small_start(l, stretch, place, WINDOW_AHEAD) != NULL;
+    }
+    return window_start(l, stretch, place, WINDOW_AHEAD, false) != NULL;
+}
+
+/* What comes behind `from`, the first run that was not asked for, or was but for its first `skip`
+   bytes. Goes on when half of what is kept ahead has been used: a few large reads, not many. */
+static void read_ahead(struct log *l, const struct partition *p, struct cold_reader *reader,
+                       u32 from, u32 skip)
+{
+    u32 windows_max = ahead_windows_max(l);
+    u32 bytes_max = MIN(MAX(2 * reader->bytes_max, (u32)AHEAD_BYTES_MIN), (u32)AHEAD_BYTES_MAX);
+    bytes_max = MIN(bytes_max, MAX(windows_max / 2, 1u) * LOG_WINDOW_BYTES);
+    u32 runs_max = MAX((u32)AHEAD_RUNS, bytes_max / LOG_WINDOW_BYTES);
+    u32 bytes = 0;
+    u32 i = from;
+    for (; i < p->run_count && p->runs[i].base_offset < reader->ahead; i++) {
+        bytes += p->runs[i].bytes;
+    }
+    if (bytes > bytes_max / 2 || i - from > runs_max / 2) {
         return;
     }
-    const struct run *before = &p->runs[index - 1];
-    if (window_find(l, before->place, before->pos, before->bytes) == NULL) {
-        return;
-    }
-    u32 unused_max = (u32)(l->params.cold_bytes / 4 / LOG_WINDOW_BYTES);
-    u32 end = MIN(p->run_count, index + 1 + READ_AHEAD_RUNS);
-    for (u32 i = index + 1; i < end && l->windows_unused < unused_max; i++) {
-        const struct run *r = &p->runs[i];
-        struct log_range range = run_range(p, r);
-        if (r->base_offset >= p->high_watermark || r->bytes > LOG_WINDOW_BYTES ||
-            hot_data(l, &range) != NULL) {
+    reader->bytes_max = bytes_max;
+    while (i < p->run_count && bytes < bytes_max && i - from < runs_max &&
+           run_is_wanted_ahead(l, p, &p->runs[i])) {
+        u32 next = i;
+        struct log_range stretch = stretch_from(l, p, &next, i == from ? skip : 0);
+        u32 windows = (stretch.bytes + LOG_WINDOW_BYTES - 1) / LOG_WINDOW_BYTES;
+        bool enough = windows > 1 && l->windows_reading >= AHEAD_READING_MAX;
+        if (enough || l->windows_unused + windows > windows_max ||
+            !stretch_read(l, &stretch, p->runs[i].place)) {
             return;
         }
-        if (window_find(l, r->place, r->pos, r->bytes) != NULL) {
-            continue;
-        }
-        if (small_start(l, &range, r->place, WINDOW_AHEAD) == NULL) {
-            return;
-        }
+        i = next;
+        bytes += stretch.bytes;
+        reader->ahead = i < p->run_count ? p->runs[i].base_offset : p->end_offset;
     }
 }
+
+/* Who comes for this run: one who had the run before, or something that was read ahead for him; or
+   a new one, in the place of who has not come for longest. */
+static struct cold_reader *cold_reader_of(struct log *l, const struct partition *p, u64 at)
+{
+    struct cold_reader *oldest = &l->readers[0];
+    for (u32 i = 0; i < LOG_READERS; i++) {
+        struct cold_reader *r = &l->readers[i];
+        if (r->used != 0 && r->partition == p->id && at >= r->at && at <= r->ahead) {
+            return r;
+        }
+        oldest = r->used < oldest->used ? r : oldest;
+    }
+    *oldest = (struct cold_reader){.partition = p->id, .at = at, .ahead = at};
+    return oldest;
+}
+
+/* Somebody asked for the bytes of a place up to `end`, from within run `index` on. */
+static void reader_came(struct log *l, const struct partition *p, u32 index, u32 end)
+{
+    u64 at = p->runs[index].base_offset;
+    u64 place = p->runs[index].place;
+    struct cold_reader *reader = cold_reader_of(l, p, at);
+    bool goes_on = at > reader->at;
+    reader->at = at;
+    reader->used = ++l->loads;
+    u32 next = index;
+    while (next < p->run_count && p->runs[next].place == place &&
+           p->runs[next].pos + p->runs[next].bytes <= end) {
+        next++;
+    }
+    bool partly = next < p->run_count && p->runs[next].place == place && p->runs[next].pos < end;
+    u64 asked = next < p->run_count ? p->runs[next].base_offset : p->end_offset;
+    reader->ahead = MAX(reader->ahead, asked);
+    if (goes_on) {
+        read_ahead(l, p, reader, next, partly ? end - p->runs[next].pos : 0);
+    }
+}
+
+/* ---- where to read --------------------------------------------------------------------------- */
 
 /* Is what the range points to still known? A WAL forgets the slots that were filed. */
 static bool range_is_there(const struct log *l, const struct log_range *range)
@@ -452,6 +563,30 @@ static bool load_aim(struct log *l, struct log_load *load, struct log_range *aim
     return true;
 }
 
+/* A window is of use if it has at least the range's first batch: all of its run, since nobody knows
+   where in it the batches end. */
+static struct window *window_at_hand(const struct log *l, const struct partition *p, u32 index,
+                                     const struct log_range *range, u64 place)
+{
+    u32 bytes = range->bytes;
+    if (p != NULL && index < p->run_count) {
+        const struct run *r = &p->runs[index];
+        bytes = MIN(bytes, r->bytes - (range->pos - r->pos));
+    }
+    return window_find(l, place, range->pos, bytes);
+}
+
+static void window_take(struct log *l, struct log_load *load, struct window *w,
+                        const struct partition *p, u32 index, const struct log_range *range)
+{
+    window_use(l, w);
+    load->window = w;
+    if (p != NULL && index < p->run_count) {
+        u32 end = MIN(range->pos + range->bytes, w->read.pos + w->read.bytes);
+        reader_came(l, p, index, end);
+    }
+}
+
 /* *there: its window has been read already. */
 static bool load_start(struct log *l, struct log_load *load, const struct log_range *range,
                        bool *there)
@@ -459,9 +594,8 @@ static bool load_start(struct log *l, struct log_load *load, const struct log_ra
     u64 place = range_place(l, range);
     struct partition *p = map64_get(&l->partitions, range->partition);
     u32 index = p != NULL ? index_find_range(p, range) : 0;
-    bool small = range->bytes <= LOG_WINDOW_BYTES;
-    struct window *w = small ? window_find(l, place, range->pos, range->bytes) : NULL;
-    if (w == NULL && small) {
+    struct window *w = window_at_hand(l, p, index, range, place);
+    if (w == NULL && range->bytes <= LOG_WINDOW_BYTES) {
         w = small_start(l, range, place, WINDOW_CACHED);
     } else if (w == NULL) {
         struct log_range what = *range;
@@ -471,12 +605,8 @@ static bool load_start(struct log *l, struct log_load *load, const struct log_ra
     if (w == NULL) {
         return false;
     }
-    window_use(l, w);
-    load->window = w;
     *there = !w->reading;
-    if (small && p != NULL && index < p->run_count) {
-        read_ahead(l, p, index);
-    }
+    window_take(l, load, w, p, index, range);
     return true;
 }
 
@@ -523,6 +653,28 @@ void log_load(struct log *l, struct log_load *load)
     load->bytes = 0;
     list_push_back(&l->load_waiting, &load->node);
     cold_pump(l);
+}
+
+bool log_load_at_hand(struct log *l, struct log_load *load)
+{
+    assert(load->state == LOAD_IDLE);
+    struct log_range aim;
+    windows_size(l);
+    if (l->draining || !load_aim(l, load, &aim) || load->locating) {
+        return false;
+    }
+    u64 place = range_place(l, &aim);
+    struct partition *p = map64_get(&l->partitions, aim.partition);
+    u32 index = index_find_range(p, &aim);
+    struct window *w = window_at_hand(l, p, index, &aim, place);
+    const u8 *data;
+    if (w == NULL || w->reading || window_verify(l, w, &aim, &data, &load->bytes) != OK) {
+        return false; /* what is wrong with it the long way tells */
+    }
+    load->log = l;
+    window_take(l, load, w, p, index, &aim);
+    load_has(l, load, data);
+    return true;
 }
 
 void log_load_release(struct log_load *load)

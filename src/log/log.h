@@ -295,6 +295,9 @@ struct log_load {
 };
 /* Waits its turn for a buffer when the cold pool is full; done() comes later, never inside. */
 void log_load(struct log *l, struct log_load *load);
+/* The same for what has been read already, ahead or for somebody else: true: as after done(OK),
+   which is not called. false: nothing happened. */
+bool log_load_at_hand(struct log *l, struct log_load *load);
 /* Gives the buffer back (after done), or cancels (before done; done is then not called). */
 void log_load_release(struct log_load *load);
 

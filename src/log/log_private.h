@@ -39,6 +39,7 @@ enum {
     LOG_WINDOW_BYTES = 64 * 1024,     /* read at once around a small cold range */
     LOG_TINY_WINDOW_BYTES = 8 * 1024,
     LOG_LOAD_BYTES_MAX = 1024 * 1024, /* what one load may pin */
+    LOG_READERS = 64,                 /* that are read ahead for, the latest */
     LOG_OBJECT_SHIFT = 42,            /* in run.place: slot below, index of the object above */
     LOG_BLOCK_BYTES = 4096,           /* frames are multiples of it */
 };
@@ -228,7 +229,7 @@ struct window {
     bool reading;
     bool wide;  /* more than was asked for */
     bool spent; /* of one reader, who has had its end: goes when it is released */
-    u32 uses;  /* loads, ever; 0: read ahead, and nobody came yet */
+    u32 uses;   /* loads, ever; 0: read ahead, and nobody came yet */
     err_t result;
     struct list waiters; /* log_load.node, while reading */
     struct home_read read;
@@ -237,6 +238,16 @@ enum window_kind {
     WINDOW_CACHED,
     WINDOW_AHEAD, /* cached, for somebody who will come */
     WINDOW_ALONE, /* not cached */
+};
+
+/* Somebody who reads a partition from run to run (cold.c). Not one connection: those who are at the
+   same place are one reader. */
+struct cold_reader {
+    u32 partition;
+    u64 at;        /* base offset of the run it came for last */
+    u64 ahead;     /* of the first run that was neither asked for nor read ahead */
+    u32 bytes_max; /* to read ahead; 0: came once */
+    u64 used;      /* when, in loads */
 };
 
 /* What runs point into: a WAL or a pack (object.c). */
@@ -424,8 +435,8 @@ struct log {
     struct pool window_structs;
     struct list windows;
     struct map64 windows_by_stretch; /* place and MiB of it -> first struct window */
-    u32 windows_unused; /* read ahead and not used yet, in LOG_WINDOW_BYTES */
-    i32 wide_votes;     /* for (>= 0) or against reading neighbours */
+    u32 windows_unused;              /* read ahead and not used yet, in LOG_WINDOW_BYTES */
+    i32 wide_votes;                  /* for (>= 0) or against reading neighbours */
     u32 wide_asked;
     u32 windows_reading;
 
@@ -433,6 +444,8 @@ struct log {
     struct list load_waiting; /* for a buffer */
     struct list load_there;   /* their bytes are in memory; told in the next turn */
     struct list load_done;    /* hold their window */
+    struct cold_reader readers[LOG_READERS];
+    u64 loads;
 };
 
 /* log.c */

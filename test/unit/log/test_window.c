@@ -185,12 +185,12 @@ static void requests_that_go_on_are_read_ahead_in_large_pieces(void **state)
     struct fixture f;
     fixture_init(&f);
     struct partition *p = large_fill(&f);
-    assert_true(large_read(&f, p, 0, LARGE_COUNT) > 20);
-    assert_true(f.reads <= LARGE_SLOTS + 3);
+    u32 requests = large_read(&f, p, 0, LARGE_COUNT);
+    assert_true(requests > 3 * LARGE_SLOTS);
+    assert_true(2 * f.reads <= requests);
     u64 frames = (u64)LARGE_COUNT * (LARGE + 200);
     assert_true(f.read_bytes < frames + f.reads * 8192ull); /* nothing twice */
     assert_int_equal(f.log->windows_unused, 0);
-    assert_true(f.log->windows_by_stretch.count == 0); /* what was read ahead was for one reader */
     fixture_stop(&f);
 }
 
