@@ -26,7 +26,8 @@ const struct command_row command_rows[COMMAND_COUNT] = {
 static const struct option_row client_rows[] = {
     {"brokers", 'b', "HOST:PORT,...",
      "where brokers listen (default: the context's, else 127.0.0.1:9092)"},
-    {"timeout", 0, "DURATION", "how long to wait for each answer, as 500ms or 30s (default 10s; pub waits 30s for records)"},
+    {"timeout", 0, "DURATION",
+     "how long to wait for each answer, as 500ms or 30s (default 10s; pub waits 30s for records)"},
     {"context", 0, "NAME", "the context whose brokers are meant (odradek context ls)"},
 };
 static const struct option_row help_row = {"help", 'h', NULL, "explain this command"};

@@ -221,7 +221,7 @@ MUST_USE err_t io_read_whole(const char *path, size_t bytes_max, u8 **out, size_
 /* Descriptors 0, 1 and 2 that are closed become /dev/null: or the next file opened were printed to.
  */
 void io_standard_files(void);
-u32 io_parent(void); /* the process id of who started this one; 1 when that is gone */
+u32 io_parent(void);           /* the process id of who started this one; 1 when that is gone */
 bool io_process_gone(u32 pid); /* ended, or never there; one that nobody waits for has ended too */
 /* Has standard input ended? Takes what came meanwhile and does not wait. */
 bool io_input_ended(void);
