@@ -15,8 +15,6 @@ static struct {
     char data[64];
     char last_set[64];
     u32 sets;
-    u32 operands;
-    char operand[64];
     int code;
     char out[131072];
     char err[4096];
@@ -32,10 +30,7 @@ static int note_serve(const struct cli_args *a)
     for (u32 i = 0; i < a->value_count; i++) {
         noted.sets += strcmp(a->values[i].option, "set") == 0;
     }
-    noted.operands = a->operand_count;
-    if (a->operand_count > 0) {
-        snprintf(noted.operand, sizeof(noted.operand), "%s", a->operands[0]);
-    }
+    assert_int_equal(a->operand_count, 0);
     return 42;
 }
 static void note_serve_help(void)
@@ -142,15 +137,25 @@ static void options_in_every_form(void **state)
 static void operands(void **state)
 {
     (void)state;
-    run("serve", "one", "--data", "d", "two", NULL);
-    assert_int_equal(noted.operands, 2);
-    assert_string_equal(noted.operand, "one");
-    run("serve", "--", "--data", "d", NULL);
-    assert_int_equal(noted.operands, 2);
-    assert_string_equal(noted.operand, "--data");
-    assert_string_equal(noted.data, "none");
+    run("docs", "config", NULL);
+    assert_string_equal(noted.out, "the config\n");
+    run("docs", "--", "config", NULL);
+    assert_string_equal(noted.out, "the config\n");
+    /* Where none is taken it is a mistake, wherever it stands. */
+    run("serve", "one", "--data", "d", NULL);
+    assert_int_equal(noted.code, CLI_USAGE);
+    assert_int_equal(noted.serve_calls, 0);
+    assert_says(noted.err, "odradek serve takes no \"one\"");
+    assert_says(noted.err, "odradek serve --config one");
+    run("serve", "--data", "d", "--", "--data", NULL);
+    assert_says(noted.err, "takes no \"--data\"");
     run("serve", "-", NULL);
-    assert_int_equal(noted.operands, 1);
+    assert_says(noted.err, "takes no \"-\"");
+    run("version", "x", NULL);
+    assert_int_equal(noted.code, CLI_USAGE);
+    assert_says(noted.err, "odradek help version");
+    run("serve", "one", "--help", NULL);
+    assert_int_equal(noted.code, CLI_OK);
 }
 
 static void options_that_are_wrong(void **state)
