@@ -119,6 +119,7 @@ static void http_gets_a_page(void **state)
         }
         struct slice page = slice_of(c->buffer + c->start, c->len);
         assert_true(page.len > 30 && memcmp(page.ptr, "HTTP/1.1 400 ", 13) == 0);
+        assert_non_null(memmem(page.ptr, page.len, "(ODK-1103)", 10));
         assert_non_null(memmem(page.ptr, page.len, "Kafka", 5));
         assert_non_null(memmem(page.ptr, page.len, "http://127.0.0.1:8080/", 22));
     }
