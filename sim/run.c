@@ -191,7 +191,7 @@ static void knobs_script(struct run *r, struct sim_net_knobs *net, struct worklo
     r->keep_always = r->options->seed % 2 == 0; /* else every stretch is moved */
     r->keep_run_bytes = 400;
     r->refuse_direct = false;
-    r->start_packs = 3;
+    r->start_packs = 1;
     *net = (struct sim_net_knobs){
         .pipe_bytes = 64 * KIB, .delay_ns = 50 * SIM_US, .delay_rare_ns = 2 * SIM_MS};
     *load = (struct workload_knobs){
