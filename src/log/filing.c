@@ -475,6 +475,7 @@ void log_file_committed(struct log *l, err_t result)
 
 static void unfiled_less(struct log *l, u64 to)
 {
+    l->filed_once = true;
     struct log_object *wal = &l->objects[l->unfiled[0]];
     for (; wal->trim < to; wal->trim++) {
         u64 bytes = object_slot_batch_bytes(l, l->unfiled[0], wal->trim);
@@ -714,9 +715,12 @@ bool filing_is_pressed(const struct log *l)
     return l->unfiled_bytes > l->filing_start_bytes + room / 4;
 }
 
+/* A process that was killed at full speed left the WAL at its bound. Who comes first after the start
+   does not wait for a pack, but may add as much as one. */
 bool filing_is_behind(const struct log *l)
 {
-    bool full = l->params.file != NULL && l->unfiled_bytes >= l->params.wal_bytes_max;
+    u64 more = l->filed_once ? 0 : l->filing_stretch_bytes;
+    bool full = l->params.file != NULL && l->unfiled_bytes >= l->params.wal_bytes_max + more;
     return full || (l->space_short && space_may_come(l));
 }
 

@@ -327,6 +327,7 @@ struct log {
     u64 filing_stretch_bytes; /* of one pack, at most */
     u64 filing_start_bytes;   /* unfiled that are worth a pack */
     bool filing_rest;         /* log_file_rest */
+    bool filed_once;          /* in this session */
     bool filing_due;          /* slots below filing_due_slot go, however little they are */
     u64 filing_due_slot;
     bool filing_no_space;

@@ -291,6 +291,62 @@ static i16 append_one(struct fixture *f, struct partition *p, u32 bytes)
     return append(f, p, &what).kerr;
 }
 
+/* Appends until there is room no more, or so much is unfiled. */
+static void fill_until(struct fixture *f, u64 unfiled_bytes)
+{
+    for (u32 i = 0; f->log->unfiled_bytes < unfiled_bytes && log_room(f->log, 60000); i++) {
+        assert_true(i < 5000);
+        assert_int_equal(append_one(f, log_partition(f->log, 1, 0), 60000), KERR_NONE);
+        settle(f);
+    }
+}
+
+/* A stretch has been written, and the metadata are slow. */
+static void until_held(struct fixture *f)
+{
+    for (u32 i = 0; !book.waiting; i++) {
+        assert_true(i < 1000);
+        advance_ms(f, 5);
+        settle(f);
+    }
+}
+
+/* Killed with the WAL at its bound, and filing does not end. */
+static void who_comes_first_after_a_start_does_not_wait_for_a_pack(void **state)
+{
+    (void)state;
+    struct fixture f;
+    const u64 bound = 24 * MIB;
+    book = (struct book){.f = &f, .hold = true};
+    fixture_init(&f);
+    f.params.file = book_file;
+    f.params.repack = book_repack;
+    f.params.wal_bytes_max = bound;
+    fixture_start(&f);
+    fill_until(&f, bound);
+    assert_true(f.log->unfiled_bytes >= bound);
+    until_held(&f);
+    book.waiting = false;
+    book_restart(&f);
+    assert_true(f.log->unfiled_bytes >= bound);
+    assert_true(log_room(f.log, 60000));
+    fill_until(&f, UINT64_MAX);
+    assert_true(f.log->unfiled_bytes >= bound + f.log->filing_stretch_bytes);
+    assert_true(filing_is_behind(f.log));
+    until_held(&f);
+    book.hold = false;
+    book_file(&f, &book.held);
+    book_rest(&f);
+    assert_false(filing_is_behind(f.log));
+    book.waiting = false;
+    book.hold = true; /* from now on the bound is one */
+    fill_until(&f, UINT64_MAX);
+    assert_true(f.log->unfiled_bytes >= bound);
+    assert_true(f.log->unfiled_bytes < bound + f.log->filing_stretch_bytes / 2);
+    until_held(&f);
+    fixture_stop(&f);
+}
+
 /* Beginning with room for twice the reserve, the medium shrinks by what is filed, as a disk does.
  */
 static void before_space_ends_users_are_refused_and_the_broker_goes_on(void **state)
@@ -380,6 +436,7 @@ int main(void)
         cmocka_unit_test(a_range_outlives_filing),
         cmocka_unit_test(producers_are_recognized_after_filing_and_restart),
         cmocka_unit_test(an_earlier_wal_is_filed_and_forgotten),
+        cmocka_unit_test(who_comes_first_after_a_start_does_not_wait_for_a_pack),
         cmocka_unit_test(without_space_appends_wait_and_nothing_is_lost),
         cmocka_unit_test(before_space_ends_users_are_refused_and_the_broker_goes_on),
     };
