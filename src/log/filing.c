@@ -715,8 +715,8 @@ bool filing_is_pressed(const struct log *l)
     return l->unfiled_bytes > l->filing_start_bytes + room / 4;
 }
 
-/* A process that was killed at full speed left the WAL at its bound. Who comes first after the start
-   does not wait for a pack, but may add as much as one. */
+/* A process that was killed at full speed left the WAL at its bound. Who comes first after the
+   start does not wait for a pack, but may add as much as one. */
 bool filing_is_behind(const struct log *l)
 {
     u64 more = l->filed_once ? 0 : l->filing_stretch_bytes;
