@@ -94,14 +94,12 @@ def produce_figures(broker, topic, options, seconds, consumer=False):
     """Figures and note of one run."""
     load_cores = cores()[1]
     times = dict(warmup=max(1, seconds / 3), seconds=seconds)
-    # Who sends at fixed times is not late because somebody else has the core.
-    prepare = catchup.before_all_others if options.get("rate", 0) > 0 else None
     tail = None
     if consumer:
         tail = Load("fetch", broker, cores=load_cores, topic=topic, partitions=options["partitions"], bytes=MIB,
-                    per_request=options["partitions"], connections=1, stamped="yes", prepare=prepare, **{"from": "end"}, **times)
+                    per_request=options["partitions"], connections=1, stamped="yes", **{"from": "end"}, **times)
     load = Load("produce", broker, cores=load_cores, topic=topic, pid=broker.pid, stamped="yes" if consumer else "no",
-                prepare=prepare, **options, **times)
+                **options, **times)
     machine = Machine(broker.pid)
     load.process.wait()
     foreign, stolen = machine.foreign()
