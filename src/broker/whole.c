@@ -10,7 +10,12 @@
 /* Those that read, look up or delete. Who asks groups is told that they are loading. */
 static bool asks_all(i16 api_key)
 {
-    static const i16 keys[] = {1, 2, 21, 23, 35, 61};
+    static const i16 keys[] = {API_fetch,
+                               API_list_offsets,
+                               API_delete_records,
+                               API_offset_for_leader_epoch,
+                               API_describe_log_dirs,
+                               API_describe_producers};
     for (u32 i = 0; i < ARRAY_LEN(keys); i++) {
         if (keys[i] == api_key) {
             return true;

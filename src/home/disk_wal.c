@@ -278,7 +278,6 @@ static void extent_switch(struct home_disk *d)
     u64 now_ns = io_now_ns(d->base.io);
     if (writer->current != NULL) {
         writer->fill_next = now_ns - writer->current_since_ns >= FILL_PACE_NS;
-        writer->rushed = !writer->fill_next;
         disk_handle_unpin(d, &writer->current->handle);
     }
     writer->current = writer->next;
@@ -300,7 +299,8 @@ bool disk_wal_is_paced(const struct home_disk *d)
     const struct wal_writer *writer = &d->writer;
     bool written =
         writer->written_ns != 0 && io_now_ns(d->base.io) - writer->written_ns < WRITTEN_NS;
-    return written && !(writer->rushed && disk_wal_is_busy(d));
+    bool rushed = !writer->fill_next && disk_wal_is_busy(d);
+    return written && !rushed;
 }
 
 static void queue_advance(struct home_disk *d)

@@ -129,8 +129,8 @@ struct wal_writer {
     struct extent_job *making;
     u64 durable;        /* every slot below it was written */
     u32 durable_mask;   /* bit i: slot durable + i was written */
-    bool fill_next;     /* the next extent is worth filling with zeros */
-    bool rushed;        /* the last extent was full after a moment */
+    bool fill_next;     /* the next extent is worth filling with zeros: the last was not full
+                           after a moment */
     bool ahead_refused; /* no space for one ahead: not tried again before a write needs it */
     struct list queue;  /* home_write.node: waiting for an extent */
 };

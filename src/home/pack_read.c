@@ -244,6 +244,9 @@ static err_t pack_load_into(struct load *l, struct home_pack pack, void *buffer,
     l->reader.id = pack.id;
     err_t e = reader_init(l->home, pack, buffer, buffer_bytes, &l->reader);
     if (e != OK) {
+        if (!l->quiet) {
+            TRY(pack_kept_check(l->home, pack)); /* it has words for what is usual */
+        }
         e = load_failed(l, e, "the file", 0);
         return e == ERR_NOT_FOUND ? ERR_CORRUPT : e;
     }
@@ -266,7 +269,6 @@ err_t pack_load(struct home *h, struct home_pack pack, const struct home_pack_vi
 err_t home_pack_load(struct home *h, struct home_pack pack, const struct home_pack_visitor *v)
 {
     assert(h->replayed);
-    TRY(pack_kept_check(h, pack));
     struct load l = {.home = h, .visitor = v};
     struct blob *blob = blob_get(&h->buffers, MIN(pack.bytes, (u64)LOAD_BUFFER_BYTES));
     if (blob == NULL) {

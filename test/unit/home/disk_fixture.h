@@ -468,6 +468,25 @@ static inline void meta_write_many(struct fixture *f, u64 from, u64 to)
     }
 }
 
+/* A directory of one session, for a cmocka test of which it is all. */
+static inline int fixture_setup(struct fixture *f, void **state)
+{
+    fixture_init(f);
+    fixture_open(f);
+    meta_write_many(f, 0, 1);
+    *state = f;
+    return 0;
+}
+
+static inline int fixture_teardown(void **state)
+{
+    struct fixture *f = *state;
+    fault_set(FAULT_NONE, 0, OK);
+    fixture_close(f);
+    fixture_fini(f);
+    return 0;
+}
+
 /* ---- the WAL -----------------------------------------------------------------------------------
  */
 

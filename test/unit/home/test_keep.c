@@ -15,20 +15,7 @@ static struct fixture fixture;
 
 static int setup(void **state)
 {
-    fixture_init(&fixture);
-    fixture_open(&fixture);
-    meta_write_many(&fixture, 0, 1);
-    *state = &fixture;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    fault_set(FAULT_NONE, 0, OK);
-    fixture_close(f);
-    fixture_fini(f);
-    return 0;
+    return fixture_setup(&fixture, state);
 }
 
 /* Workers have made the extent ahead, and removed what was to go. */
@@ -753,7 +740,7 @@ static void test_a_first_name_that_came_back(void **state)
 
 int main(void)
 {
-#define DISK(test) cmocka_unit_test_setup_teardown((test), setup, teardown)
+#define DISK(test) cmocka_unit_test_setup_teardown((test), setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         DISK(test_complete_extents_are_keepable),
         DISK(test_slots_in_flight_are_not_keepable),

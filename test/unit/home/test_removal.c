@@ -19,20 +19,7 @@ static struct fixture fixture;
 
 static int setup(void **state)
 {
-    fixture_init(&fixture);
-    fixture_open(&fixture);
-    meta_write_many(&fixture, 0, 1);
-    *state = &fixture;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    struct fixture *f = *state;
-    fault_set(FAULT_NONE, 0, OK);
-    fixture_close(f);
-    fixture_fini(f);
-    return 0;
+    return fixture_setup(&fixture, state);
 }
 
 static u64 file_bytes(int fd)
@@ -232,7 +219,7 @@ static void test_destroyed_in_the_middle(void **state)
 
 int main(void)
 {
-#define ROW(test) cmocka_unit_test_setup_teardown((test), setup, teardown)
+#define ROW(test) cmocka_unit_test_setup_teardown((test), setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         ROW(test_large_pieces_when_nobody_writes),
         ROW(test_small_pieces_while_somebody_writes),

@@ -10,11 +10,7 @@ static u8 buffer[BUFFER_BYTES] __attribute__((aligned(BLOB_ALIGN)));
 
 static int setup_disk(void **state)
 {
-    fixture_init(&fixture);
-    fixture_open(&fixture);
-    meta_write_many(&fixture, 0, 1);
-    *state = &fixture;
-    return 0;
+    return fixture_setup(&fixture, state);
 }
 
 static int setup_mem(void **state)

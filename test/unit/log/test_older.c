@@ -498,6 +498,14 @@ static void offsets_that_do_not_follow(void **state)
 /* ---- the end before it ------------------------------------------------------------------------
  */
 
+/* As far as the number says: before it is time to read, and in each of the turns after. */
+static void begin_and_turn(struct fixture *f, u32 number)
+{
+    begin_with_packs(f);
+    fake_io_advance(f->io, number < 6 ? 0 : 50000000);
+    turns(f, number % 6);
+}
+
 static void drained(void *user, err_t result)
 {
     assert_int_equal(result, OK);
@@ -509,9 +517,7 @@ static void a_drain_does_not_wait_for_all_packs(void **state)
     (void)state;
     for (u32 before = 0; before < 12; before++) {
         struct fixture f;
-        begin_with_packs(&f);
-        fake_io_advance(f.io, before < 6 ? 0 : 50000000);
-        turns(&f, before % 6);
+        begin_and_turn(&f, before);
         bool done = false;
         log_drain(f.log, drained, &done);
         for (u32 i = 0; i < 20 && !done; i++) {
@@ -530,9 +536,7 @@ static void it_is_destroyed_before(void **state)
     (void)state;
     for (u32 before = 0; before < 12; before++) {
         struct fixture f;
-        begin_with_packs(&f);
-        fake_io_advance(f.io, before < 6 ? 0 : 50000000);
-        turns(&f, before % 6);
+        begin_and_turn(&f, before);
         fixture_stop(&f);
     }
 }
