@@ -357,6 +357,9 @@ static void log_unreadable(void *user, err_t why, bool home_knows)
     }
     b->fenced = true;
     storage_failed(b, cluster_explain_packs(b->cluster, why, home_knows));
+    b->reason_next = "keep this directory: records that were acknowledged since this start are in "
+                     "it too, and in no backup; odradek doctor --data DIR tells the whole extent, "
+                     "and what a repair would cost";
     const struct diag_field fields[] = {D_STR("why", b->reason), D_STR("next", b->reason_next)};
     diag_event_(b->reason_code, fields, ARRAY_LEN(fields));
     b->params.stopped(b->params.user, why);

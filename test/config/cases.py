@@ -532,6 +532,35 @@ def data_directory_105(folder):
         check(b.stop() == 0, "a clean stop")
 
 
+def packs_of(folder):
+    return sorted(os.listdir(os.path.join(folder, "data", "packs")))
+
+
+def older_pack_that_rotted(folder):
+    """Packs but the newest 16 are read after the start: it ends then, as a start that is refused, and says that meanwhile
+    records may have been acknowledged."""
+    for _ in range(80):  # a life of more than a second makes one of eight
+        with Broker(folder) as b:
+            b.ready()
+            address = f"{b.address[0]}:{b.address[1]}"
+            done = subprocess.run([PROGRAM, "pub", "t", "x", "-b", address], capture_output=True, timeout=DEADLINE)
+            check(done.returncode == 0, f"pub: {done.stderr}")
+            check(b.stop() == 0, "a clean stop, which files a pack")
+        if len(packs_of(folder)) > 20:
+            break
+    packs = packs_of(folder)
+    check(len(packs) > 20, f"{len(packs)} packs")
+    with open(os.path.join(folder, "data", "packs", packs[0]), "r+b") as file:
+        file.seek(-16, os.SEEK_END)
+        byte = file.read(1)[0]
+        file.seek(-16, os.SEEK_END)
+        file.write(bytes([byte ^ 1]))
+    with Broker(folder) as b:
+        b.ready()
+        check(b.ended() == 9, f"status {b.process.returncode}: {b.said()[-500:]}")
+        has(b.said(), "ODK-3103", packs[0], "acknowledged since this start")
+
+
 # ---- 106 to 109: surroundings -------------------------------------------------------------------
 
 
