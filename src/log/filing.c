@@ -19,7 +19,10 @@
    on earlier WALs being filed before later ones.
 
    What is filed is the oldest part of what is still in memory, so that it need not be read again:
-   filing begins when the unfiled part comes close to the size of the hot cache.
+   filing begins when the unfiled part comes close to the size of the hot cache, and producers wait
+   before it outgrows that. Otherwise they come to stay ahead of a filing that has to read
+   everything back, three times slower than it would be without. A small cache is outgrown all the
+   same.
 
    Space is looked at ahead: batches of users are only taken while what is free holds all that is
    unfiled once more, and the reserve. So filing always has the room it needs, the broker's own
@@ -42,6 +45,9 @@ static const u64 RETRY_MEMORY_NS = 20000000;
 static const u64 DEAD_BYTES_MIN = 1 * MIB;
 /* Of producers: faster, and writing everything twice would cost them. */
 static const u64 KEEP_ABOVE_BYTES_PER_S = 256 * MIB;
+/* Of what is not filed. Less where the cache holds less, but not so little that a burst waits. */
+static const u64 WAL_BYTES_MAX = 512 * MIB;
+static const u64 IN_MEMORY_BYTES_MIN = 64 * MIB;
 static const u64 SPACE_LOOK_NS = 500000000;
 
 static void grown_old(struct io_timer *t);
@@ -58,9 +64,6 @@ void filing_init(struct log *l)
         l->params.reserve_bytes = 96 * MIB; /* an extent made ahead, and half of one to move in */
     }
     l->filing_pace.pause.fired = pause_over;
-    if (l->params.wal_bytes_max == 0) {
-        l->params.wal_bytes_max = 512 * MIB;
-    }
     if (l->params.file_delay_ms == 0) {
         l->params.file_delay_ms = 60 * 1000;
     }
@@ -73,9 +76,14 @@ void filing_init(struct log *l)
     if (l->params.stretch_bytes > 0) {
         l->filing_stretch_bytes = l->params.stretch_bytes;
     }
-    u64 start = MIN(l->params.hot_bytes / 8 * 5, l->params.wal_bytes_max / 2);
+    u64 bound = l->params.wal_bytes_max > 0 ? l->params.wal_bytes_max : WAL_BYTES_MAX;
+    u64 start = MIN(l->params.hot_bytes / 8 * 5, bound / 2);
     /* Before appends wait for it, in any case. */
-    l->filing_start_bytes = MIN(MAX(start, l->filing_stretch_bytes), l->params.wal_bytes_max / 2);
+    l->filing_start_bytes = MIN(MAX(start, l->filing_stretch_bytes), bound / 2);
+    if (l->params.wal_bytes_max == 0) {
+        u64 in_memory = l->params.hot_bytes / 8 * 7;
+        l->params.wal_bytes_max = in_memory > IN_MEMORY_BYTES_MIN ? MIN(in_memory, bound) : bound;
+    }
     u64 piece = MAX(MIN(l->filing_stretch_bytes / 16, 4 * MIB), 256 * KIB);
     /* One is kept: a fresh one would be touched, page by page, by each job. */
     blob_pool_init(&l->filing_pool, "filing", l->params.quota, piece, 1);

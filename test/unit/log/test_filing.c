@@ -311,6 +311,33 @@ static void until_held(struct fixture *f)
     }
 }
 
+/* Of a file that is all on the disk nothing would be kept: moving it is slower than producers, who
+   would go on whenever there is room. */
+static void producers_wait_before_what_is_not_filed_outgrows_the_cache(void **state)
+{
+    (void)state;
+    struct fixture f;
+    book = (struct book){.f = &f, .hold = true};
+    fixture_init(&f);
+    f.params.file = book_file;
+    f.params.repack = book_repack;
+    f.params.hot_bytes = 128 * MIB;
+    fixture_start(&f);
+    fill_until(&f, UINT64_MAX);
+    until_held(&f);
+    fill_until(&f, UINT64_MAX);
+    assert_true(filing_is_behind(f.log));
+    const struct log_object *wal = &f.log->objects[f.log->unfiled[0]];
+    assert_int_equal(wal->id, f.log->wal);
+    assert_non_null(hot_find(f.log, wal->trim));
+    assert_true(f.log->unfiled_bytes > f.params.hot_bytes / 4 * 3);
+    book.hold = false;
+    book_file(&f, &book.held);
+    book_rest(&f);
+    assert_false(filing_is_behind(f.log));
+    fixture_stop(&f);
+}
+
 /* Killed with the WAL at its bound, and filing does not end. */
 static void who_comes_first_after_a_start_does_not_wait_for_a_pack(void **state)
 {
@@ -436,6 +463,7 @@ int main(void)
         cmocka_unit_test(a_range_outlives_filing),
         cmocka_unit_test(producers_are_recognized_after_filing_and_restart),
         cmocka_unit_test(an_earlier_wal_is_filed_and_forgotten),
+        cmocka_unit_test(producers_wait_before_what_is_not_filed_outgrows_the_cache),
         cmocka_unit_test(who_comes_first_after_a_start_does_not_wait_for_a_pack),
         cmocka_unit_test(without_space_appends_wait_and_nothing_is_lost),
         cmocka_unit_test(before_space_ends_users_are_refused_and_the_broker_goes_on),
