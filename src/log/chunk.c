@@ -465,7 +465,7 @@ bool log_room(struct log *l, u64 bytes)
         l->granted += bytes;
         return true;
     }
-    if (!list_empty(&l->room_waiters) || filing_is_behind(l)) {
+    if (!list_empty(&l->room_waiters) || filing_will_be_behind(l, l->granted + l->promised)) {
         return false;
     }
     if (!room_secure(l, l->granted + l->promised + bytes)) {
@@ -549,7 +549,8 @@ void room_grant(struct log *l)
     for (; count > 0 && !list_empty(&l->room_waiters); count--) {
         struct list_node *first = list_first(&l->room_waiters);
         struct log_room_waiter *w = CONTAINER_OF(first, struct log_room_waiter, node);
-        bool room = !filing_is_behind(l) && room_secure(l, l->granted + l->promised + w->bytes);
+        u64 given = l->granted + l->promised;
+        bool room = !filing_will_be_behind(l, given) && room_secure(l, given + w->bytes);
         if (!wal_refuses(l) && !filing_is_hopeless(l) && !room) {
             break;
         }

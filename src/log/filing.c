@@ -725,11 +725,17 @@ bool filing_is_pressed(const struct log *l)
 
 /* A process that was killed at full speed left the WAL at its bound. Who comes first after the
    start does not wait for a pack, but may add as much as one. */
+bool filing_will_be_behind(const struct log *l, u64 more_bytes)
+{
+    u64 bound = l->params.wal_bytes_max + (l->filed_once ? 0 : l->filing_stretch_bytes);
+    bool full =
+        l->params.file != NULL && l->unfiled_bytes + l->undurable_bytes + more_bytes >= bound;
+    return full || (l->space_short && space_may_come(l));
+}
+
 bool filing_is_behind(const struct log *l)
 {
-    u64 more = l->filed_once ? 0 : l->filing_stretch_bytes;
-    bool full = l->params.file != NULL && l->unfiled_bytes >= l->params.wal_bytes_max + more;
-    return full || (l->space_short && space_may_come(l));
+    return filing_will_be_behind(l, 0);
 }
 
 bool filing_is_hopeless(const struct log *l)

@@ -318,7 +318,8 @@ struct log {
     u32 *unfiled; /* WALs that are not wholly filed, in order; the current one last */
     u32 unfiled_count;
     u32 unfiled_cap;
-    u64 unfiled_bytes; /* of durable slots with batches */
+    u64 unfiled_bytes;   /* of durable slots with batches */
+    u64 undurable_bytes; /* of batches on their way there */
     enum filing_state filing;
     struct filing_job *filing_job;
     u32 filing_applied;       /* runs of the job that the index has */
@@ -512,7 +513,9 @@ void filing_wal_recovered(struct log *l, u32 object);
 void filing_turn(struct log *l);
 void filing_unfiled(struct log *l, u64 bytes); /* that many durable bytes more */
 bool filing_is_behind(const struct log *l);    /* the WAL is at its bound, or at the disk's */
-bool filing_is_hopeless(const struct log *l);  /* and filing does not get on */
+/* Will it be, when so much more has been appended? */
+bool filing_will_be_behind(const struct log *l, u64 more_bytes);
+bool filing_is_hopeless(const struct log *l); /* and filing does not get on */
 void filing_compacts(struct log *l, u32 partition);
 bool filing_is_pressed(const struct log *l); /* it is on its way to its bound */
 

@@ -337,6 +337,7 @@ void wal_add(struct log *l, struct partition *p, const struct frame_entry *entry
     o->touched = p->touched_index;
     o->staged = staged;
     s->entry_count++;
+    l->undurable_bytes += entry->bytes;
     if (staged) {
         s->staged_bytes += entry->bytes;
     } else {
@@ -472,6 +473,8 @@ static void commit_written(struct log *l)
         }
         assert(s->number == l->durable);
         l->durable++;
+        assert(l->undurable_bytes >= s->placed_bytes + s->staged_bytes);
+        l->undurable_bytes -= s->placed_bytes + s->staged_bytes;
         if (s->entry_count > 0) {
             filing_unfiled(l, s->total_bytes);
         }

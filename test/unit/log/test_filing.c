@@ -338,6 +338,70 @@ static void producers_wait_before_what_is_not_filed_outgrows_the_cache(void **st
     fixture_stop(&f);
 }
 
+/* One of those who wait for room, of a megabyte each. */
+struct waiting {
+    struct log_room_waiter waiter;
+    u32 *let_in;
+};
+
+static void waiting_let_in(struct log_room_waiter *w)
+{
+    (*CONTAINER_OF(w, struct waiting, waiter)->let_in)++;
+}
+
+/* Nothing of what one turn takes from many is durable yet, and it counts all the same; so does what
+   those are promised who have waited. */
+static void a_crowd_is_let_in_up_to_the_bound(void **state)
+{
+    (void)state;
+    enum { CROWD = 60 };
+    struct fixture f;
+    const u64 bound = 24 * MIB;
+    book = (struct book){.f = &f};
+    fixture_init(&f);
+    f.params.file = book_file;
+    f.params.repack = book_repack;
+    f.params.hot_bytes = 128 * MIB;
+    f.params.wal_bytes_max = bound;
+    fixture_start(&f);
+    fill_until(&f, f.log->filing_start_bytes);
+    book_rest(&f); /* from now on the bound is one */
+    book.hold = true;
+    u64 unfiled = f.log->unfiled_bytes;
+    u64 taken = 0;
+    for (; log_room(f.log, MIB); taken += MIB) {
+        assert_true(taken < bound);
+        assert_int_equal(append_one(&f, log_partition(f.log, 1, 0), MIB - 100), KERR_NONE);
+    }
+    assert_int_equal(f.log->unfiled_bytes, unfiled);
+    assert_true(unfiled + taken + 8 * KIB >= bound);
+    assert_true(unfiled + taken < bound + MIB);
+
+    struct waiting crowd[CROWD];
+    u32 let_in = 0;
+    for (u32 i = 0; i < CROWD; i++) {
+        crowd[i] = (struct waiting){.waiter = {.granted = waiting_let_in, .bytes = MIB},
+                                    .let_in = &let_in};
+        log_room_wait(f.log, &crowd[i].waiter);
+    }
+    until_held(&f);
+    assert_int_equal(let_in, 0);
+    book.waiting = false;
+    book.hold = false;
+    book_file(&f, &book.held);
+    book.hold = true;
+    while (let_in == 0) {
+        turn(&f);
+    }
+    assert_true(f.log->unfiled_bytes + let_in * MIB < bound + MIB);
+    assert_true(let_in < CROWD);
+    for (u32 i = 0; i < CROWD; i++) {
+        log_room_cancel(&crowd[i].waiter);
+    }
+    until_held(&f);
+    fixture_stop(&f);
+}
+
 /* Killed with the WAL at its bound, and filing does not end. */
 static void who_comes_first_after_a_start_does_not_wait_for_a_pack(void **state)
 {
@@ -464,6 +528,7 @@ int main(void)
         cmocka_unit_test(producers_are_recognized_after_filing_and_restart),
         cmocka_unit_test(an_earlier_wal_is_filed_and_forgotten),
         cmocka_unit_test(producers_wait_before_what_is_not_filed_outgrows_the_cache),
+        cmocka_unit_test(a_crowd_is_let_in_up_to_the_bound),
         cmocka_unit_test(who_comes_first_after_a_start_does_not_wait_for_a_pack),
         cmocka_unit_test(without_space_appends_wait_and_nothing_is_lost),
         cmocka_unit_test(before_space_ends_users_are_refused_and_the_broker_goes_on),
