@@ -163,9 +163,40 @@ def recovery_more(_kafka):
     yield from recovery_of(number("BENCH_GOALS_RECOVERY_MORE_GB", 50.0), False, number("BENCH_GOALS_ROUNDS", 3))
 
 
-def kernel_kib():
-    with open("/proc/meminfo") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("Slab:"))
+def kernel_objects():
+    """What the kernel holds, by kind: how many are in use, and KiB for each, with what is lost where pages are cut up. Only
+    root may know: None."""
+    try:
+        with open("/proc/slabinfo") as file:
+            rows = [line.split() for line in file][2:]
+    except PermissionError:
+        return None
+    page_kib = resource.getpagesize() / 1024
+    return {row[0]: (int(row[1]), page_kib * int(row[5]) / int(row[4])) for row in rows}
+
+
+def grown_kib(before, after):
+    """What the kernel holds more than before. Objects are counted, not pages: pages may have had room from earlier rows, and
+    the first one measured would pay for the next. Entries of /proc are not counted: whoever looks into /proc/PID/fd meanwhile
+    leaves an inode and a dentry for every descriptor."""
+    grown = {kind: used - before.get(kind, (0, 0))[0] for kind, (used, _) in after.items()}
+    grown["dentry"] -= grown.pop("proc_inode_cache")
+    return sum(count * after[kind][1] for kind, count in grown.items())
+
+
+def ask_once(port):
+    """A connection that has asked for ApiVersions."""
+    connection = socket.create_connection(("127.0.0.1", port), timeout=60)
+    connection.sendall(struct.pack(">ihhih", 10 + 5, 18, 0, 1, 5) + b"bench")
+    length = struct.unpack(">i", connection.recv(4, socket.MSG_WAITALL))[0]
+    connection.recv(length, socket.MSG_WAITALL)
+    return connection
+
+
+def reset(connection):
+    """Closed without the minute of TIME_WAIT, whose end would be in the next one's figures."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
 
 
 def connections(kafka):
@@ -173,25 +204,20 @@ def connections(kafka):
     count = number("BENCH_GOALS_CONNECTIONS", CONNECTIONS)
     if resource.getrlimit(resource.RLIMIT_NOFILE)[0] < count + 500:
         raise SystemExit(f"error: {count} connections need as many file descriptors: ulimit -n")
-    request = struct.pack(">ihhih", 10 + 5, 18, 0, 1, 5) + b"bench"
     for one in both("connections", kafka):
         broker = one.launch()
         first_answer_ms(broker)
         idle(broker, quiet=4)
-        before, kernel = resident_kib(broker.pid), kernel_kib()
-        open_ones = []
-        for _ in range(count):
-            connection = socket.create_connection(("127.0.0.1", broker.port), timeout=60)
-            connection.sendall(request)
-            length = struct.unpack(">i", connection.recv(4, socket.MSG_WAITALL))[0]
-            connection.recv(length, socket.MSG_WAITALL)
-            open_ones.append(connection)
+        before, objects = resident_kib(broker.pid), kernel_objects()
+        open_ones = [ask_once(broker.port) for _ in range(count)]
         idle(broker, quiet=4)
         each = (resident_kib(broker.pid) - before) / count
-        share = (kernel_kib() - kernel) / 2 / count
-        yield one.who, {"KiB RSS each": each, "KiB each with the kernel's": each + share}, f"{count} connections"
+        figures = {"KiB RSS each": each}
+        if objects is not None:
+            figures["KiB each with the kernel's"] = each + grown_kib(objects, kernel_objects()) / 2 / count
+        yield one.who, figures, f"{count} connections"
         for connection in open_ones:
-            connection.close()
+            reset(connection)
         one.destroy()
 
 
