@@ -419,6 +419,17 @@ static void conn_receive(struct conn *c)
     }
 }
 
+/* All that came is parsed: the next connection may have the blob, still in this turn and warm. */
+static void conn_drop_empty_blob(struct conn *c)
+{
+    if (c->blob != NULL && c->start == c->end) {
+        blob_unref(c->blob);
+        c->blob = NULL;
+        c->start = c->end = 0;
+        grower_leave(c); /* it was let in, and nothing had come */
+    }
+}
+
 static void conn_event(void *user, u32 events)
 {
     struct conn *c = user;
@@ -429,6 +440,7 @@ static void conn_event(void *user, u32 events)
     if (events & IO_READABLE) {
         conn_receive(c);
         conn_parse(c);
+        conn_drop_empty_blob(c);
     }
     if (events & IO_WRITABLE) {
         c->want_send = false;
@@ -596,12 +608,7 @@ static MUST_USE bool conn_settle(struct conn *c)
     size_t bytes;
     enum frame_state state = frame_state(c, &bytes);
     bool more = !c->input_done && (state == FRAME_WHOLE || state == FRAME_BAD);
-    if (c->blob != NULL && state == FRAME_NONE) {
-        blob_unref(c->blob);
-        c->blob = NULL;
-        c->start = c->end = 0;
-        grower_leave(c); /* it was let in, and nothing had come */
-    }
+    conn_drop_empty_blob(c);
     if (state == FRAME_PARTIAL && !c->input_done) {
         sweep_start(c->broker);
         if (c->blob != NULL) {

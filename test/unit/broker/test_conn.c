@@ -292,6 +292,30 @@ static void an_idle_connection_holds_no_buffer(void **state)
     harness_fini(&h);
 }
 
+/* Of the same turn, too: a crowd that sends at once needs no more memory than one. */
+static void one_buffer_serves_one_connection_after_the_other(void **state)
+{
+    enum { COUNT = 30 };
+    struct harness h;
+    harness_up(&h);
+    struct client *clients[COUNT];
+    i32 asked[COUNT];
+    for (u32 i = 0; i < COUNT; i++) {
+        clients[i] = client_open(&h);
+    }
+    harness_turns(&h, 50);
+    assert_int_equal(h.broker->conn_count, COUNT);
+    for (u32 i = 0; i < COUNT; i++) {
+        asked[i] = client_send(clients[i], API_api_versions, 0, NEW(&h, api_versions_request, 1));
+    }
+    for (u32 i = 0; i < COUNT; i++) {
+        client_recv(clients[i], API_api_versions, 0, asked[i]);
+    }
+    assert_int_equal(h.broker->receive_pool.live_count, 0);
+    assert_int_equal(h.broker->receive_pool.free_count, 1);
+    harness_fini(&h);
+}
+
 /* The blob of a large frame is used for the next one, gives way to others when memory is short, and
  * goes when no large frame has come for a while. */
 static void blobs_of_large_frames_are_kept_a_while(void **state)
@@ -603,6 +627,7 @@ int main(void)
         cmocka_unit_test(memory_follows_the_bytes_received),
         cmocka_unit_test(half_frames_hold_up_nobody),
         cmocka_unit_test(an_idle_connection_holds_no_buffer),
+        cmocka_unit_test(one_buffer_serves_one_connection_after_the_other),
         cmocka_unit_test(blobs_of_large_frames_are_kept_a_while),
         cmocka_unit_test(a_hundred_thousand_requests_unread),
         cmocka_unit_test(large_answers_unread_stop_the_reading),
