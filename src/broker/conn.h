@@ -47,12 +47,12 @@ struct conn {
     size_t end;
     u8 *stash; /* then there is no blob, and the beginning of a frame is here */
     u32 stash_bytes;
-    struct list requests; /* in order of arrival */
     u32 request_count;
-    u64 unsent_bytes; /* encoded answers that have not left */
-    u32 events;       /* what we asked the border to report */
-    u64 progress_ns;  /* when bytes last left, or could have */
-    u64 answer_bytes; /* that left of the answer that is leaving */
+    struct list requests; /* in order of arrival */
+    u64 unsent_bytes;     /* encoded answers that have not left */
+    u32 events;           /* what we asked the border to report */
+    u64 progress_ns;      /* when bytes last left, or could have */
+    u64 answer_bytes;     /* that left of the answer that is leaving */
     u64 received_bytes;
     u64 mark_ns; /* since then a frame is on its way, less than FRAME_RATE_BYTES of it received */
     u64 mark_bytes;   /* received_bytes at that time */

@@ -62,11 +62,11 @@ struct io_sock {
     struct source source;
     struct list_node node;    /* in io_linux.sockets, or .dead */
     struct list_node changed; /* in io_linux.changed while epoll must be told */
-    int fd;                   /* -1: closed, and freed when the turn ends */
     io_sock_fn handler;
     void *user;
-    u32 wanted;
-    u32 armed;       /* what epoll was told */
+    int fd;          /* -1: closed, and freed when the turn ends */
+    u8 wanted;       /* IO_READABLE, IO_WRITABLE */
+    u8 armed;        /* what epoll was told */
     bool registered; /* epoll knows it at all */
 };
 

@@ -123,7 +123,8 @@ void linux_sock_want(struct io *io, struct io_sock *s, u32 events)
 {
     assert(s->fd >= 0);
     assert(s->handler != NULL);
-    s->wanted = events;
+    assert(events <= (IO_READABLE | IO_WRITABLE));
+    s->wanted = (u8)events;
     if (!s->registered || s->armed != events) {
         note_change(linux_of(io), s);
     }
