@@ -707,6 +707,7 @@ static void replay_step(struct coordinator *c)
         r->read.limit_offset = info.high_watermark;
         r->read.bytes_max = LOAD_READ_BYTES;
         r->read.one_batch = true;
+        r->read.whole_runs = true;
         r->range = 0;
         err_t e =
             r->read.offset < info.high_watermark ? partition_read(p, &r->read) : ERR_NOT_FOUND;

@@ -543,7 +543,8 @@ static bool ages_unit(struct facts_collector *c)
         struct partition_read read = {.offset = c->load_offset,
                                       .limit_offset = info.high_watermark,
                                       .bytes_max = 1,
-                                      .one_batch = true};
+                                      .one_batch = true,
+                                      .whole_runs = true};
         if (partition_read(p, &read) != OK || read.range_count == 0) {
             c->age++; /* damaged, or nothing is left of it */
             continue;

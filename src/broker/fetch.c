@@ -3,14 +3,16 @@
 
    Happy path
      context (session or not) -> probe every wanted partition: how many bytes could be sent now?
-     enough, an error, or no wishes to wait: build the answer from ranges; nothing is read or copied
-       here (reply.c sends)
+     enough, an error, or no wishes to wait: build the answer from ranges; nothing is copied here
+       (reply.c sends). Only where an offset lies inside a run that is not in memory the run is read
+       meanwhile, to begin with the right batch.
      else park: one watch per partition and a timer. When watermarks moved, the waiter hook probes
        only those partitions again, once per turn, and answers when there is enough.
 
    How it ends otherwise
      max wait is over: the answer has what there is, perhaps nothing
-     the connection goes away: watches and timer are taken down, the session stays */
+     a run cannot be read: the error is its partition's
+     the connection goes away: watches, timer and load are taken down, the session stays */
 #include "broker/fetch_session.h"
 
 #include "broker/conn.h"
@@ -19,7 +21,8 @@
 #include <string.h>
 
 enum { TOP_LEVEL_ERROR_FROM = 13, NODE_ENDPOINTS_FROM = 16, ANSWER_RANGES_MAX = 16384 };
-#define MAX_WAIT_MS 300000 /* a parked request costs memory: nobody waits longer */
+enum { ANSWER_LOADS_MAX = 64 }; /* for cutting runs, one after the other: that costs time */
+#define MAX_WAIT_MS 300000      /* a parked request costs memory: nobody waits longer */
 
 struct fetch_watch {
     struct partition_watch watch;
@@ -39,7 +42,8 @@ struct fetch {
     struct fetch_watch *watches;
     u32 watch_count;
     struct fetch_watch *moved;
-    u64 bytes; /* sum over watches */
+    struct answer *answer; /* being built; NULL: not yet */
+    u64 bytes;             /* sum over watches */
     i32 min_bytes;
     u32 max_bytes;
     bool read_committed;
@@ -100,28 +104,30 @@ static u64 fetch_limit(const struct fetch *f, const struct partition_info *info)
     return f->read_committed ? info->last_stable_offset : info->high_watermark;
 }
 
-/* Reads ranges for an item; the error of the partition if there is one. Nothing for offsets between
-   limit and end. */
+/* Reads ranges for an item (what is asked for stands in `read`, but for the limit); the error of
+   the partition if there is one. Nothing for offsets between limit and end. *again: the partition
+   has to be asked once more, when read->run has been read. */
 static i16 fetch_read(struct fetch *f, const struct fetch_item *item, const struct fetch_target *t,
-                      u64 offset, u32 bytes_max, bool one_batch, struct partition_read *read)
+                      struct partition_read *read, bool *again)
 {
     read->range_count = 0;
     read->bytes = 0;
-    read->next_offset = offset;
+    read->next_offset = read->offset;
+    *again = false;
     if (item->offset < 0 || (u64)item->offset < t->info.log_start_offset ||
         (u64)item->offset > t->info.log_end_offset) {
         return KERR_OFFSET_OUT_OF_RANGE;
     }
-    if (t->diverging || offset >= fetch_limit(f, &t->info)) {
+    if (t->diverging || read->offset >= fetch_limit(f, &t->info)) {
         return KERR_NONE;
     }
-    read->offset = offset;
     read->limit_offset = fetch_limit(f, &t->info);
-    read->bytes_max = bytes_max;
-    read->one_batch = one_batch;
     err_t e = partition_read(t->partition, read);
     switch (e) {
     case OK:
+        return KERR_NONE;
+    case ERR_AGAIN:
+        *again = true;
         return KERR_NONE;
     case ERR_NOT_FOUND:
         return KERR_OFFSET_OUT_OF_RANGE;
@@ -136,7 +142,8 @@ static u32 item_max_bytes(const struct fetch *f, const struct fetch_item *item)
     return MIN(own, f->max_bytes);
 }
 
-/* Bytes that could be sent for an item now; *urgent: something that must be told at once. */
+/* Bytes that could be sent for an item now, or a little more: a run that is not in memory counts
+   whole. *urgent: something that must be told at once. */
 static u32 fetch_probe(struct fetch *f, const struct fetch_item *item, struct partition **partition,
                        bool *urgent)
 {
@@ -147,9 +154,12 @@ static u32 fetch_probe(struct fetch *f, const struct fetch_item *item, struct pa
         *urgent = true;
         return 0;
     }
-    struct partition_read read;
-    if (fetch_read(f, item, &t, (u64)item->offset, item_max_bytes(f, item), true, &read) !=
-        KERR_NONE) {
+    struct partition_read read = {.offset = (u64)item->offset,
+                                  .bytes_max = item_max_bytes(f, item),
+                                  .one_batch = true,
+                                  .whole_runs = true};
+    bool again;
+    if (fetch_read(f, item, &t, &read, &again) != KERR_NONE) {
         *urgent = true;
         return 0;
     }
@@ -159,7 +169,10 @@ static u32 fetch_probe(struct fetch *f, const struct fetch_item *item, struct pa
 /* ---- the answer ------------------------------------------------------------------------------ */
 
 struct answer {
+    struct fetch *fetch;
     struct fetch_response response;
+    struct list_node *at;   /* the item whose turn it is */
+    struct list_node *last; /* those that were served move to the end, and come behind it */
     struct reply_hole *holes;
     u32 hole_count;
     u32 hole_cap;
@@ -169,7 +182,98 @@ struct answer {
     bool any_bytes;
     u32 topic_cap;
     u32 partition_cap; /* of the topic being filled */
+
+    /* The first run of the item at `at`, where it has to be cut. */
+    struct log_load load;
+    u32 loads;         /* that were waited for */
+    bool load_waits;   /* load.done will call */
+    bool load_is_held; /* its bytes are here */
+    err_t load_failure;
 };
+
+enum item_outcome { ITEM_DONE, ITEM_WAITS, ITEM_NO_MEMORY };
+
+/* ---- cutting the first run ------------------------------------------------------------------- */
+
+static void answer_build(struct answer *a);
+
+static void cut_loaded(struct log_load *load, err_t result)
+{
+    struct answer *a = CONTAINER_OF(load, struct answer, load);
+    a->load_waits = false;
+    a->fetch->r->broker->loads_waiting--;
+    a->load_is_held = result == OK;
+    a->load_failure = result;
+    answer_build(a);
+}
+
+static void cut_release(struct answer *a)
+{
+    log_load_release(&a->load);
+    a->load_is_held = false;
+}
+
+static void cut_load(struct answer *a, const struct log_range *run)
+{
+    struct request *r = a->fetch->r;
+    a->load.done = cut_loaded;
+    a->load.range = *run;
+    if (log_load_at_hand(r->broker->log, &a->load)) {
+        a->load_is_held = true;
+        return;
+    }
+    request_release_frame(r);
+    a->load_waits = true;
+    a->loads++;
+    r->broker->loads_waiting++;
+    conn_watch_stall(r->conn); /* those who hold buffers and do not read have less time now */
+    log_load(r->broker->log, &a->load);
+}
+
+/* Is what was loaded still the run that is asked for? It may have been filed meanwhile. */
+static bool cut_is_of(const struct answer *a, const struct log_range *run)
+{
+    const struct log_range *loaded = &a->load.range;
+    return a->load_is_held && loaded->object == run->object && loaded->slot == run->slot &&
+           loaded->pos == run->pos && loaded->bytes == run->bytes;
+}
+
+/* fetch_read, with the first run cut where need be. *waits: it is being read, ask again then. A
+   partition that needs more reading than an answer is worth has nothing in this one. */
+static i16 read_cut(struct answer *a, const struct fetch_item *item, const struct fetch_target *t,
+                    struct partition_read *read, bool *waits)
+{
+    struct partition_cut cut;
+    bool again;
+    i16 kerr = fetch_read(a->fetch, item, t, read, &again);
+    while (again && !a->load_waits) {
+        if (cut_is_of(a, &read->run)) {
+            partition_cut(read, a->load.data, a->load.bytes, &cut);
+            read->cut = &cut;
+            kerr = fetch_read(a->fetch, item, t, read, &again);
+            assert(!again);
+            break;
+        }
+        if (a->load_is_held) {
+            cut_release(a);
+        }
+        if (a->load_failure != OK) {
+            kerr = KERR_KAFKA_STORAGE_ERROR;
+            break;
+        }
+        if (a->loads == ANSWER_LOADS_MAX) {
+            break;
+        }
+        cut_load(a, &read->run);
+    }
+    if (a->load_is_held) {
+        cut_release(a);
+    }
+    *waits = a->load_waits;
+    return kerr;
+}
+
+/* ---- rows ------------------------------------------------------------------------------------ */
 
 static bool hole_reserve(struct fetch *f, struct answer *a, struct reply_hole *hole, u32 more)
 {
@@ -190,10 +294,10 @@ static bool hole_reserve(struct fetch *f, struct answer *a, struct reply_hole *h
 }
 
 /* Ranges of one partition, more than one read if runs are small, as many as the answer may still
-   have. false: the arena is full. */
-static bool item_ranges(struct fetch *f, const struct fetch_item *item,
-                        const struct fetch_target *t, struct answer *a, struct reply_hole *hole,
-                        u64 *bytes, i16 *kerr)
+   have. */
+static enum item_outcome item_ranges(struct fetch *f, const struct fetch_item *item,
+                                     const struct fetch_target *t, struct answer *a,
+                                     struct reply_hole *hole, u64 *bytes, i16 *kerr)
 {
     u32 max = MIN(item_max_bytes(f, item), a->bytes_left);
     u64 offset = (u64)item->offset;
@@ -201,19 +305,25 @@ static bool item_ranges(struct fetch *f, const struct fetch_item *item,
     *hole = (struct reply_hole){0};
     a->range_cap = 0;
     for (;;) {
-        struct partition_read read;
-        *kerr = fetch_read(f, item, t, offset, max - (u32)MIN((u64)max, *bytes),
-                           !a->any_bytes && *bytes == 0, &read);
+        struct partition_read read = {.offset = offset,
+                                      .bytes_max = max - (u32)MIN((u64)max, *bytes),
+                                      .one_batch = !a->any_bytes && *bytes == 0,
+                                      .whole_runs = *bytes > 0};
+        bool waits;
+        *kerr = read_cut(a, item, t, &read, &waits);
+        if (waits) {
+            return ITEM_WAITS;
+        }
         if (*kerr != KERR_NONE && *bytes > 0) {
             *kerr = KERR_NONE; /* what is good before the bad batch is sent first */
-            return true;
+            return ITEM_DONE;
         }
         u32 count = MIN(read.range_count, a->ranges_left);
         if (*kerr != KERR_NONE || count == 0) {
-            return true;
+            return ITEM_DONE;
         }
         if (!hole_reserve(f, a, hole, count)) {
-            return *bytes > 0;
+            return *bytes > 0 ? ITEM_DONE : ITEM_NO_MEMORY;
         }
         memcpy(hole->ranges + hole->range_count, read.ranges, count * sizeof read.ranges[0]);
         hole->range_count += count;
@@ -223,7 +333,7 @@ static bool item_ranges(struct fetch *f, const struct fetch_item *item,
         }
         offset = read.next_offset;
         if (read.range_count < PARTITION_READ_RANGES_MAX || *bytes >= max || a->ranges_left == 0) {
-            return true;
+            return ITEM_DONE;
         }
     }
 }
@@ -330,26 +440,28 @@ static bool answer_hole(struct fetch *f, struct answer *a, const struct reply_ho
     return true;
 }
 
-/* One item into the answer, unless an incremental answer has no news of it. false: the arena is
-   full. */
-static bool answer_item(struct fetch *f, struct answer *a, struct fetch_item *item)
+/* One item into the answer, unless an incremental answer has no news of it. */
+static enum item_outcome answer_item(struct fetch *f, struct answer *a, struct fetch_item *item)
 {
     struct fetch_target t;
     fetch_find(f, item, &t);
     struct reply_hole hole = {0};
     u64 bytes = 0;
     i16 kerr = t.kerr;
-    if (kerr == KERR_NONE && !item_ranges(f, item, &t, a, &hole, &bytes, &kerr)) {
-        return false;
+    if (kerr == KERR_NONE) {
+        enum item_outcome outcome = item_ranges(f, item, &t, a, &hole, &bytes, &kerr);
+        if (outcome != ITEM_DONE) {
+            return outcome;
+        }
     }
     bool moved = kerr == KERR_NONE && (item->sent_high_watermark != (i64)t.info.high_watermark ||
                                        item->sent_log_start != (i64)t.info.log_start_offset);
     if (f->context.incremental && kerr == KERR_NONE && bytes == 0 && !moved && !t.diverging) {
-        return true;
+        return ITEM_DONE;
     }
     struct fetch_response_partition_data *row = answer_row(f, a, item);
     if (row == NULL) {
-        return false;
+        return ITEM_NO_MEMORY;
     }
     fill_partition(f, item, &t, kerr, row);
     struct topic_traffic traffic = {
@@ -358,7 +470,7 @@ static bool answer_item(struct fetch *f, struct answer *a, struct fetch_item *it
     if (bytes > 0) {
         row->records = (struct wire_records){.hole_bytes = bytes, .hole_id = a->hole_count};
         if (!answer_hole(f, a, &hole)) {
-            return false;
+            return ITEM_NO_MEMORY;
         }
         a->bytes_left -= (u32)MIN((u64)a->bytes_left, bytes);
         a->any_bytes = true;
@@ -371,7 +483,7 @@ static bool answer_item(struct fetch *f, struct answer *a, struct fetch_item *it
         list_remove(&item->node);
         list_push_back(&f->context.session->items, &item->node);
     }
-    return true;
+    return ITEM_DONE;
 }
 
 static void answer_endpoints(struct fetch *f, struct answer *a)
@@ -411,31 +523,51 @@ static void fetch_unpark(struct fetch *f)
     }
 }
 
+/* Goes on with the next item until a run has to be read, or all are in the answer. */
+static void answer_build(struct answer *a)
+{
+    struct fetch *f = a->fetch;
+    while (a->at != NULL) {
+        struct list_node *next = a->at == a->last ? NULL : a->at->next;
+        enum item_outcome outcome = answer_item(f, a, CONTAINER_OF(a->at, struct fetch_item, node));
+        if (outcome == ITEM_WAITS) {
+            return;
+        }
+        if (outcome == ITEM_NO_MEMORY) {
+            fetch_context_close(&f->context);
+            request_fail(f->r);
+            return;
+        }
+        a->at = next;
+        a->load_failure = OK;
+    }
+    answer_endpoints(f, a);
+    fetch_context_close(&f->context);
+    request_reply_holes(f->r, &a->response, a->holes);
+}
+
 static void fetch_answer(struct fetch *f)
 {
     fetch_unpark(f);
-    struct answer a = {.bytes_left = f->max_bytes, .ranges_left = answer_ranges_max(f)};
-    wire_init(&fetch_response_struct, &a.response);
-    a.response.error_code = f->context.kerr;
-    a.response.session_id = f->context.answer_session_id;
-    bool complete = true;
-    if (f->context.kerr == KERR_NONE) {
-        /* Items that were served move to the end while we walk: stop at the one that was last. */
-        struct list_node *last = list_last(f->context.items);
-        LIST_EACH (f->context.items, node) {
-            complete = answer_item(f, &a, CONTAINER_OF(node, struct fetch_item, node));
-            if (!complete || node == last) {
-                break;
-            }
-        }
-        answer_endpoints(f, &a);
-    }
-    fetch_context_close(&f->context);
-    if (!complete) {
+    assert(f->answer == NULL);
+    struct answer *a = request_alloc(f->r, sizeof *a);
+    if (a == NULL) {
+        fetch_context_close(&f->context);
         request_fail(f->r);
         return;
     }
-    request_reply_holes(f->r, &a.response, a.holes);
+    f->answer = a;
+    a->fetch = f;
+    a->bytes_left = f->max_bytes;
+    a->ranges_left = answer_ranges_max(f);
+    wire_init(&fetch_response_struct, &a->response);
+    a->response.error_code = f->context.kerr;
+    a->response.session_id = f->context.answer_session_id;
+    if (f->context.kerr == KERR_NONE && !list_empty(f->context.items)) {
+        a->at = list_first(f->context.items);
+        a->last = list_last(f->context.items);
+    }
+    answer_build(a);
 }
 
 /* ---- parking --------------------------------------------------------------------------------- */
@@ -471,6 +603,10 @@ static void fetch_cancelled(struct request *r)
 {
     struct fetch *f = r->state_of_handler;
     fetch_unpark(f);
+    if (f->answer != NULL && f->answer->load_waits) {
+        r->broker->loads_waiting--;
+        log_load_release(&f->answer->load);
+    }
     fetch_context_close(&f->context);
 }
 

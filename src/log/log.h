@@ -259,6 +259,16 @@ struct log_range {
 };
 #define LOG_PACK_BIT (1ull << 63)
 
+/* Whole batches of a run that is not in memory, from the one that contains `offset` on. Where they
+   begin is in the run's bytes only, so it was read for this (partition_cut). */
+struct partition_cut {
+    u64 offset;
+    u64 next_offset;
+    struct log_range run;
+    u32 skip;  /* bytes of the run before them */
+    u32 bytes; /* 0: nothing below the limit */
+};
+
 enum { PARTITION_READ_RANGES_MAX = 64 };
 struct partition_read {
     /* in */
@@ -266,7 +276,11 @@ struct partition_read {
     u64 limit_offset; /* nothing at or above it (high watermark or last stable offset) */
     u32 bytes_max;    /* stop before passing it ... */
     bool one_batch;   /* ... but give at least one whole batch */
+    bool whole_runs; /* what is not in memory may begin before the offset, and be all of a run where
+                        one batch is owed: nothing is read to find out */
+    const struct partition_cut *cut; /* of the first run; NULL: not known */
     /* out */
+    struct log_range run; /* with ERR_AGAIN: to be loaded and cut */
     struct log_range ranges[PARTITION_READ_RANGES_MAX];
     u32 range_count;
     u32 bytes;       /* sum */
@@ -274,8 +288,12 @@ struct partition_read {
 };
 /* ERR_NOT_FOUND: offset below log start or above the log end (OFFSET_OUT_OF_RANGE). ERR_CORRUPT:
    the batch there is quarantined (KAFKA_STORAGE_ERROR). OK with range_count 0: nothing below the
-   limit yet. */
+   limit yet. ERR_AGAIN: where the first batch begins is known only from the bytes of read->run:
+   load it, have it cut, and ask the same again. */
 MUST_USE err_t partition_read(struct partition *p, struct partition_read *read);
+/* `data`: good bytes of read->run, as a load gave them. */
+void partition_cut(const struct partition_read *read, const u8 *data, u32 bytes,
+                   struct partition_cut *cut);
 
 /* Bytes of a range if hot; the pointer is valid until the end of the turn. NULL: cold. */
 const u8 *log_peek(struct log *l, const struct log_range *range);

@@ -395,24 +395,86 @@ static struct piece run_walk(const u8 *data, u32 data_bytes, const struct want *
     return piece;
 }
 
-/* What of run `index` belongs into the answer; bytes 0: nothing more. A cold run is taken whole or
-   not at all, because where its batches begin is in its bytes: batches before the offset asked for
-   are skipped by the client, and more than bytes_max comes only where one batch was owed. */
-static struct piece run_piece(struct partition *p, u32 index, const struct want *want)
+/* What to add to the answer so far. */
+static struct want want_of(const struct partition_read *read)
+{
+    return (struct want){
+        .from = read->offset,
+        .limit = read->limit_offset,
+        .bytes_max = read->bytes_max - MIN(read->bytes_max, read->bytes),
+        .one_batch = read->one_batch && read->bytes == 0,
+    };
+}
+
+void partition_cut(const struct partition_read *read, const u8 *data, u32 bytes,
+                   struct partition_cut *cut)
+{
+    const struct want want = want_of(read);
+    struct piece piece = run_walk(data, bytes, &want);
+    *cut = (struct partition_cut){
+        .offset = read->offset,
+        .next_offset = piece.next_offset,
+        .run = read->run,
+        .skip = piece.skip,
+        .bytes = piece.bytes,
+    };
+}
+
+/* Is it of this run, where that is now? */
+static bool cut_fits(const struct partition_cut *cut, const struct partition_read *read,
+                     const struct log_range *run)
+{
+    return cut != NULL && cut->offset == read->offset && cut->run.partition == run->partition &&
+           cut->run.object == run->object && cut->run.slot == run->slot &&
+           cut->run.pos == run->pos && cut->run.bytes == run->bytes;
+}
+
+/* What of a run that is not in memory belongs into the answer. Where its batches begin is in its
+   bytes, so it is taken whole or not at all; the first run of an answer is cut, if the caller has
+   its bytes read. A run of more than LOG_RUN_BYTES is one batch. */
+static err_t cold_piece(const struct run *r, u64 next, const struct want *want,
+                        struct partition_read *read, const struct log_range *run,
+                        struct piece *piece)
+{
+    bool below = next <= want->limit;
+    bool whole = below && r->bytes <= want->bytes_max;
+    bool uncut = read->whole_runs || read->bytes > 0 || r->bytes > LOG_RUN_BYTES;
+    if (uncut || (want->from <= r->base_offset && !want->one_batch)) {
+        if (below && (whole || want->one_batch)) {
+            *piece = (struct piece){.bytes = r->bytes, .next_offset = next};
+        }
+        return OK;
+    }
+    if (!cut_fits(read->cut, read, run)) {
+        seen("log: the first run of an answer has to be read to be cut");
+        read->run = *run;
+        return ERR_AGAIN;
+    }
+    const struct partition_cut *cut = read->cut;
+    if (cut->next_offset <= want->limit && (cut->bytes <= want->bytes_max || want->one_batch)) {
+        *piece = (struct piece){cut->skip, cut->bytes, cut->next_offset};
+    }
+    return OK;
+}
+
+/* What of run `index` belongs into the answer; bytes 0: nothing more. */
+static err_t run_piece(struct partition *p, u32 index, const struct want *want,
+                       struct partition_read *read, struct piece *piece)
 {
     const struct run *r = &p->runs[index];
     u64 next = index_next_offset(p, index);
-    const struct piece all = {.bytes = r->bytes, .next_offset = next};
-    bool whole = next <= want->limit && r->bytes <= want->bytes_max;
-    if (whole && want->from <= r->base_offset) {
-        return all;
+    *piece = (struct piece){0};
+    if (next <= want->limit && r->bytes <= want->bytes_max && want->from <= r->base_offset) {
+        *piece = (struct piece){.bytes = r->bytes, .next_offset = next};
+        return OK;
     }
     struct log_range range = run_range(p, r);
     const u8 *data = hot_data(p->log, &range);
     if (data != NULL) {
-        return run_walk(data, r->bytes, want);
+        *piece = run_walk(data, r->bytes, want);
+        return OK;
     }
-    return next <= want->limit && (whole || want->one_batch) ? all : (struct piece){0};
+    return cold_piece(r, next, want, read, &range, piece);
 }
 
 /* Joins the range before if it ends where this one begins. false: the array is full. */
@@ -452,13 +514,13 @@ err_t partition_read(struct partition *p, struct partition_read *read)
         if ((r->flags & RUN_QUARANTINED) != 0) {
             return read->bytes > 0 ? OK : ERR_CORRUPT;
         }
-        const struct want want = {
-            .from = read->offset,
-            .limit = limit,
-            .bytes_max = read->bytes_max - MIN(read->bytes_max, read->bytes),
-            .one_batch = read->one_batch && read->bytes == 0,
-        };
-        struct piece piece = run_piece(p, index, &want);
+        struct want want = want_of(read);
+        want.limit = limit;
+        struct piece piece;
+        err_t e = run_piece(p, index, &want, read, &piece);
+        if (e != OK) {
+            return e;
+        }
         if (piece.bytes == 0) {
             break;
         }

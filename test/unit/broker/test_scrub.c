@@ -99,6 +99,14 @@ static void damage_is_told_with_its_names(void **state)
     struct client *c = client_open(&h);
     pass(&h, PERIOD_MS);
     assert_false(harness_said("damaged")); /* it is off */
+    harness_crash(&h);
+    harness_start(&h); /* nothing is in memory: who reads finds it, also from inside the run */
+    c = client_open(&h);
+    assert_int_equal(fetch(c, &t, 0, 155)->error_code, KERR_KAFKA_STORAGE_ERROR);
+    assert_int_equal(fetch(c, &t, 1, 155)->error_code, KERR_NONE);
+    harness_crash(&h);
+    harness_start(&h);
+    c = client_open(&h);
     assert_int_equal(period_set(c, "-1"), KERR_INVALID_REQUEST);
     assert_int_equal(period_set(c, "4000"), KERR_NONE);
     pass(&h, PERIOD_MS);

@@ -331,7 +331,7 @@ u64 book_read_all(struct fixture *f, u32 id)
             .bytes_max = 1 * MIB,
             .one_batch = true,
         };
-        assert_int_equal(partition_read(p, &read), OK);
+        assert_int_equal(read_exactly(f, p, &read), OK);
         assert_true(read.bytes > 0);
         u32 at = 0;
         for (u32 i = 0; i < read.range_count; i++) {

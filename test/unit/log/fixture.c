@@ -288,6 +288,28 @@ err_t load_range(struct fixture *f, const struct log_range *range, u8 *out, u32 
     return t.result;
 }
 
+err_t read_exactly(struct fixture *f, struct partition *p, struct partition_read *read)
+{
+    read->cut = NULL;
+    err_t e = partition_read(p, read);
+    if (e != ERR_AGAIN) {
+        return e;
+    }
+    assert_null(log_peek(f->log, &read->run));
+    assert_true(read->run.bytes <= LOG_RUN_BYTES);
+    u8 data[LOG_RUN_BYTES];
+    u32 bytes;
+    struct partition_cut cut;
+    assert_int_equal(load_range(f, &read->run, data, &bytes), OK);
+    assert_int_equal(bytes, read->run.bytes);
+    partition_cut(read, data, bytes, &cut);
+    read->cut = &cut;
+    e = partition_read(p, read);
+    assert_true(e != ERR_AGAIN);
+    read->cut = NULL;
+    return e;
+}
+
 void range_bytes(struct fixture *f, const struct log_range *range, u8 *out)
 {
     const u8 *hot = log_peek(f->log, range);

@@ -77,3 +77,5 @@ u64 end_offset(const struct partition *p);
 /* The bytes of a range, from memory or through a load. Fails the test on an error. out has room. */
 void range_bytes(struct fixture *f, const struct log_range *range, u8 *out);
 err_t load_range(struct fixture *f, const struct log_range *range, u8 *out, u32 *bytes);
+/* partition_read, with the first run read and cut where it has to be. */
+err_t read_exactly(struct fixture *f, struct partition *p, struct partition_read *read);

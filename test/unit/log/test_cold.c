@@ -12,7 +12,7 @@ static void flip(struct fixture *f, const struct log_range *range, u32 at, u8 ma
 static struct log_range first_range(struct partition *p, u64 offset)
 {
     struct partition_read read = {
-        .offset = offset, .limit_offset = UINT64_MAX, .bytes_max = UINT32_MAX, .one_batch = true};
+        .offset = offset, .limit_offset = UINT64_MAX, .bytes_max = UINT32_MAX, .whole_runs = true};
     assert_int_equal(partition_read(p, &read), OK);
     assert_true(read.range_count > 0);
     return read.ranges[0];

@@ -135,10 +135,78 @@ static void small_batches_become_long_runs(void **state)
     assert_true(f.log->index_entries < before / 50);
     assert_int_equal(book_read_all(&f, 0), 1000);
     assert_int_equal(book_read_all(&f, 1), 1000);
-    /* From the middle of a run too. */
-    struct partition_read read = {.offset = 777, .limit_offset = UINT64_MAX, .bytes_max = 1 << 20};
-    assert_int_equal(partition_read(log_partition(f.log, 1, 0), &read), OK);
-    assert_int_equal(read.next_offset, 1000);
+    fixture_stop(&f);
+}
+
+/* What a read from that offset gives: the first batch's base offset. */
+static u64 first_base(struct fixture *f, struct partition *p, struct partition_read *read)
+{
+    assert_int_equal(read_exactly(f, p, read), OK);
+    assert_true(read->range_count > 0);
+    u8 *bytes = mem_alloc(read->bytes);
+    range_bytes(f, &read->ranges[0], bytes);
+    u64 base = load_be64(bytes);
+    mem_free(bytes);
+    return base;
+}
+
+/* Batches of one record, hundreds of them in a run. */
+static void an_answer_begins_inside_a_run(void **state)
+{
+    (void)state;
+    struct fixture f;
+    book_begin(&f);
+    struct partition *p = log_partition(f.log, 1, 0);
+    for (u32 i = 0; i < 1000; i++) {
+        append_plain(&f, p, 200);
+        settle(&f);
+    }
+    advance_ms(&f, 61 * 1000);
+    book_rest(&f);
+    assert_true(p->run_count < 10);
+    u32 one = (u32)(p->bytes / 1000);
+    struct partition_read read = {.limit_offset = UINT64_MAX, .bytes_max = 1 << 20};
+    for (read.offset = 0; read.offset < 1000; read.offset += 37) {
+        assert_int_equal(first_base(&f, p, &read), read.offset);
+        assert_int_equal(read.next_offset, 1000);
+        assert_int_equal(read.bytes, p->bytes - read.offset * one);
+    }
+    /* Limits count from there: of bytes, of offsets, and one batch that is owed. */
+    read = (struct partition_read){.offset = 100, .limit_offset = UINT64_MAX};
+    read.bytes_max = 7 * one + 1;
+    assert_int_equal(first_base(&f, p, &read), 100);
+    assert_int_equal(read.next_offset, 107);
+    assert_int_equal(read.bytes, 7 * one);
+    read.bytes_max = one - 1;
+    assert_int_equal(read_exactly(&f, p, &read), OK);
+    assert_int_equal(read.range_count, 0);
+    read.one_batch = true;
+    assert_int_equal(first_base(&f, p, &read), 100);
+    assert_int_equal(read.next_offset, 101);
+    read = (struct partition_read){.offset = 100, .limit_offset = 103, .bytes_max = 1 << 20};
+    assert_int_equal(first_base(&f, p, &read), 100);
+    assert_int_equal(read.next_offset, 103);
+    /* From the start of a run nothing is read to find out, unless one batch of it is owed. */
+    read = (struct partition_read){.limit_offset = UINT64_MAX, .bytes_max = one};
+    assert_int_equal(partition_read(p, &read), OK);
+    assert_int_equal(read.range_count, 0);
+    read.one_batch = true;
+    assert_int_equal(partition_read(p, &read), ERR_AGAIN);
+    assert_int_equal(first_base(&f, p, &read), 0);
+    assert_int_equal(read.next_offset, 1);
+    /* What is known of one run or offset says nothing of another. */
+    read.offset = 100;
+    assert_int_equal(read_exactly(&f, p, &read), OK);
+    struct partition_cut cut = {.offset = 100, .run = read.run, .next_offset = 101, .bytes = one};
+    read.cut = &cut;
+    read.offset = 101;
+    assert_int_equal(partition_read(p, &read), ERR_AGAIN);
+    read.offset = 100;
+    cut.run.pos++;
+    assert_int_equal(partition_read(p, &read), ERR_AGAIN);
+    /* And who does not mind gets all of it. */
+    read.whole_runs = true;
+    assert_int_equal(first_base(&f, p, &read), 0);
     fixture_stop(&f);
 }
 
@@ -524,6 +592,7 @@ int main(void)
         cmocka_unit_test(the_rest_is_filed_when_asked_for),
         cmocka_unit_test(what_died_in_the_wal_is_filed_at_once),
         cmocka_unit_test(small_batches_become_long_runs),
+        cmocka_unit_test(an_answer_begins_inside_a_run),
         cmocka_unit_test(a_range_outlives_filing),
         cmocka_unit_test(producers_are_recognized_after_filing_and_restart),
         cmocka_unit_test(an_earlier_wal_is_filed_and_forgotten),

@@ -582,8 +582,11 @@ static void a_damaged_batch_is_quarantined(void **state)
         assert_int_equal(bad, 1);
         p = log_partition(f.log, 1, 0);
         for (u64 offset = 0; offset < high_watermark(p); offset++) {
-            read = (struct partition_read){
-                .offset = offset, .limit_offset = offset + 1, .bytes_max = 1, .one_batch = true};
+            read = (struct partition_read){.offset = offset,
+                                           .limit_offset = offset + 1,
+                                           .bytes_max = 1,
+                                           .one_batch = true,
+                                           .whole_runs = true};
             err_t e = partition_read(p, &read);
             assert_int_equal(e, offset == 3 ? ERR_CORRUPT : OK);
             if (e == OK) {

@@ -231,8 +231,11 @@ static struct run *run_middle(struct fixture *f, u32 partition, u64 *pack)
 
 static err_t read_at(struct fixture *f, u32 partition, u64 offset)
 {
-    struct partition_read read = {
-        .offset = offset, .limit_offset = UINT64_MAX, .bytes_max = 1, .one_batch = true};
+    struct partition_read read = {.offset = offset,
+                                  .limit_offset = UINT64_MAX,
+                                  .bytes_max = 1,
+                                  .one_batch = true,
+                                  .whole_runs = true};
     return partition_read(log_partition(f->log, partition, 0), &read);
 }
 

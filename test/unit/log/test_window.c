@@ -26,8 +26,11 @@ static void fill(struct fixture *f, u32 value_bytes)
 
 static struct log_range range_at(struct fixture *f, u32 partition, u64 offset)
 {
-    struct partition_read read = {
-        .offset = offset, .limit_offset = UINT64_MAX, .bytes_max = 1, .one_batch = true};
+    struct partition_read read = {.offset = offset,
+                                  .limit_offset = UINT64_MAX,
+                                  .bytes_max = 1,
+                                  .one_batch = true,
+                                  .whole_runs = true};
     assert_int_equal(partition_read(log_partition(f->log, partition, 0), &read), OK);
     assert_int_equal(read.range_count, 1);
     return read.ranges[0];
