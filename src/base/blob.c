@@ -76,17 +76,20 @@ void blob_pool_init(struct blob_pool *p, const char *name, struct quota *quota, 
     };
 }
 
+void blob_pool_shrink(struct blob_pool *p, u32 free_max)
+{
+    while (p->free_count > free_max) {
+        struct cell *cell = p->free_list;
+        p->free_list = cell->next;
+        p->free_count--;
+        cell_destroy(p, cell);
+    }
+}
+
 void blob_pool_trim(struct blob_pool *p)
 {
-    struct cell *cell = p->free_list;
-    p->free_list = NULL;
-    while (cell != NULL) {
-        struct cell *next = cell->next;
-        cell_destroy(p, cell);
-        p->free_count--;
-        cell = next;
-    }
-    assert(p->free_count == 0);
+    blob_pool_shrink(p, 0);
+    assert(p->free_list == NULL);
 }
 
 void blob_pool_fini(struct blob_pool *p)

@@ -32,7 +32,9 @@ struct blob_pool {
 void blob_pool_init(struct blob_pool *p, const char *name, struct quota *quota, size_t usual_bytes,
                     u32 keep_free);
 void blob_pool_fini(struct blob_pool *p); /* asserts live_count == 0 */
-void blob_pool_trim(struct blob_pool *p); /* unmaps what is free; the quota is wanted elsewhere */
+/* Unmaps what is free, or all but so many; the quota is wanted elsewhere. */
+void blob_pool_trim(struct blob_pool *p);
+void blob_pool_shrink(struct blob_pool *p, u32 free_max);
 /* bytes is rounded up to BLOB_ALIGN; NULL when the quota has no room. Content is undefined. */
 MUST_USE struct blob *blob_get(struct blob_pool *p, size_t bytes);
 struct blob *blob_ref(struct blob *b);

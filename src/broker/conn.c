@@ -31,7 +31,8 @@
 #define SWEEP_PRESSED_NS       (50ull * 1000 * 1000)
 #define SWEEP_NS               (1000ull * 1000 * 1000)
 #define RETRY_NS               (1000ull * 1000)
-#define LARGE_KEPT_NS          (5ull * 1000 * 1000 * 1000)
+#define BLOBS_KEPT_NS          (5ull * 1000 * 1000 * 1000)
+#define BLOBS_PER_SWEEP        64
 
 static void conn_event(void *user, u32 events);
 static void conn_parse(struct conn *c);
@@ -294,8 +295,9 @@ static bool is_large(const struct broker *b, size_t bytes)
 
 static bool is_ordinary(const struct broker *b, const struct blob_pool *pool, size_t bytes)
 {
+    u64 used = b->memory.receive.used;
     bool recycled = bytes == pool->usual_bytes && pool->free_count > 0;
-    return recycled || b->memory.receive.used + bytes <= b->receive_ordinary_bytes;
+    return used + (recycled ? 0 : bytes) <= b->receive_ordinary_bytes; /* more: a grower left it */
 }
 
 /* Of the ordinary part; NULL when that is full. */
@@ -309,7 +311,17 @@ static struct blob *receive_blob_ordinary(struct broker *b, size_t bytes)
     if (!is_ordinary(b, &b->receive_pool, bytes)) {
         blob_pool_trim(&b->large_pool);
     }
-    return is_ordinary(b, &b->receive_pool, bytes) ? blob_get(&b->receive_pool, bytes) : NULL;
+    while (!is_ordinary(b, &b->receive_pool, bytes) && b->receive_pool.free_count > 0) {
+        blob_pool_shrink(&b->receive_pool, b->receive_pool.free_count - 1);
+    }
+    if (!is_ordinary(b, &b->receive_pool, bytes)) {
+        return NULL;
+    }
+    if (b->receive_pool.live_count >= b->receive_kept) {
+        b->crowd_ns = io_now_ns(b->io);
+        sweep_start(b);
+    }
+    return blob_get(&b->receive_pool, bytes);
 }
 
 /* A blob for a frame of which `have` bytes have come.
@@ -419,14 +431,20 @@ static void conn_receive(struct conn *c)
     }
 }
 
-/* All that came is parsed: the next connection may have the blob, still in this turn and warm. */
-static void conn_drop_empty_blob(struct conn *c)
+/* All that came is parsed, or a few bytes are left: the next connection may have the blob, still in
+   this turn and warm. Nothing is held for an idle connection, little for a frame that has just
+   begun. */
+static void conn_give_back_blob(struct conn *c)
 {
     if (c->blob != NULL && c->start == c->end) {
         blob_unref(c->blob);
         c->blob = NULL;
         c->start = c->end = 0;
         grower_leave(c); /* it was let in, and nothing had come */
+    }
+    size_t bytes;
+    if (c->blob != NULL && !c->input_done && frame_state(c, &bytes) == FRAME_PARTIAL) {
+        conn_stash(c);
     }
 }
 
@@ -440,7 +458,7 @@ static void conn_event(void *user, u32 events)
     if (events & IO_READABLE) {
         conn_receive(c);
         conn_parse(c);
-        conn_drop_empty_blob(c);
+        conn_give_back_blob(c);
     }
     if (events & IO_WRITABLE) {
         c->want_send = false;
@@ -600,20 +618,16 @@ static void conn_parse(struct conn *c)
 
 /* ---- turn end, starvation, sweep ------------------------------------------------------------- */
 
-/* What is received and not parsed: nothing is held for an idle connection, little for a frame that
-   has just begun, and whole frames that waited behind a full list have their turn. true: the
-   connection has nothing to do any more. */
+/* What is received and not parsed: whole frames that waited behind a full list have their turn.
+   true: the connection has nothing to do any more. */
 static MUST_USE bool conn_settle(struct conn *c)
 {
     size_t bytes;
     enum frame_state state = frame_state(c, &bytes);
     bool more = !c->input_done && (state == FRAME_WHOLE || state == FRAME_BAD);
-    conn_drop_empty_blob(c);
+    conn_give_back_blob(c);
     if (state == FRAME_PARTIAL && !c->input_done) {
         sweep_start(c->broker);
-        if (c->blob != NULL) {
-            conn_stash(c);
-        }
     }
     if (more && !c->blocked && !conn_is_full(c) && !list_linked(&c->starved_node)) {
         conn_resume(c);
@@ -734,13 +748,28 @@ static void conn_give_up(struct conn *c, size_t frame_bytes)
     conn_close(c);
 }
 
-/* Large frames have not come for a while: their blobs go back to the kernel. true: not yet. */
-static MUST_USE bool large_pool_kept(struct broker *b)
+/* Blobs are kept a while, because to map them anew and touch them for the first time costs more
+   than what is received into them: those of large frames, and those of a crowd that sends at once.
+   Then they go back to the kernel, some at a time. true: not all yet. */
+static MUST_USE bool blobs_kept(struct broker *b)
 {
-    if (io_now_ns(b->io) - b->large_used_ns >= LARGE_KEPT_NS) {
+    u64 now = io_now_ns(b->io);
+    struct blob_pool *crowd = &b->receive_pool;
+    if (now - b->large_used_ns >= BLOBS_KEPT_NS) {
         blob_pool_trim(&b->large_pool);
     }
-    return b->large_pool.free_count > 0 || b->large_pool.live_count > 0;
+    if (now - b->crowd_ns >= BLOBS_KEPT_NS) {
+        u32 left = crowd->free_count - MIN(crowd->free_count, (u32)BLOBS_PER_SWEEP);
+        blob_pool_shrink(crowd, MAX(left, b->receive_kept));
+    }
+    return b->large_pool.free_count > 0 || b->large_pool.live_count > 0 ||
+           crowd->free_count + crowd->live_count > b->receive_kept;
+}
+
+void conns_blobs_trim(struct broker *b)
+{
+    blob_pool_trim(&b->receive_pool);
+    blob_pool_trim(&b->large_pool);
 }
 
 /* Closes connections whose half-sent frame does not move, and makes stalled readers give back their
@@ -769,7 +798,7 @@ void conns_sweep(struct io_timer *t)
             conn_give_up(c, bytes);
         }
     }
-    again |= large_pool_kept(b);
+    again |= blobs_kept(b);
     if (again) {
         sweep_start(b);
     }

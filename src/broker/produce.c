@@ -477,6 +477,9 @@ static void produce_work(struct produce *p)
 {
     struct broker *b = p->r->broker;
     u64 need = broker_decompress_bytes(b);
+    if (quota_left(&b->memory.root) < need) {
+        conns_blobs_trim(b);
+    }
     if (!quota_charge(&b->memory.root, need)) {
         io_timer_start(b->io, &p->retry, io_now_ns(b->io) + WORKER_RETRY_MS * 1000000ull);
         return;

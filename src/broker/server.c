@@ -55,8 +55,9 @@ struct broker *broker_create(const struct broker_params *params)
     b->request_bytes_max = (i32)MIN((u64)configured, reserve - 2 * CONN_RECEIVE_BYTES);
 
     decompressor_init(&b->scratch, &b->memory.requests);
-    u32 keep_free = (u32)MIN(b->receive_ordinary_bytes / (16 * CONN_RECEIVE_BYTES), 8u);
-    blob_pool_init(&b->receive_pool, "receive", &b->memory.receive, CONN_RECEIVE_BYTES, keep_free);
+    u32 crowd = (u32)(b->receive_ordinary_bytes / CONN_RECEIVE_BYTES);
+    b->receive_kept = MIN(crowd / 16, 8u);
+    blob_pool_init(&b->receive_pool, "receive", &b->memory.receive, CONN_RECEIVE_BYTES, crowd);
     u32 keep_large = (u32)MIN(b->receive_ordinary_bytes / (4 * CONN_LARGE_BYTES), 16u);
     blob_pool_init(&b->large_pool, "receive, large", &b->memory.receive, CONN_LARGE_BYTES,
                    keep_large);

@@ -60,6 +60,8 @@ struct broker {
     struct list starved_conns;   /* wait for receive memory, first come first served */
     struct io_hook conn_hook;
     struct blob_pool receive_pool;
+    u32 receive_kept;            /* free ones; more are kept for a while after a crowd */
+    u64 crowd_ns;                /* when more were last taken at once */
     struct blob_pool large_pool; /* receive blobs of large frames, CONN_LARGE_BYTES */
     u64 large_used_ns;           /* when one was last taken */
     struct pool request_pool;
@@ -106,6 +108,7 @@ void conns_flush(struct broker *b);
 void conns_resume(struct io_timer *resume_timer);
 void conns_go_on(struct io_timer *go_on_timer);
 void conns_sweep(struct io_timer *sweep_timer);
+void conns_blobs_trim(struct broker *b);                /* memory is wanted elsewhere */
 void conns_expire_idle(struct io_timer *idle_timer);    /* conn_limits.c */
 void conns_accept_again(struct io_timer *accept_timer); /* conn_limits.c */
 void conns_stop_reading(struct broker *b);

@@ -91,6 +91,30 @@ static void what_is_free_makes_room_for_others(void **state)
     blob_pool_fini(&p);
 }
 
+static void some_of_what_is_free_may_stay(void **state)
+{
+    struct quota q;
+    quota_init(&q, "test", NULL, MIB);
+    struct blob_pool p;
+    blob_pool_init(&p, "test", &q, 64 * KIB, 4);
+    struct blob *blobs[4];
+    for (u32 i = 0; i < 4; i++) {
+        blobs[i] = blob_get(&p, 64 * KIB);
+    }
+    for (u32 i = 0; i < 4; i++) {
+        blob_unref(blobs[i]);
+    }
+    blob_pool_shrink(&p, 7);
+    assert_int_equal(p.free_count, 4);
+    blob_pool_shrink(&p, 3);
+    assert_int_equal(p.free_count, 3);
+    assert_int_equal(q.used, 3 * 64 * KIB);
+    struct blob *a = blob_get(&p, 64 * KIB);
+    assert_int_equal(q.used, 3 * 64 * KIB);
+    blob_unref(a);
+    blob_pool_fini(&p);
+}
+
 static u32 resident_pages(const struct blob *b)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -146,6 +170,7 @@ int main(void)
         cmocka_unit_test(usual_size_is_recycled),
         cmocka_unit_test(full_quota_gives_nothing),
         cmocka_unit_test(what_is_free_makes_room_for_others),
+        cmocka_unit_test(some_of_what_is_free_may_stay),
         cmocka_unit_test(nothing_is_resident_before_a_touch),
         cmocka_unit_test(populated_is_resident_and_keeps_its_content),
     };

@@ -492,6 +492,32 @@ bool client_has_frame(struct client *c)
     return c->len >= 4 && c->len >= frame_len(c);
 }
 
+void harness_crowd(struct harness *h, u32 count)
+{
+    enum { FRAME_BYTES = 30000, HALF = 20000 };
+    u8 frame[FRAME_BYTES] = {0}; /* of an ApiVersions; what follows a message is not looked at */
+    struct writer w = writer_of(frame, sizeof frame);
+    write_be32(&w, FRAME_BYTES - 4);
+    write_be16(&w, API_api_versions);
+    struct client **crowd = mem_alloc(count * sizeof crowd[0]);
+    for (u32 i = 0; i < count; i++) {
+        crowd[i] = client_open(h);
+        client_send_bytes(crowd[i], frame, HALF);
+    }
+    for (u32 i = 0; i < 1000 && h->broker->receive_pool.live_count < count; i++) {
+        harness_turn(h);
+    }
+    assert_int_equal(h->broker->receive_pool.live_count, count);
+    for (u32 i = 0; i < count; i++) {
+        client_send_bytes(crowd[i], frame + HALF, FRAME_BYTES - HALF);
+        (void)client_frame(crowd[i]);
+        client_close(crowd[i]);
+    }
+    mem_free(crowd);
+    assert_int_equal(h->broker->receive_pool.live_count, 0);
+    assert_true(h->broker->receive_pool.free_count >= count);
+}
+
 struct slice client_frame(struct client *c)
 {
     u64 until = real_ns() + WAIT_MAX_NS;

@@ -104,6 +104,9 @@ void client_expect_silence(struct client *c);
 void client_expect_alive(struct client *c);
 /* Is a whole frame there without waiting? */
 bool client_has_frame(struct client *c);
+/* So many connections have a frame half received at the same time; then they are answered, and
+   closed. What their receive buffers were is free. */
+void harness_crowd(struct harness *h, u32 count);
 
 /* ---- things tests do all the time
  * ------------------------------------------------------------------ */

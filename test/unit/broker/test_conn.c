@@ -316,6 +316,50 @@ static void one_buffer_serves_one_connection_after_the_other(void **state)
     harness_fini(&h);
 }
 
+/* To be mapped and touched anew for each frame would cost more than the frames. They give way to a
+   large frame, as far as it needs, and go some at a time when there has been no crowd for a while.
+ */
+static void blobs_of_a_crowd_are_kept_a_while(void **state)
+{
+    enum { CROWD = 100, FRAME = 1000000 };
+    struct harness h;
+    harness_init(&h);
+    h.memory_bytes = 256 * MIB;
+    harness_start(&h);
+    struct blob_pool *pool = &h.broker->receive_pool;
+    struct quota *receive = &h.broker->memory.receive;
+    assert_int_equal(h.broker->receive_kept, 8);
+    harness_crowd(&h, CROWD);
+    u32 kept = pool->free_count;
+    u64 used = receive->used;
+    harness_crowd(&h, CROWD);
+    assert_int_equal(pool->free_count, kept);
+    assert_int_equal(receive->used, used);
+
+    u64 rest = h.broker->receive_ordinary_bytes - receive->used;
+    assert_true(quota_charge(receive, rest)); /* somebody else has all there is */
+    struct client *c = client_open(&h);
+    u8 *frame = arena_alloc(&h.arena, 4 + FRAME);
+    put_small(frame, 7);
+    put_length(frame, FRAME);
+    client_send_bytes(c, frame, 4 + FRAME);
+    recv_small(c, 7);
+    assert_true(pool->free_count < kept);
+    assert_true(pool->free_count > kept / 2);
+    quota_release(receive, rest);
+
+    u32 steps = 0;
+    for (u32 i = 0; i < 20 && pool->free_count > h.broker->receive_kept; i++) {
+        u32 before = pool->free_count;
+        harness_skip_ms(&h, 1000);
+        assert_true(i > 2 || pool->free_count == before);
+        steps += pool->free_count < before;
+    }
+    assert_int_equal(pool->free_count, h.broker->receive_kept);
+    assert_true(steps > 1);
+    harness_fini(&h);
+}
+
 /* The blob of a large frame is used for the next one, gives way to others when memory is short, and
  * goes when no large frame has come for a while. */
 static void blobs_of_large_frames_are_kept_a_while(void **state)
@@ -628,6 +672,7 @@ int main(void)
         cmocka_unit_test(half_frames_hold_up_nobody),
         cmocka_unit_test(an_idle_connection_holds_no_buffer),
         cmocka_unit_test(one_buffer_serves_one_connection_after_the_other),
+        cmocka_unit_test(blobs_of_a_crowd_are_kept_a_while),
         cmocka_unit_test(blobs_of_large_frames_are_kept_a_while),
         cmocka_unit_test(a_hundred_thousand_requests_unread),
         cmocka_unit_test(large_answers_unread_stop_the_reading),

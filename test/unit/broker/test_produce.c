@@ -357,17 +357,42 @@ static void a_worker_keeps_the_order(void **state)
     harness_fini(&h);
 }
 
+static struct slice batch_for_a_worker(struct harness *h)
+{
+    struct batch_builder_options o = batch_builder_plain();
+    o.codec = CODEC_GZIP;
+    o.level = 1;
+    struct slice batch = batch_with(h, &o, 3800, 2000);
+    assert_in_range(batch.len, 64 * 1024, 1000000);
+    return batch;
+}
+
+/* Memory is short, but for receive buffers that are kept for the next crowd. */
+static void free_receive_buffers_make_room_for_a_worker(void **state)
+{
+    struct harness h;
+    harness_up(&h);
+    struct client *c = client_open(&h);
+    struct topic t = topic_make(c, "t", 1);
+    produce_ok(c, &t, 0, batch_plain(&h, 1));
+    struct slice batch = batch_for_a_worker(&h);
+    harness_crowd(&h, 35);
+    struct quota *root = &h.broker->memory.root;
+    u64 more = root->cap - root->used - broker_decompress_bytes(h.broker) + MIB;
+    assert_true(quota_charge(root, more));
+    produce_ok(c, &t, 0, batch);
+    assert_true(h.broker->receive_pool.free_count <= h.broker->receive_kept);
+    quota_release(root, more);
+    harness_fini(&h);
+}
+
 static void the_client_goes_while_a_worker_runs(void **state)
 {
     struct harness h;
     harness_up(&h);
     struct client *admin = client_open(&h);
     struct topic t = topic_make(admin, "t", 1);
-    struct batch_builder_options o = batch_builder_plain();
-    o.codec = CODEC_GZIP;
-    o.level = 1;
-    struct slice batch = batch_with(&h, &o, 2000, 2000);
-    assert_true(batch.len < 1000000);
+    struct slice batch = batch_for_a_worker(&h);
     for (u32 turns = 0; turns < 6; turns++) {
         struct client *c = client_open(&h);
         client_send(c, API_produce, 9, produce_of(&h, &t, 0, batch, -1));
@@ -473,6 +498,7 @@ int main(void)
         cmocka_unit_test(timestamps_out_of_range),
         cmocka_unit_test(the_true_largest_timestamp_is_stored),
         cmocka_unit_test(a_worker_keeps_the_order),
+        cmocka_unit_test(free_receive_buffers_make_room_for_a_worker),
         cmocka_unit_test(the_client_goes_while_a_worker_runs),
         cmocka_unit_test(the_topic_goes_while_a_worker_runs),
         cmocka_unit_test(more_than_memory_waits),
