@@ -71,7 +71,7 @@ void filing_init(struct log *l)
     l->filing_stretch_bytes = MAX(MIN(l->params.hot_bytes / 8, 64 * MIB), 1 * MIB);
     l->keep_above = KEEP_ABOVE_BYTES_PER_S;
     if (l->params.keep_run_bytes == 0) {
-        l->params.keep_run_bytes = 16 * KIB;
+        l->params.keep_run_bytes = 8 * KIB;
     }
     if (l->params.stretch_bytes > 0) {
         l->filing_stretch_bytes = l->params.stretch_bytes;

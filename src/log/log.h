@@ -77,7 +77,7 @@ struct log_params {
     i64 file_delay_ms;      /* what is older is filed, however little it is. 0 = 60 s */
     u64 stretch_bytes;      /* of WAL in one pack, at most; 0 = an eighth of hot_bytes */
     u32 keep_run_bytes; /* a partition's batches stay where the WAL has them if the runs they are
-                           in have as much on average; 0 = 16 KiB */
+                           in have as much on average; 0 = 8 KiB */
     bool keep_always;  /* whatever the WAL wrote to the end of is kept: not only under pressure, and
                           however little of it is batches. For tests */
     u64 reserve_bytes; /* kept free for what is not a user's; below it appends are refused. 0 = 96
