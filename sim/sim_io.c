@@ -471,6 +471,20 @@ static void sim_work(struct io *io, struct io_op *op)
     }
 }
 
+/* Not a call of its own: nothing happens to the disk. */
+static void sim_work_end(struct io *io, struct io_op *op)
+{
+    struct sim_io *s = sim_of(io);
+    if (s->dead) {
+        return;
+    }
+    struct sim_op *o = (struct sim_op *)(uintptr_t)op->private_[0];
+    assert(o->op == op);
+    assert(o->kind == OP_WORK || o->kind == OP_WORK_DONE);
+    world_stop(s->world, &o->event);
+    op_free(o);
+}
+
 static void sim_cancel(struct io *io, struct io_op *op)
 {
     struct sim_io *s = sim_of(io);
@@ -1025,6 +1039,7 @@ static const struct io_backend sim_backend = {
     .destroy = sim_destroy,
     .random = sim_random,
     .work = sim_work,
+    .work_end = sim_work_end,
     .cancel = sim_cancel,
     .signals = sim_signals,
     .file_open = sim_open,

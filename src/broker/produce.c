@@ -444,9 +444,11 @@ static void job_free(struct produce_job *job)
     mem_free(job);
 }
 
-static void job_drop(struct broker_job *job)
+static void job_drop(struct broker_job *dropped)
 {
-    job_free(CONTAINER_OF(job, struct produce_job, job));
+    struct produce_job *job = CONTAINER_OF(dropped, struct produce_job, job);
+    io_work_end(job->broker->io, &job->op);
+    job_free(job);
 }
 
 static void job_done(struct io_op *op, i64 result)

@@ -89,7 +89,11 @@ static void time_free(struct record_time *t)
 
 static void time_drop(struct broker_job *job)
 {
-    time_free(CONTAINER_OF(job, struct record_time, job));
+    struct record_time *t = CONTAINER_OF(job, struct record_time, job);
+    if (t->filled == t->bytes) {
+        io_work_end(t->broker->io, &t->op);
+    }
+    time_free(t);
 }
 
 static void time_looked(struct io_op *op, i64 result)

@@ -119,7 +119,7 @@ u32 conns_busy(const struct broker *b); /* requests not answered yet */
 void settings_follow(struct broker *b);
 
 /* Work on a worker that outlives who asked for it. Whoever puts one into broker->jobs takes it out
-   when it is done; drop() comes instead when io is dead and it never will be. */
+   when it is done; drop() comes instead when the broker goes first, and ends the work. */
 struct broker_job {
     struct list_node node;
     void (*drop)(struct broker_job *job);

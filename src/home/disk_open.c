@@ -504,17 +504,13 @@ static err_t disk_open(struct home *h, struct uuid *cluster)
     return disk_extents_list(d);
 }
 
-static void jobs_orphan(struct home_disk *d)
+/* One that runs is waited for: nothing is under way in the directory when its lock is given up. */
+static void jobs_end(struct home_disk *d)
 {
-    /* After a crash in the simulator no completion will ever come: then they go now. */
-    u64 size;
-    bool io_gone = d->lock == NULL || io_file_size(d->base.io, d->lock, &size) == ERR_CANCELLED;
     for (struct list_node *n = list_pop_front(&d->jobs); n != NULL; n = list_pop_front(&d->jobs)) {
         struct disk_job *job = CONTAINER_OF(n, struct disk_job, node);
-        job->disk = NULL;
-        if (io_gone) {
-            job->discard(job);
-        }
+        io_work_end(d->base.io, &job->op);
+        job->discard(job);
     }
 }
 
@@ -531,7 +527,7 @@ static void disk_destroy(struct home *h)
 {
     struct home_disk *d = disk_of(h);
     disk_wal_fini(d);
-    jobs_orphan(d);
+    jobs_end(d);
     disk_removals_fini(d);
     disk_spares_fini(d);
     leaving_fini(d);
@@ -556,10 +552,6 @@ static void job_done(struct io_op *op, i64 result)
 {
     struct disk_job *job = CONTAINER_OF(op, struct disk_job, op);
     (void)result;
-    if (job->disk == NULL) {
-        job->discard(job);
-        return;
-    }
     list_remove(&job->node);
     job->finished(job);
 }

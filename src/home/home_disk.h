@@ -79,15 +79,15 @@ struct wal_files {
 
 /* ---- work off the loop ----------------------------------------------------------------------- */
 
-/* Head of everything given to io_work. Lives on the heap by itself: when the home goes away first,
-   `disk` becomes NULL and the late completion only discards. */
+/* Head of everything given to io_work. Lives on the heap by itself: run() knows nothing of the
+   home. When the home goes away first it ends the work, and discards. */
 struct disk_job {
     struct io_op op;
     struct list_node node; /* in home_disk.jobs */
     struct home_disk *disk;
     struct io *io;
     void (*run)(struct disk_job *job);      /* off the loop */
-    void (*finished)(struct disk_job *job); /* on the loop, disk is there */
+    void (*finished)(struct disk_job *job); /* on the loop */
     void (*discard)(struct disk_job *job);  /* frees it and what it made */
 };
 

@@ -91,6 +91,10 @@ void io_hook_remove(struct io_hook *h);
 /* Runs fn(arg) off the loop (simulated: at a later, random turn, on the loop), then op->done(op,
  * 0). */
 void io_work(struct io *io, struct io_op *op, void (*fn)(void *arg), void *arg);
+/* For who goes away while it is under way: afterwards fn is not running and will not run, and
+   done() does not come. It may have run. Waits as long as fn takes: not while serving. In a dead io
+   too. */
+void io_work_end(struct io *io, struct io_op *op);
 /* Asks for an op to end early; done() still comes, in a later turn. */
 void io_cancel(struct io *io, struct io_op *op);
 
@@ -265,6 +269,7 @@ struct io_backend {
     void (*destroy)(struct io *io);
     void (*random)(struct io *io, void *buf, size_t len);
     void (*work)(struct io *io, struct io_op *op);
+    void (*work_end)(struct io *io, struct io_op *op);
     void (*cancel)(struct io *io, struct io_op *op);
     void (*signals)(struct io *io, void (*on_signal)(void *, enum io_signal), void *user);
     void (*bell_ring)(struct io *io, struct io_bell *b); /* NULL: no other threads here */

@@ -78,6 +78,7 @@ static void linux_destroy(struct io *io)
     threads_fini(&l->files);
     threads_fini(&l->workers);
     pthread_mutex_destroy(&l->back_lock);
+    pthread_cond_destroy(&l->came);
     if (l->uses_ring) {
         ring_fini(l);
     }
@@ -114,6 +115,7 @@ err_t io_linux_create(const struct io_linux_params *params, struct io **out)
     list_init(&l->listeners);
     list_init(&l->dead_listeners);
     pthread_mutex_init(&l->back_lock, NULL);
+    pthread_cond_init(&l->came, NULL);
     threads_init(&l->writer, l, 1);
     threads_init(&l->files, l, FILE_THREADS);
     threads_init(&l->workers, l, worker_count());
@@ -237,6 +239,20 @@ static void linux_work(struct io *io, struct io_op *op)
     op_begin(op, OP_WORK);
     l->op_count++;
     threads_give(&l->workers, op);
+}
+
+static void linux_work_end(struct io *io, struct io_op *op)
+{
+    struct io_linux *l = linux_of(io);
+    assert(op->kind == OP_WORK);
+    assert(op->state == OP_RUNNING || op->state == OP_FINISHED);
+    if (op->state == OP_FINISHED) {
+        list_remove(&op->node);
+    } else if (!threads_take_back(&l->workers, op)) {
+        threads_wait(l, op);
+    }
+    op->state = OP_IDLE;
+    l->op_count--;
 }
 
 static void linux_cancel(struct io *io, struct io_op *op)
@@ -386,6 +402,7 @@ static const struct io_backend linux_backend = {
     .destroy = linux_destroy,
     .random = linux_random,
     .work = linux_work,
+    .work_end = linux_work_end,
     .cancel = linux_cancel,
     .signals = linux_signals,
     .bell_ring = linux_bell_ring,

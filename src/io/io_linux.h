@@ -130,9 +130,10 @@ struct io_linux {
     struct threads files;
     struct threads workers;
     pthread_mutex_t back_lock;
-    struct list back; /* operations the threads are done with, under back_lock */
-    struct list rung; /* bells that were not heard yet, under back_lock */
-    bool back_told;   /* back_fd is readable, under back_lock */
+    pthread_cond_t came; /* something more is in `back` */
+    struct list back;    /* operations the threads are done with, under back_lock */
+    struct list rung;    /* bells that were not heard yet, under back_lock */
+    bool back_told;      /* back_fd is readable, under back_lock */
     int back_fd;
     struct source back_source;
 
@@ -201,6 +202,7 @@ void threads_fini(struct threads *t);
 void threads_give(struct threads *t, struct io_op *op);
 /* True when the operation had not begun, and is the caller's again. */
 bool threads_take_back(struct threads *t, struct io_op *op);
+void threads_wait(struct io_linux *l, struct io_op *op); /* it had; then it is the caller's, too */
 void threads_submit(struct io_linux *l);
 struct threads *threads_of(struct io_linux *l, const struct io_op *op);
 void threads_collect(struct io_linux *l, struct source *s, u32 epoll_events);

@@ -88,7 +88,19 @@ static void give_back(struct io_linux *l, struct io_op *op)
 {
     pthread_mutex_lock(&l->back_lock);
     list_push_back(&l->back, &op->node);
+    pthread_cond_signal(&l->came);
     tell_loop(l);
+}
+
+/* Only the loop waits, and it moves nothing out of `back` meanwhile. */
+void threads_wait(struct io_linux *l, struct io_op *op)
+{
+    pthread_mutex_lock(&l->back_lock);
+    while (!list_linked(&op->node)) {
+        pthread_cond_wait(&l->came, &l->back_lock);
+    }
+    list_remove(&op->node);
+    pthread_mutex_unlock(&l->back_lock);
 }
 
 /* What works for milliseconds gives the core up as soon as somebody wakes who needs it for

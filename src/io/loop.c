@@ -144,6 +144,11 @@ void io_work(struct io *io, struct io_op *op, void (*fn)(void *arg), void *arg)
     io->backend->work(io, op);
 }
 
+void io_work_end(struct io *io, struct io_op *op)
+{
+    io->backend->work_end(io, op);
+}
+
 void io_cancel(struct io *io, struct io_op *op)
 {
     io->backend->cancel(io, op);

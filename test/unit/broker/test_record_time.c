@@ -175,6 +175,32 @@ static void nobody_waits_any_more(void **state)
     assert_false(told);
 }
 
+/* Its memory is the broker's: the look is over when the broker is gone. */
+static void the_broker_goes_first(void **state)
+{
+    struct harness h;
+    harness_up(&h);
+    struct batch_view batch = falling(&h, CODEC_ZSTD, 64);
+    while (io_linux_busy(h.io)) {
+        io_turn(h.io, true);
+    }
+    struct record_time *looks =
+        record_time_start(h.broker, (u32)batch.whole.len, true, MANY / 2, look_told, NULL);
+    struct record_time *waits =
+        record_time_start(h.broker, (u32)batch.whole.len, true, MANY / 2, look_told, NULL);
+    told = false;
+    record_time_add(looks, batch.whole);
+    record_time_add(waits, slice_of(batch.whole.ptr, 10)); /* the rest never comes */
+    io_timer_stop(h.io, &h.tick);
+    broker_destroy(h.broker);
+    assert_false(io_linux_busy(h.io));
+    io_destroy(h.io);
+    assert_false(told);
+    h.broker = NULL;
+    h.io = NULL;
+    harness_fini(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +208,7 @@ int main(void)
         cmocka_unit_test(on_a_worker),
         cmocka_unit_test(what_a_worker_cannot_tell),
         cmocka_unit_test(nobody_waits_any_more),
+        cmocka_unit_test(the_broker_goes_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

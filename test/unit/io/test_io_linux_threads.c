@@ -9,6 +9,7 @@ struct gate {
     pthread_mutex_t lock;
     pthread_cond_t opened;
     bool open;
+    bool soon; /* somebody is about to wait for it */
     u32 entered;
 };
 
@@ -75,6 +76,52 @@ static void work_that_runs_is_waited_for(void **state)
     assert_int_equal(unit_await(io, &op), 0);
 }
 
+static void *opens_soon(void *arg)
+{
+    struct gate *g = arg;
+    for (bool soon = false; !soon;) {
+        pthread_mutex_lock(&g->lock);
+        soon = g->soon;
+        pthread_mutex_unlock(&g->lock);
+    }
+    open_gate(g);
+    return NULL;
+}
+
+/* Who goes away has his work ended wherever it is: waiting for a thread, running, run, or run and
+   about to be told. Its memory is free then, and done() never comes. */
+static void work_is_ended_wherever_it_is(void **state)
+{
+    enum { COUNT = 2 * THREADS_MAX };
+    struct io *io = *state;
+    struct gate gate = {.lock = PTHREAD_MUTEX_INITIALIZER, .opened = PTHREAD_COND_INITIALIZER};
+    struct unit_op *ops[COUNT];
+    linux_of(io)->workers.count_max = THREADS_MAX;
+    for (u32 i = 0; i < COUNT; i++) {
+        ops[i] = mem_alloc(sizeof *ops[i]);
+        *ops[i] = unit_op();
+        io_work(io, &ops[i]->op, pass_gate, &gate);
+    }
+    pthread_t opener;
+    assert_int_equal(pthread_create(&opener, NULL, opens_soon, &gate), 0);
+    for (u32 entered = 0; entered < THREADS_MAX;) {
+        pthread_mutex_lock(&gate.lock);
+        entered = gate.entered;
+        pthread_mutex_unlock(&gate.lock);
+    }
+    for (u32 i = COUNT; i > 0; i--) { /* half of them have not begun, the first run */
+        pthread_mutex_lock(&gate.lock);
+        gate.soon = i <= THREADS_MAX;
+        pthread_mutex_unlock(&gate.lock);
+        io_work_end(io, &ops[i - 1]->op);
+        assert_int_equal(ops[i - 1]->done_count, 0);
+        mem_free(ops[i - 1]);
+    }
+    assert_int_equal(pthread_join(opener, NULL), 0);
+    assert_int_equal(gate.entered, THREADS_MAX);
+    assert_false(io_linux_busy(io));
+}
+
 struct thread_facts {
     pthread_t self;
     bool all_blocked;
@@ -136,7 +183,11 @@ static void without_threads_work_is_done_all_the_same(void **state)
     struct unit_op op = unit_op();
     io_work(io, &op.op, look_around, &facts);
     assert_int_equal(op.done_count, 0);
+    struct unit_op ended = unit_op();
+    io_work(io, &ended.op, look_around, &facts);
+    io_work_end(io, &ended.op); /* when it was to be told */
     assert_int_equal(unit_await(io, &op), 0);
+    assert_int_equal(ended.done_count, 0);
     assert_true(pthread_equal(facts.self, pthread_self()));
     w->count_max = count_max;
 }
@@ -235,6 +286,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(work_that_has_not_begun_is_cancelled, setup_threads,
                                         unit_teardown),
         cmocka_unit_test_setup_teardown(work_that_runs_is_waited_for, setup_threads, unit_teardown),
+        cmocka_unit_test_setup_teardown(work_is_ended_wherever_it_is, setup_threads, unit_teardown),
         cmocka_unit_test_setup_teardown(work_is_off_the_loop_with_signals_blocked, setup_threads,
                                         unit_teardown),
         cmocka_unit_test_setup_teardown(an_idle_thread_is_used_again, setup_threads, unit_teardown),
