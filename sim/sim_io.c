@@ -1,46 +1,11 @@
-/* struct io on the simulated world (sim_io.h). Every verb of the border passes enter(), where it is
-   counted and hashed, and where the end may come; whatever a verb answers passes leave(). */
-#include "sim/sim_io.h"
+/* struct io on the simulated world (sim_io.h): every call, turns, asynchronous operations, sockets,
+   life. Every verb of the border passes sim_enter(), where it is counted and hashed, and where the
+   end may come; whatever a verb answers passes sim_leave(). Files are in sim_io_files.c. */
+#include "sim/sim_io_private.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum call {
-    CALL_RANDOM,
-    CALL_WORK,
-    CALL_CANCEL,
-    CALL_SIGNALS,
-    CALL_OPEN,
-    CALL_CLOSE,
-    CALL_SIZE,
-    CALL_NAMED,
-    CALL_BLOCK_BYTES,
-    CALL_ALLOCATE,
-    CALL_TRUNCATE,
-    CALL_LOCK,
-    CALL_READ_NOW,
-    CALL_WRITE_NOW,
-    CALL_SYNC_NOW,
-    CALL_MKDIR,
-    CALL_RENAME,
-    CALL_LINK,
-    CALL_UNLINK,
-    CALL_SYNC_DIR,
-    CALL_LIST,
-    CALL_SPACE,
-    CALL_READV,
-    CALL_WRITEV,
-    CALL_SYNC,
-    CALL_LISTEN,
-    CALL_LISTENER_CLOSE,
-    CALL_HANDLE,
-    CALL_WANT,
-    CALL_RECV,
-    CALL_SEND,
-    CALL_SHUTDOWN,
-    CALL_SOCK_CLOSE,
-    CALL_COUNT
-};
 static const char *const call_names[CALL_COUNT] = {
     "random",   "work",        "cancel",   "signals",  "open",       "close",          "size",
     "named",    "block_bytes", "allocate", "truncate", "lock",       "read_now",       "write_now",
@@ -48,68 +13,6 @@ static const char *const call_names[CALL_COUNT] = {
     "space",    "readv",       "writev",   "sync",     "listen",     "listener_close", "handle",
     "want",     "recv",        "send",     "shutdown", "sock_close",
 };
-
-struct io_file {
-    struct io *io;
-    struct list_node node; /* in sim_io.files */
-    struct sim_inode *inode;
-    bool writable;
-    bool direct;
-    bool wal;
-    bool meta;
-    char path[128];
-};
-
-struct io_listener {
-    struct io *io;
-};
-
-enum op_kind { OP_READ, OP_WRITE, OP_SYNC, OP_WORK, OP_WORK_DONE };
-
-/* An io_op on its way. io_op.private_[0] points here. */
-struct sim_op {
-    struct world_event event;
-    struct list_node node; /* in sim_io.ops */
-    struct sim_io *io;
-    struct io_op *op;
-    enum op_kind kind;
-    bool cancelled;
-    bool fails;
-    bool wal;
-    struct sim_inode *inode;
-    struct sim_write *write;
-    u64 bytes;
-    u32 crc; /* of a write's bytes when it began: nobody may change them before it ends */
-    u64 mark;
-};
-
-struct sim_io {
-    struct io base;
-    struct world *world;
-    struct sim_disk *disk;
-    struct sim_net *net;
-    u64 disk_usual_ns;
-    u64 disk_rare_ns;
-    struct sim_faults faults;
-    struct sim_end_plan end;
-    struct sim_watch watch;
-    struct sim_moment touching; /* the call under way that changes the disk; .call NULL: none */
-    struct world_event end_event;
-    bool dead;
-    bool died_in_wal_write;
-    bool faulted;
-    u64 calls;
-    struct list files;
-    struct list ops;
-    u32 op_count;
-    struct io_listener listener;
-    struct rng rng; /* what io_random gives */
-};
-
-static struct sim_io *sim_of(const struct io *io)
-{
-    return CONTAINER_OF(io, struct sim_io, base);
-}
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
@@ -173,7 +76,7 @@ void sim_io_faults(struct io *io, const struct sim_faults *faults)
 
 /* ---- every call ------------------------------------------------------------------------------ */
 
-static bool enter(struct sim_io *s, enum call call, u64 a, u64 b)
+bool sim_enter(struct sim_io *s, enum call call, u64 a, u64 b)
 {
     if (s->dead) {
         return false;
@@ -193,7 +96,7 @@ static void moment_pass(struct sim_io *s)
 }
 
 /* The disk is about to be changed; false: it is not, the end has come. */
-static bool touch(struct sim_io *s, enum call call, const char *path)
+bool sim_touch(struct sim_io *s, enum call call, const char *path)
 {
     s->touching = (struct sim_moment){.call = call_names[call], .path = path};
     moment_pass(s);
@@ -211,7 +114,7 @@ static bool touched(struct sim_io *s)
     return !s->dead;
 }
 
-static i64 leave(struct sim_io *s, i64 result)
+i64 sim_leave(struct sim_io *s, i64 result)
 {
     trace_number(s->world, (u64)result);
     if (!touched(s)) {
@@ -225,19 +128,19 @@ static i64 leave(struct sim_io *s, i64 result)
     return result;
 }
 
-static err_t leave_err(struct sim_io *s, enum call call, const char *path, err_t e)
+err_t sim_leave_err(struct sim_io *s, enum call call, const char *path, err_t e)
 {
     world_say(s->world, "disk   %s %s%s%s", call_names[call], path, e == OK ? "" : ": ",
               e == OK ? "" : err_name(e));
-    return (err_t) - (leave(s, -(i64)e));
+    return (err_t) - (sim_leave(s, -(i64)e));
 }
 
-static void blocking_takes(struct sim_io *s, u64 usual_ns)
+void sim_blocking_takes(struct sim_io *s, u64 usual_ns)
 {
     s->world->now_ns += chance_between(s->world, usual_ns / 8, usual_ns);
 }
 
-static bool fault_comes(struct sim_io *s, i32 *countdown)
+bool sim_fault_comes(struct sim_io *s, i32 *countdown)
 {
     if (*countdown == SIM_NEVER) {
         return false;
@@ -251,7 +154,7 @@ static bool fault_comes(struct sim_io *s, i32 *countdown)
     return true;
 }
 
-static bool disk_full(struct sim_io *s)
+bool sim_room_is_out(struct sim_io *s)
 {
     if (s->faults.full_in == SIM_NEVER) {
         return false;
@@ -268,7 +171,7 @@ static bool disk_full(struct sim_io *s)
     return true;
 }
 
-static u64 path_hash(const char *path)
+u64 sim_path_hash(const char *path)
 {
     return crc32c(path, strlen(path));
 }
@@ -312,8 +215,8 @@ static void sim_random(struct io *io, void *buf, size_t len)
 {
     struct sim_io *s = sim_of(io);
     rng_fill(&s->rng, buf, len);
-    if (enter(s, CALL_RANDOM, len, 0)) {
-        (void)leave(s, 0);
+    if (sim_enter(s, CALL_RANDOM, len, 0)) {
+        (void)sim_leave(s, 0);
     }
 }
 
@@ -322,8 +225,8 @@ static void sim_signals(struct io *io, void (*on_signal)(void *, enum io_signal)
     struct sim_io *s = sim_of(io);
     (void)on_signal;
     (void)user;
-    if (enter(s, CALL_SIGNALS, 0, 0)) {
-        (void)leave(s, 0);
+    if (sim_enter(s, CALL_SIGNALS, 0, 0)) {
+        (void)sim_leave(s, 0);
     }
 }
 
@@ -393,7 +296,7 @@ static i64 write_end(struct sim_op *o)
 
 static void write_ends(struct sim_op *o)
 {
-    if (touch(o->io, CALL_WRITEV, o->op->file->path)) {
+    if (sim_touch(o->io, CALL_WRITEV, o->op->file->path)) {
         i64 result = write_end(o);
         if (touched(o->io)) {
             op_end(o, result);
@@ -404,7 +307,7 @@ static void write_ends(struct sim_op *o)
 static void sync_ends(struct sim_op *o)
 {
     struct sim_io *s = o->io;
-    if (!touch(s, CALL_SYNC, o->op->file->path)) {
+    if (!sim_touch(s, CALL_SYNC, o->op->file->path)) {
         return;
     }
     if (!o->fails) {
@@ -465,9 +368,9 @@ static u64 disk_delay(struct sim_io *s)
 static void sim_work(struct io *io, struct io_op *op)
 {
     struct sim_io *s = sim_of(io);
-    if (enter(s, CALL_WORK, 0, 0)) {
+    if (sim_enter(s, CALL_WORK, 0, 0)) {
         (void)op_start(s, op, OP_WORK, chance_delay(s->world, 200 * SIM_US, 20 * SIM_MS));
-        (void)leave(s, 0);
+        (void)sim_leave(s, 0);
     }
 }
 
@@ -488,7 +391,7 @@ static void sim_work_end(struct io *io, struct io_op *op)
 static void sim_cancel(struct io *io, struct io_op *op)
 {
     struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_CANCEL, 0, 0)) {
+    if (!sim_enter(s, CALL_CANCEL, 0, 0)) {
         return;
     }
     LIST_EACH (&s->ops, n) {
@@ -498,7 +401,7 @@ static void sim_cancel(struct io *io, struct io_op *op)
             world_start(s->world, &o->event, 0);
         }
     }
-    (void)leave(s, 0);
+    (void)sim_leave(s, 0);
 }
 
 static bool buffers_aligned(const struct io_op *op)
@@ -514,16 +417,16 @@ static bool buffers_aligned(const struct io_op *op)
 static void sim_readv(struct io *io, struct io_op *op)
 {
     struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_READV, sim_inode_number(op->file->inode), op->offset)) {
+    if (!sim_enter(s, CALL_READV, sim_inode_number(op->file->inode), op->offset)) {
         return;
     }
     assert(!op->file->direct || buffers_aligned(op));
     struct sim_op *o = op_start(s, op, OP_READ, disk_delay(s));
     o->inode = op->file->inode;
-    o->fails = fault_comes(s, &s->faults.read_fails_in);
+    o->fails = sim_fault_comes(s, &s->faults.read_fails_in);
     world_say(s->world, "disk   readv %s at %llu%s", op->file->path, (unsigned long long)op->offset,
               o->fails ? ": will fail" : "");
-    (void)leave(s, 0);
+    (void)sim_leave(s, 0);
 }
 
 /* The end comes while this write is under way; so are all others then that are now. */
@@ -586,10 +489,10 @@ static void sim_writev(struct io *io, struct io_op *op)
 {
     struct sim_io *s = sim_of(io);
     struct io_file *f = op->file;
-    if (!enter(s, CALL_WRITEV, sim_inode_number(f->inode), op->offset)) {
+    if (!sim_enter(s, CALL_WRITEV, sim_inode_number(f->inode), op->offset)) {
         return;
     }
-    if (!touch(s, CALL_WRITEV, f->path)) {
+    if (!sim_touch(s, CALL_WRITEV, f->path)) {
         return;
     }
     assert(f->writable);
@@ -608,7 +511,7 @@ static void sim_writev(struct io *io, struct io_op *op)
     o->bytes = bytes;
     o->crc = vecs_crc(op->vecs, op->vec_count);
     o->write = sim_disk_write_begin(s->disk, f->inode, flat, bytes, op->offset);
-    o->fails = fault_comes(s, &s->faults.write_fails_in);
+    o->fails = sim_fault_comes(s, &s->faults.write_fails_in);
     o->wal = f->wal;
     mem_free(flat);
     trace_number(s->world, o->crc);
@@ -620,284 +523,20 @@ static void sim_writev(struct io *io, struct io_op *op)
     } else if (op->durable && f->meta) {
         end_in_meta_write(s, delay_ns);
     }
-    (void)leave(s, 0);
+    (void)sim_leave(s, 0);
 }
 
 static void sim_sync(struct io *io, struct io_op *op)
 {
     struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_SYNC, sim_inode_number(op->file->inode), 0)) {
+    if (!sim_enter(s, CALL_SYNC, sim_inode_number(op->file->inode), 0)) {
         return;
     }
     struct sim_op *o = op_start(s, op, OP_SYNC, disk_delay(s));
     o->inode = op->file->inode;
     o->mark = sim_disk_mark(s->disk);
-    o->fails = fault_comes(s, &s->faults.write_fails_in);
-    (void)leave(s, 0);
-}
-
-/* ---- files, blocking ------------------------------------------------------------------------- */
-
-static err_t sim_open(struct io *io, const char *path, u32 flags, struct io_file **out)
-{
-    struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_OPEN, path_hash(path), flags)) {
-        return ERR_CANCELLED;
-    }
-    blocking_takes(s, 20 * SIM_US);
-    struct sim_inode *inode = NULL;
-    bool direct = (flags & IO_OPEN_DIRECT) != 0;
-    err_t e = OK;
-    if (direct && s->faults.refuse_direct) {
-        e = ERR_UNSUPPORTED;
-    }
-    bool creates = (flags & IO_OPEN_CREATE) != 0;
-    if (creates && !touch(s, CALL_OPEN, path)) {
-        return ERR_CANCELLED;
-    }
-    if (e == OK && creates && disk_full(s)) {
-        e = ERR_NO_SPACE;
-    }
-    if (e == OK) {
-        e = sim_disk_open(s->disk, path, creates, (flags & IO_OPEN_EXCLUSIVE) != 0, &inode);
-    }
-    e = leave_err(s, CALL_OPEN, path, e);
-    if (e != OK) {
-        return e;
-    }
-    struct io_file *f = mem_alloc(sizeof *f);
-    f->io = io;
-    f->inode = inode;
-    f->writable = (flags & IO_OPEN_WRITE) != 0;
-    f->direct = direct;
-    f->wal = strstr(path, "/wal/") != NULL;
-    f->meta = strstr(path, "/meta/") != NULL;
-    sim_inode_set_kind(inode, f->wal                            ? SIM_INODE_WAL
-                              : f->meta                         ? SIM_INODE_MIRRORED
-                              : strstr(path, "/packs/") != NULL ? SIM_INODE_PACK
-                                                                : SIM_INODE_OTHER);
-    (void)snprintf(f->path, sizeof f->path, "%s", path);
-    list_push_back(&s->files, &f->node);
-    *out = f;
-    return OK;
-}
-
-static void sim_close(struct io *io, struct io_file *f)
-{
-    struct sim_io *s = sim_of(io);
-    if (enter(s, CALL_CLOSE, sim_inode_number(f->inode), 0)) {
-        sim_disk_unlock(f->inode, f);
-        (void)leave(s, 0);
-    }
-    list_remove(&f->node);
-    mem_free(f);
-}
-
-static err_t sim_size(struct io *io, struct io_file *f, u64 *bytes)
-{
-    struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_SIZE, sim_inode_number(f->inode), 0)) {
-        return ERR_CANCELLED;
-    }
-    *bytes = sim_inode_size(f->inode);
-    trace_number(s->world, *bytes);
-    return leave_err(s, CALL_SIZE, f->path, OK);
-}
-
-static err_t sim_named(struct io *io, struct io_file *f, bool *named)
-{
-    struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_NAMED, sim_inode_number(f->inode), 0)) {
-        return ERR_CANCELLED;
-    }
-    *named = sim_disk_named(s->disk, f->inode);
-    return leave_err(s, CALL_NAMED, f->path, OK);
-}
-
-static u32 sim_block_bytes(struct io *io, struct io_file *f)
-{
-    (void)io;
-    (void)f;
-    return BLOB_ALIGN;
-}
-
-static err_t sim_allocate(struct io *io, struct io_file *f, u64 bytes)
-{
-    struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_ALLOCATE, sim_inode_number(f->inode), bytes) ||
-        !touch(s, CALL_ALLOCATE, f->path)) {
-        return ERR_CANCELLED;
-    }
-    blocking_takes(s, 100 * SIM_US);
-    assert(f->writable);
-    err_t e = bytes > sim_inode_size(f->inode) && disk_full(s) ? ERR_NO_SPACE : OK;
-    if (e == OK && bytes > sim_inode_size(f->inode)) {
-        sim_disk_resize(s->disk, f->inode, bytes);
-    }
-    return leave_err(s, CALL_ALLOCATE, f->path, e);
-}
-
-static err_t sim_truncate(struct io *io, struct io_file *f, u64 bytes)
-{
-    struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_TRUNCATE, sim_inode_number(f->inode), bytes) ||
-        !touch(s, CALL_TRUNCATE, f->path)) {
-        return ERR_CANCELLED;
-    }
-    blocking_takes(s, 50 * SIM_US);
-    assert(f->writable);
-    sim_disk_resize(s->disk, f->inode, bytes);
-    return leave_err(s, CALL_TRUNCATE, f->path, OK);
-}
-
-static err_t sim_lock(struct io *io, struct io_file *f)
-{
-    struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_LOCK, sim_inode_number(f->inode), 0)) {
-        return ERR_CANCELLED;
-    }
-    return leave_err(s, CALL_LOCK, f->path, sim_disk_lock(f->inode, f));
-}
-
-static err_t sim_read_now(struct io *io, struct io_file *f, void *buf, size_t len, u64 offset,
-                          size_t *moved)
-{
-    struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_READ_NOW, sim_inode_number(f->inode), offset)) {
-        return ERR_CANCELLED;
-    }
-    blocking_takes(s, 100 * SIM_US);
-    if (fault_comes(s, &s->faults.read_fails_in)) {
-        return leave_err(s, CALL_READ_NOW, f->path, ERR_IO);
-    }
-    sim_disk_read(f->inode, buf, len, offset, moved);
-    trace_bytes(s->world, buf, *moved);
-    return leave_err(s, CALL_READ_NOW, f->path, OK);
-}
-
-static err_t sim_write_now(struct io *io, struct io_file *f, const void *buf, size_t len,
-                           u64 offset)
-{
-    struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_WRITE_NOW, sim_inode_number(f->inode), offset) ||
-        !touch(s, CALL_WRITE_NOW, f->path)) {
-        return ERR_CANCELLED;
-    }
-    trace_bytes(s->world, buf, len);
-    blocking_takes(s, 100 * SIM_US);
-    assert(f->writable);
-    bool grows = offset + len > sim_inode_size(f->inode);
-    err_t e = OK;
-    if (fault_comes(s, &s->faults.write_fails_in)) {
-        e = ERR_IO;
-        sim_disk_write_fail(s->disk, sim_disk_write_begin(s->disk, f->inode, buf, len, offset));
-    } else if (grows && disk_full(s)) {
-        e = ERR_NO_SPACE;
-    } else {
-        sim_disk_write(s->disk, f->inode, buf, len, offset);
-    }
-    return leave_err(s, CALL_WRITE_NOW, f->path, e);
-}
-
-static err_t sim_sync_now(struct io *io, struct io_file *f)
-{
-    struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_SYNC_NOW, sim_inode_number(f->inode), 0) ||
-        !touch(s, CALL_SYNC_NOW, f->path)) {
-        return ERR_CANCELLED;
-    }
-    blocking_takes(s, 500 * SIM_US);
-    err_t e = fault_comes(s, &s->faults.write_fails_in) ? ERR_IO : OK;
-    if (e == OK) {
-        sim_disk_sync(s->disk, f->inode);
-    }
-    return leave_err(s, CALL_SYNC_NOW, f->path, e);
-}
-
-static err_t sim_mkdir(struct io *io, const char *path)
-{
-    struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_MKDIR, path_hash(path), 0) || !touch(s, CALL_MKDIR, path)) {
-        return ERR_CANCELLED;
-    }
-    return leave_err(s, CALL_MKDIR, path, sim_disk_mkdir(s->disk, path));
-}
-
-static err_t sim_rename(struct io *io, const char *from, const char *to)
-{
-    struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_RENAME, path_hash(from), path_hash(to)) || !touch(s, CALL_RENAME, to)) {
-        return ERR_CANCELLED;
-    }
-    return leave_err(s, CALL_RENAME, to, sim_disk_rename(s->disk, from, to));
-}
-
-static err_t sim_link(struct io *io, const char *from, const char *to)
-{
-    struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_LINK, path_hash(from), path_hash(to)) || !touch(s, CALL_LINK, to)) {
-        return ERR_CANCELLED;
-    }
-    return leave_err(s, CALL_LINK, to, sim_disk_link(s->disk, from, to));
-}
-
-static err_t sim_unlink(struct io *io, const char *path)
-{
-    struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_UNLINK, path_hash(path), 0) || !touch(s, CALL_UNLINK, path)) {
-        return ERR_CANCELLED;
-    }
-    return leave_err(s, CALL_UNLINK, path, sim_disk_unlink(s->disk, path));
-}
-
-static err_t sim_sync_dir(struct io *io, const char *path)
-{
-    struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_SYNC_DIR, path_hash(path), 0) || !touch(s, CALL_SYNC_DIR, path)) {
-        return ERR_CANCELLED;
-    }
-    blocking_takes(s, 500 * SIM_US);
-    err_t e = fault_comes(s, &s->faults.write_fails_in) ? ERR_IO : sim_disk_sync_dir(s->disk, path);
-    return leave_err(s, CALL_SYNC_DIR, path, e);
-}
-
-struct listing {
-    struct world *world;
-    void (*each)(void *user, const char *name);
-    void *user;
-};
-
-static void listing_name(void *user, const char *name)
-{
-    struct listing *l = user;
-    trace_number(l->world, path_hash(name));
-    l->each(l->user, name);
-}
-
-static err_t sim_list(struct io *io, const char *path, void (*each)(void *, const char *),
-                      void *user)
-{
-    struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_LIST, path_hash(path), 0)) {
-        return ERR_CANCELLED;
-    }
-    struct listing l = {.world = s->world, .each = each, .user = user};
-    return leave_err(s, CALL_LIST, path, sim_disk_list(s->disk, path, listing_name, &l));
-}
-
-static err_t sim_space(struct io *io, const char *path, u64 *free_bytes, u64 *total_bytes)
-{
-    struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_SPACE, path_hash(path), 0)) {
-        return ERR_CANCELLED;
-    }
-    *total_bytes = 64 * GIB;
-    bool full = s->faults.full_in == 0 && s->faults.full_calls > 0;
-    if (full) {
-        s->faults.full_calls--; /* who only looks does not look in vain for ever */
-    }
-    *free_bytes = full ? 0 : 32 * GIB;
-    return leave_err(s, CALL_SPACE, path, OK);
+    o->fails = sim_fault_comes(s, &s->faults.write_fails_in);
+    (void)sim_leave(s, 0);
 }
 
 /* ---- sockets --------------------------------------------------------------------------------- */
@@ -908,14 +547,14 @@ static err_t sim_listen(struct io *io, const char *host, u16 port,
 {
     struct sim_io *s = sim_of(io);
     (void)host;
-    if (!enter(s, CALL_LISTEN, port, 0)) {
+    if (!sim_enter(s, CALL_LISTEN, port, 0)) {
         return ERR_CANCELLED;
     }
     s->listener.io = io;
     sim_net_listen(s->net, io, accepted, user);
     *out = &s->listener;
     world_say(s->world, "net    the broker listens");
-    return (err_t) - (leave(s, 0));
+    return (err_t) - (sim_leave(s, 0));
 }
 
 static void sim_listener_address(struct io_listener *l, struct io_address *out)
@@ -928,9 +567,9 @@ static void sim_listener_close(struct io *io, struct io_listener *l)
 {
     struct sim_io *s = sim_of(io);
     (void)l;
-    if (enter(s, CALL_LISTENER_CLOSE, 0, 0)) {
+    if (sim_enter(s, CALL_LISTENER_CLOSE, 0, 0)) {
         sim_net_unlisten(s->net);
-        (void)leave(s, 0);
+        (void)sim_leave(s, 0);
     }
 }
 
@@ -953,60 +592,60 @@ static err_t sim_connect(struct io *io, const char *host, u16 port, struct io_so
 static void sim_sock_handle(struct io *io, struct io_sock *sock, io_sock_fn fn, void *user)
 {
     struct sim_io *s = sim_of(io);
-    if (enter(s, CALL_HANDLE, sim_net_sock_number(sock), 0)) {
+    if (sim_enter(s, CALL_HANDLE, sim_net_sock_number(sock), 0)) {
         sim_net_sock_handle(sock, fn, user);
-        (void)leave(s, 0);
+        (void)sim_leave(s, 0);
     }
 }
 
 static void sim_sock_want(struct io *io, struct io_sock *sock, u32 events)
 {
     struct sim_io *s = sim_of(io);
-    if (enter(s, CALL_WANT, sim_net_sock_number(sock), events)) {
+    if (sim_enter(s, CALL_WANT, sim_net_sock_number(sock), events)) {
         sim_net_sock_want(sock, events);
-        (void)leave(s, 0);
+        (void)sim_leave(s, 0);
     }
 }
 
 static i64 sim_recv(struct io *io, struct io_sock *sock, void *buf, size_t len)
 {
     struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_RECV, sim_net_sock_number(sock), len)) {
+    if (!sim_enter(s, CALL_RECV, sim_net_sock_number(sock), len)) {
         return -(i64)ERR_CANCELLED;
     }
     i64 result = sim_net_sock_recv(sock, buf, len);
     if (result > 0) {
         trace_bytes(s->world, buf, (size_t)result);
     }
-    return leave(s, result);
+    return sim_leave(s, result);
 }
 
 static i64 sim_send(struct io *io, struct io_sock *sock, const struct io_vec *vecs, u32 count)
 {
     struct sim_io *s = sim_of(io);
-    if (!enter(s, CALL_SEND, sim_net_sock_number(sock), count)) {
+    if (!sim_enter(s, CALL_SEND, sim_net_sock_number(sock), count)) {
         return -(i64)ERR_CANCELLED;
     }
     trace_number(s->world, vecs_crc(vecs, count));
-    return leave(s, sim_net_sock_send(sock, vecs, count));
+    return sim_leave(s, sim_net_sock_send(sock, vecs, count));
 }
 
 static void sim_sock_shutdown(struct io *io, struct io_sock *sock)
 {
     struct sim_io *s = sim_of(io);
-    if (enter(s, CALL_SHUTDOWN, sim_net_sock_number(sock), 0)) {
+    if (sim_enter(s, CALL_SHUTDOWN, sim_net_sock_number(sock), 0)) {
         sim_net_sock_shutdown(sock);
-        (void)leave(s, 0);
+        (void)sim_leave(s, 0);
     }
 }
 
 static void sim_sock_close(struct io *io, struct io_sock *sock)
 {
     struct sim_io *s = sim_of(io);
-    if (enter(s, CALL_SOCK_CLOSE, sim_net_sock_number(sock), 0)) {
+    if (sim_enter(s, CALL_SOCK_CLOSE, sim_net_sock_number(sock), 0)) {
         world_say(s->world, "net    the broker closes connection %u", sim_net_sock_number(sock));
         sim_net_sock_close(sock);
-        (void)leave(s, 0);
+        (void)sim_leave(s, 0);
     }
 }
 
