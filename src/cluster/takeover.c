@@ -9,7 +9,7 @@
         replayed into the log, and if it is not sealed, its length is found; files of other WALs
         are swept
      4. one metadata slot: SealWal for each that was not sealed (a clean stop seals: cluster_drain),
-        Register for us
+        Register for us; the files of those that retire by it go
      5. partitions start where the metadata says, whatever the WALs still hold below
      6. log_start_wal: this session's own WAL
 
@@ -239,6 +239,18 @@ static MUST_USE err_t commit_now(struct cluster *c, const struct meta_command *c
     return e;
 }
 
+/* Sealed just now, without unfiled data: nothing refers to their files, nor would another start.
+   They go while producers are served. */
+static void retired_go(struct cluster *c)
+{
+    for (u32 i = 0; i < meta_session_count(c->meta); i++) {
+        const struct meta_session *s = meta_session_at(c->meta, i);
+        if (s->retired) {
+            home_wal_trim(c->params.home, s->wal, UINT64_MAX);
+        }
+    }
+}
+
 static MUST_USE err_t take_over(struct cluster *c, u64 wal, u64 nonce)
 {
     u32 sessions = meta_session_count(c->meta);
@@ -257,6 +269,9 @@ static MUST_USE err_t take_over(struct cluster *c, u64 wal, u64 nonce)
             .reg = {.node = c->params.node_id, .wal = wal, .nonce = nonce},
         };
         e = commit_now(c, commands, count + 1);
+    }
+    if (e == OK) {
+        retired_go(c);
     }
     mem_free(commands);
     return e;

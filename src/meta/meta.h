@@ -42,8 +42,8 @@ struct meta_session {
     u64 nonce;
     i32 node;
     bool sealed;
-    bool retired; /* sealed and without unfiled data: its files go at the next start, then it is
-                     forgotten */
+    bool retired; /* sealed and without unfiled data: its files go, what a crash leaves of them at
+                     the next start, and then it is forgotten */
     u64 length;   /* slots, when sealed */
     u64 trim;     /* slots below it have been filed into packs */
 };

@@ -395,6 +395,43 @@ static void test_crash_before_the_first_slot(void **state)
     assert_int_equal(end_offset(&f, "t", 0), 1);
 }
 
+/* All of a session is in packs when it crashes: the start that seals it takes its files away, and
+   if that start ends before they are gone, the next one does. */
+static void test_files_of_a_filed_session_go_when_it_is_sealed(void **state)
+{
+    (void)state;
+    for (u32 crashes = 0; crashes < 2; crashes++) {
+        fixture_start(&f);
+        make_topic(&f, crashes == 0 ? "t" : "u", 1);
+        produce_wait(&f, crashes == 0 ? "t" : "u", 0);
+        const struct meta_command filed = {
+            .kind = META_FILE_WAL,
+            .file_wal = {.wal = session(session_count() - 1)->wal, .to = wal_length()},
+        };
+        char files[20];
+        snprintf(files, sizeof(files), "%016llx-", (unsigned long long)filed.file_wal.wal);
+        fixture_crash(&f);
+        assert_true(count_files(&f, "wal", files) > 0);
+        struct slice payload = payload_of(&filed, 1);
+        write_slot_by_hand(&f, payload);
+        payload_free(payload);
+        fixture_start(&f);
+        const struct meta_session *sealed = session(session_count() - 2);
+        assert_int_equal(sealed->wal, filed.file_wal.wal);
+        assert_int_equal(sealed->length, filed.file_wal.to);
+        assert_true(sealed->retired);
+        if (crashes > 0) {
+            fixture_crash(&f);
+            fixture_start(&f);
+        }
+        for (u32 i = 0; i < 1000000 && count_files(&f, "wal", files) > 0; i++) {
+            turns(&f, 1);
+        }
+        assert_int_equal(count_files(&f, "wal", files), 0);
+        fixture_stop(&f);
+    }
+}
+
 /* ---- what a power cut brings back -------------------------------------------------------------
  */
 
@@ -579,6 +616,7 @@ int main(void)
         TEST(test_crash_while_writing),
         TEST(test_crash_while_starting),
         TEST(test_crash_before_the_first_slot),
+        TEST(test_files_of_a_filed_session_go_when_it_is_sealed),
         TEST(test_forgotten_files_are_swept),
         TEST(test_sweeping_fails),
         TEST(test_newer_metadata),
