@@ -291,6 +291,7 @@ static void partition_judge(struct judging *j, const struct model_partition *p)
             .limit_offset = info.high_watermark,
             .bytes_max = offset < cautious ? 1 : READ_BYTES,
             .one_batch = true,
+            .whole_runs = true,
         };
         err_t e = partition_read(partition, &r);
         if (e == ERR_CORRUPT) {
