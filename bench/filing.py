@@ -15,7 +15,7 @@ from measure import GB, MIB, Broker, Load, Machine, Watch, met, number, said_rat
 import raw
 
 PARTITIONS = 1000
-WAL_BYTES_MAX = 512 * MIB
+WAL_BYTES_MAX = 392 * MIB  # with the default memory
 WAL_SLACK = 6 * 64 * MIB  # the extent that is written, the next, three that were filed, one a pack holds up
 KEPT_BYTES = 4 * GB
 GOAL = 0.7
