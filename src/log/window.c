@@ -130,18 +130,31 @@ static void window_destroy(struct log *l, struct window *w)
     pool_put(&l->window_structs, w);
 }
 
+/* Nobody will find it. Its buffer is the first that somebody takes who needs one: to give those of
+   a whole object back at once would stop the loop for milliseconds. */
+static void window_outdate(struct log *l, struct window *w)
+{
+    window_uncache(l, w);
+    if (w->refs > 0 || w->reading) {
+        return; /* it goes when it is released */
+    }
+    if (w->uses == 0) { /* it waits for nobody any more */
+        l->windows_unused -= window_weight(w);
+        w->uses = 1;
+        w->wide = false;
+    }
+    list_remove(&w->node);
+    list_push_front(&l->windows, &w->node);
+}
+
 void windows_forget(struct log *l, u32 object)
 {
     struct list_node *next;
     for (struct list_node *n = l->windows.head.next; n != &l->windows.head; n = next) {
         next = n->next;
         struct window *w = CONTAINER_OF(n, struct window, node);
-        if (place_object(w->place) != object) {
-            continue;
-        }
-        window_uncache(l, w);
-        if (w->refs == 0 && !w->reading) {
-            window_destroy(l, w);
+        if (w->cached && place_object(w->place) == object) {
+            window_outdate(l, w);
         }
     }
 }

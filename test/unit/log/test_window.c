@@ -100,6 +100,35 @@ static void within_its_bytes(void **state)
     fixture_stop(&f);
 }
 
+/* What was read of an object that is gone is found by nobody, and its buffers serve the next who
+   needs some: giving them all back at once would stop the loop. */
+static void what_was_read_of_a_removed_object_makes_room(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    f.params.cold_bytes = 400 * KIB;
+    fill(&f, 9000);
+    for (u32 s = 0; s < 10; s++) {
+        read_one(&f, 7, s);
+    }
+    struct log_range range = range_at(&f, 7, 0);
+    u64 used = f.log->cold_quota.used;
+    assert_true(used > 200 * KIB);
+    assert_true(f.log->windows_unused > 0); /* read ahead */
+    windows_forget(f.log, place_object(range_place(f.log, &range)));
+    assert_int_equal(f.log->cold_quota.used, used);
+    assert_int_equal(f.log->windows_unused, 0);
+    assert_null(window_find(f.log, range_place(f.log, &range), range.pos, range.bytes));
+    for (u32 s = 0; s < SLOTS; s++) {
+        u32 reads = f.reads;
+        read_one(&f, 7, s);
+        assert_true(s > 0 || f.reads > reads);
+        assert_true(f.log->cold_quota.used <= 400 * KIB);
+    }
+    fixture_stop(&f);
+}
+
 /* A reader who goes deep into one partition after the other, in frames of many: by the time it
    comes for the neighbours they are gone, so they are not read any more, but for a probe now and
    then. When the readers change, so does the answer. */
@@ -288,6 +317,7 @@ int main(void)
         cmocka_unit_test(neighbours_are_read_once),
         cmocka_unit_test(a_partition_is_read_ahead),
         cmocka_unit_test(within_its_bytes),
+        cmocka_unit_test(what_was_read_of_a_removed_object_makes_room),
         cmocka_unit_test(neighbours_only_while_somebody_comes_for_them),
         cmocka_unit_test(requests_that_go_on_are_read_ahead_in_large_pieces),
         cmocka_unit_test(readers_that_stop),
