@@ -224,19 +224,27 @@ class Broker:
 class Load:
     """bench/load.c in the background. Before it starts, `prepare` is called in its process."""
 
+    BESIDE_SECONDS_MAX = 120  # for what it does before and after it measures
+
     def __init__(self, mode, broker, cores=None, prepare=None, **options):
         command = [LOAD, mode, broker.address]
         for name, value in options.items():
             command += ["--" + name.replace("_", "-"), str(value)]
         self.process = spawn(pinned(command, cores), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                              preexec_fn=prepare)
+        self.seconds_max = options.get("seconds", 0) + options.get("warmup", 0) + self.BESIDE_SECONDS_MAX
 
     def running(self):
         return self.process.poll() is None
 
     def finish(self):
         """Its figures by name; a number where it is one. Errors end the row."""
-        out, errors = self.process.communicate()
+        try:
+            out, errors = self.process.communicate(timeout=self.seconds_max)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+            raise SystemExit(f"error: the load failed: it had not ended after {self.seconds_max:.0f} s") from None
         figures = {}
         for word in out.split():
             name, _, value = word.partition("=")

@@ -28,6 +28,7 @@ void chunks_init(struct log *l)
     quota_init(&l->hot_quota, "wal chunks", l->params.quota, UINT64_MAX);
     blob_pool_init(&l->chunk_pool, "wal chunks", &l->hot_quota, LOG_CHUNK_BYTES, 0);
     pool_init(&l->chunk_structs, "chunks", NULL, sizeof(struct chunk), UINT32_MAX);
+    l->chunk_fill_bytes = LOG_CHUNK_BYTES;
     list_init(&l->chunks);
     list_init(&l->spare);
     list_init(&l->retiring);

@@ -82,11 +82,32 @@ void filing_init(struct log *l)
     l->filing_start_bytes = MIN(MAX(start, l->filing_stretch_bytes), bound / 2);
     if (l->params.wal_bytes_max == 0) {
         u64 in_memory = l->params.hot_bytes / 8 * 7;
-        l->params.wal_bytes_max = in_memory > IN_MEMORY_BYTES_MIN ? MIN(in_memory, bound) : bound;
+        l->bound_is_memory = in_memory > IN_MEMORY_BYTES_MIN;
+        l->params.wal_bytes_max = l->bound_is_memory ? MIN(in_memory, bound) : bound;
     }
     u64 piece = MAX(MIN(l->filing_stretch_bytes / 16, 4 * MIB), 256 * KIB);
     /* One is kept: a fresh one would be touched, page by page, by each job. */
     blob_pool_init(&l->filing_pool, "filing", l->params.quota, piece, 1);
+}
+
+/* How much may be unfiled. Of batches of a MiB one fits into a chunk and not two: then half as much
+   is in memory. */
+static u64 unfiled_max(const struct log *l)
+{
+    u64 bound = l->params.wal_bytes_max;
+    if (!l->bound_is_memory) {
+        return bound;
+    }
+    u64 in_memory = l->params.hot_bytes / 16 * 15 / LOG_CHUNK_BYTES * l->chunk_fill_bytes;
+    return MIN(bound, MAX(in_memory, 2 * l->filing_stretch_bytes));
+}
+
+/* From here on it is filed. */
+static u64 unfiled_start(const struct log *l)
+{
+    u64 bound = unfiled_max(l);
+    return bound < l->params.wal_bytes_max ? MIN(l->filing_start_bytes, bound / 7 * 5)
+                                           : l->filing_start_bytes;
 }
 
 static void job_free(struct filing_job *job)
@@ -633,7 +654,7 @@ static bool unfiled_is_dead(const struct log *l)
 
 static bool filing_wanted(struct log *l)
 {
-    if (l->unfiled_bytes >= l->filing_start_bytes) {
+    if (l->unfiled_bytes >= unfiled_start(l)) {
         return true;
     }
     if (l->space_short && space_may_come(l)) {
@@ -719,15 +740,16 @@ void filing_compacts(struct log *l, u32 partition)
 
 bool filing_is_pressed(const struct log *l)
 {
-    u64 room = l->params.wal_bytes_max - MIN(l->filing_start_bytes, l->params.wal_bytes_max);
-    return l->unfiled_bytes > l->filing_start_bytes + room / 4;
+    u64 bound = unfiled_max(l);
+    u64 start = unfiled_start(l);
+    return l->unfiled_bytes > start + (bound - MIN(start, bound)) / 4;
 }
 
 /* A process that was killed at full speed left the WAL at its bound. Who comes first after the
    start does not wait for a pack, but may add as much as one. */
 bool filing_will_be_behind(const struct log *l, u64 more_bytes)
 {
-    u64 bound = l->params.wal_bytes_max + (l->filed_once ? 0 : l->filing_stretch_bytes);
+    u64 bound = unfiled_max(l) + (l->filed_once ? 0 : l->filing_stretch_bytes);
     bool full =
         l->params.file != NULL && l->unfiled_bytes + l->undurable_bytes + more_bytes >= bound;
     return full || (l->space_short && space_may_come(l));
@@ -755,7 +777,7 @@ void log_space(const struct log *l, struct log_space *out)
         .left_bytes = filing_space_left(l),
         .reserve_bytes = l->params.reserve_bytes,
         .unfiled_bytes = l->unfiled_bytes,
-        .wal_bytes_max = l->params.wal_bytes_max,
+        .wal_bytes_max = unfiled_max(l),
         .is_short = l->space_short,
         .is_full = l->no_space,
         .cannot_file = l->filing_no_space,

@@ -73,7 +73,8 @@ struct log_params {
     u32 inflight_max;       /* 1..FRAME_INFLIGHT_MAX */
     i64 producer_expiry_ms; /* producer.id.expiration.ms */
     u64 wal_bytes_max;      /* not filed yet; at this bound appends wait. 0 = 512 MiB, or the 7/8 of
-                               hot_bytes if that is less, but more than 64 MiB */
+                               hot_bytes if that is less, but more than 64 MiB, and less where
+                               batches leave much of a chunk empty */
     i64 file_delay_ms;      /* what is older is filed, however little it is. 0 = 60 s */
     u64 stretch_bytes;      /* of WAL in one pack, at most; 0 = an eighth of hot_bytes */
     u32 keep_run_bytes; /* a partition's batches stay where the WAL has them if the runs they are

@@ -327,6 +327,7 @@ struct log {
     u64 next_pack;            /* id */
     u64 filing_stretch_bytes; /* of one pack, at most */
     u64 filing_start_bytes;   /* unfiled that are worth a pack */
+    bool bound_is_memory;     /* what is unfiled shall not outgrow the hot cache */
     bool filing_rest;         /* log_file_rest */
     bool filed_once;          /* in this session */
     bool filing_due;          /* slots below filing_due_slot go, however little they are */
@@ -419,6 +420,7 @@ struct log {
     struct list retiring;    /* evicted, and perhaps still pointed to */
     u32 retiring_count;
     struct chunk *open_chunk; /* the one slots are carved from */
+    u64 chunk_fill_bytes;     /* of a chunk, what slots took of it; smoothed */
     struct pool chunk_structs;
     struct hot_slot *hot; /* ring: slot & hot_mask */
     u32 hot_mask;

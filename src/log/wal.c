@@ -164,8 +164,12 @@ static struct chunk *chunk_for(struct log *l, u64 bytes)
             return c;
         }
     }
+    u32 used = c != NULL ? c->used : 0;
     c = chunk_acquire(l, bytes);
     if (c != NULL && bytes <= LOG_CHUNK_BYTES) {
+        if (used > 0) {
+            l->chunk_fill_bytes += used / 8 - l->chunk_fill_bytes / 8;
+        }
         l->open_chunk = c;
     }
     return c;

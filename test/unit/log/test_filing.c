@@ -470,6 +470,41 @@ static void a_crowd_is_let_in_up_to_the_bound(void **state)
     fixture_stop(&f);
 }
 
+/* One such batch fits into a chunk and not two, and half of the cache is what slots do not use.
+   What is not filed is in memory all the same, or filing would read it back. */
+static void what_is_not_filed_fits_into_the_cache_by_chunks(void **state)
+{
+    (void)state;
+    enum { BATCH = 1100 * 1000 };
+    struct fixture f;
+    const u64 hot = 256 * MIB;
+    book = (struct book){.f = &f};
+    fixture_init(&f);
+    f.params.file = book_file;
+    f.params.repack = book_repack;
+    f.params.hot_bytes = hot;
+    f.params.wal_bytes_max = 0;
+    fixture_start(&f);
+    fill_until(&f, f.log->filing_start_bytes);
+    book_rest(&f); /* from now on the bound is one */
+    book.hold = true;
+    u64 chunks = 0;
+    for (; log_room(f.log, BATCH); chunks++) {
+        assert_true(chunks * LOG_CHUNK_BYTES <= hot);
+        assert_int_equal(append_one(&f, log_partition(f.log, 1, 0), BATCH), KERR_NONE);
+        turn(&f);
+    }
+    u64 unfiled = f.log->unfiled_bytes + f.log->undurable_bytes;
+    assert_true(unfiled < hot / 3 * 2); /* of full chunks it would be 7/8 */
+    assert_true(unfiled > hot / 3);
+    until_held(&f);
+    book.hold = false;
+    book_file(&f, &book.held);
+    book_rest(&f);
+    assert_true(log_room(f.log, BATCH));
+    fixture_stop(&f);
+}
+
 /* Killed with the WAL at its bound, and filing does not end. */
 static void who_comes_first_after_a_start_does_not_wait_for_a_pack(void **state)
 {
@@ -598,6 +633,7 @@ int main(void)
         cmocka_unit_test(an_earlier_wal_is_filed_and_forgotten),
         cmocka_unit_test(producers_wait_before_what_is_not_filed_outgrows_the_cache),
         cmocka_unit_test(a_crowd_is_let_in_up_to_the_bound),
+        cmocka_unit_test(what_is_not_filed_fits_into_the_cache_by_chunks),
         cmocka_unit_test(who_comes_first_after_a_start_does_not_wait_for_a_pack),
         cmocka_unit_test(without_space_appends_wait_and_nothing_is_lost),
         cmocka_unit_test(before_space_ends_users_are_refused_and_the_broker_goes_on),
