@@ -46,7 +46,7 @@ NAMES = {
     "produce-1000": "produce, 1,000 partitions x 64 KiB",
     "held": "the same held 60 s, filing and retention on",
     "produce-100": "produce, 100 x 64 KiB",
-    "produce-1m": "produce, 1 x 1 MiB",
+    "produce-1m": "produce, 1 x 1 MB",
     "rate": "100 x 16 KiB, rate held with p99 <= 2 ms",
     "ack-100": "100 MB/s, 100 x 16 KiB",
     "end-to-end": "10 MB/s, 100 x 16 KiB, with a consumer",

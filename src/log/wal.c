@@ -168,7 +168,7 @@ static struct chunk *chunk_for(struct log *l, u64 bytes)
     c = chunk_acquire(l, bytes);
     if (c != NULL && bytes <= LOG_CHUNK_BYTES) {
         if (used > 0) {
-            l->chunk_fill_bytes += used / 8 - l->chunk_fill_bytes / 8;
+            l->chunk_fill_bytes = l->chunk_fill_bytes - l->chunk_fill_bytes / 8 + used / 8;
         }
         l->open_chunk = c;
     }
