@@ -66,6 +66,7 @@ struct facts {
     u64 log_bytes;
     u64 hot_bytes;
     u64 index_bytes;
+    u64 index_bytes_max;
     u64 memory_cap;
     u64 quota_used[3]; /* log, receive, requests */
     u64 quota_cap[3];

@@ -159,6 +159,7 @@ static void facts_begin(struct facts_collector *c)
     f->log_bytes = stats.bytes;
     f->hot_bytes = stats.hot_bytes;
     f->index_bytes = stats.index_bytes;
+    f->index_bytes_max = stats.index_bytes_max;
     f->memory_cap = b->memory.root.cap;
     const struct quota *quotas[] = {&b->memory.log, &b->memory.receive, &b->memory.requests};
     for (u32 i = 0; i < ARRAY_LEN(quotas); i++) {

@@ -106,6 +106,22 @@ static void check_wal(const struct log_space *s, struct health *out)
               size_text(s->wal_bytes_max, max), state);
 }
 
+static void check_index(const struct log_space *s, struct health *out)
+{
+    static const char next[] = "next: give the broker more memory (--memory, odradek.memory), "
+                               "delete topics or records, or lower retention.ms or retention.bytes";
+    char used[SIZE_TEXT_BYTES];
+    char max[SIZE_TEXT_BYTES];
+    check_add(out, "index", HEALTH_ALL, !s->index_is_full,
+              "%s of at most %s for the index of all that is stored%s%s",
+              size_text(s->index_bytes, used), size_text(s->index_bytes_max, max),
+              s->index_is_full ? ": batches are refused (ODK-3013); "
+              : s->index_is_behind
+                  ? ": producers wait while packs are sorted, which makes it smaller"
+                  : "",
+              s->index_is_full ? next : "");
+}
+
 /* For a moment it is usual that connections wait for memory: that is the back-pressure. */
 static void check_memory(const struct health_facts *f, struct health *out)
 {
@@ -166,6 +182,7 @@ void health_judge(const struct health_facts *f, struct health *out)
     if (!f->stopping) {
         check_space(&f->space, out);
         check_wal(&f->space, out);
+        check_index(&f->space, out);
     }
     check_memory(f, out);
     check_connections(f, out);

@@ -90,7 +90,8 @@ struct produce_job {
 
 /* Codes that stand in the texts below, where the error's own would be another. */
 static_assert(MSG_topic_reserved == 2211, "said when a client appends to the broker's own topic");
-static_assert(MSG_home_fenced == 3001 && MSG_storage_full == 3002 && MSG_space_short == 3007,
+static_assert(MSG_home_fenced == 3001 && MSG_storage_full == 3002 && MSG_space_short == 3007 &&
+                  MSG_index_full == 3013 && MSG_log_no_memory == 3015,
               "said when the log takes nothing");
 
 static void produce_append(struct produce *p);
@@ -532,6 +533,18 @@ static void produce_room_retry(struct io_timer *t)
     produce_append(CONTAINER_OF(t, struct produce, retry));
 }
 
+static const char *storage_text(const struct broker *b)
+{
+    struct log_space space;
+    log_space(b->log, &space);
+    return b->fenced ? "a write to storage failed (ODK-3001)"
+           : log_refuses(b->log)
+               ? "no space left: records are refused until space is free (ODK-3002)"
+           : space.is_short      ? "no room for records now: space is short (ODK-3007)"
+           : space.index_is_full ? "no room for records now: the read index is full (ODK-3013)"
+                                 : "no room for records now: memory is short (ODK-3015)";
+}
+
 /* Why the log did not take a batch. */
 static const char *append_text(struct produce *p, const struct produce_item *item, i16 kerr)
 {
@@ -549,10 +562,7 @@ static const char *append_text(struct produce *p, const struct produce_item *ite
     case KERR_NOT_LEADER_OR_FOLLOWER:
         return "the broker is stopping";
     default:
-        return p->r->broker->fenced ? "a write to storage failed (ODK-3001)"
-               : log_refuses(p->r->broker->log)
-                   ? "no space left: records are refused until space is free (ODK-3002)"
-                   : "no room for records now: space or memory is short (ODK-3007)";
+        return storage_text(p->r->broker);
     }
 }
 

@@ -466,7 +466,8 @@ bool log_room(struct log *l, u64 bytes)
         l->granted += bytes;
         return true;
     }
-    if (!list_empty(&l->room_waiters) || filing_will_be_behind(l, l->granted + l->promised)) {
+    if (!list_empty(&l->room_waiters) || filing_will_be_behind(l, l->granted + l->promised) ||
+        index_is_behind(l)) {
         return false;
     }
     if (!room_secure(l, l->granted + l->promised + bytes)) {
@@ -510,9 +511,7 @@ void room_turn(struct log *l)
     if (l->retiring_count > 0) {
         retiring_recycle(l);
     }
-    if (UNLIKELY(l->index_uncharged > 0) && quota_charge(&l->index_quota, l->index_uncharged)) {
-        l->index_uncharged = 0;
-    }
+    index_turn(l);
     populate_ahead(l);
     /* Back below the cap after an overdraft. */
     while (UNLIKELY(l->hot_used > l->params.hot_bytes) && l->retiring_count == 0) {
@@ -551,7 +550,8 @@ void room_grant(struct log *l)
         struct list_node *first = list_first(&l->room_waiters);
         struct log_room_waiter *w = CONTAINER_OF(first, struct log_room_waiter, node);
         u64 given = l->granted + l->promised;
-        bool room = !filing_will_be_behind(l, given) && room_secure(l, given + w->bytes);
+        bool room = !filing_will_be_behind(l, given) && !index_is_behind(l) &&
+                    room_secure(l, given + w->bytes);
         if (!wal_refuses(l) && !filing_is_hopeless(l) && !room) {
             break;
         }
@@ -559,7 +559,8 @@ void room_grant(struct log *l)
         list_remove(&w->node);
         w->granted(w);
     }
-    if (!list_empty(&l->room_waiters) && l->writing == 0 && !filing_is_behind(l)) {
+    if (!list_empty(&l->room_waiters) && l->writing == 0 && !filing_is_behind(l) &&
+        !index_is_behind(l)) {
         /* Nothing under way will call us: memory is held by this turn's readers, or elsewhere. */
         log_wake(l, 1000000);
     }

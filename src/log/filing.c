@@ -27,8 +27,8 @@
    Space is looked at ahead: batches of users are only taken while what is free holds all that is
    unfiled once more, and the reserve. So filing always has the room it needs, the broker's own
    partitions and the metadata go on, and what is deleted comes back. Above that appends wait while
-   filing gets on, then they are refused. While that lasts the file system is asked every half
-   second.
+   filing gets on, then they are refused. While that lasts, and until it has been otherwise for
+   a while, the file system is asked every half second.
 
    How it fails
      no space all the same, others took it: tried again every second. Meanwhile the WAL grows up to
@@ -49,6 +49,8 @@ static const u64 KEEP_ABOVE_BYTES_PER_S = 256 * MIB;
 static const u64 WAL_BYTES_MAX = 512 * MIB;
 static const u64 IN_MEMORY_BYTES_MIN = 64 * MIB;
 static const u64 SPACE_LOOK_NS = 500000000;
+/* At the edge space comes and goes many times a second, file by file. */
+static const u64 SPACE_BACK_NS = 5000000000;
 
 static void grown_old(struct io_timer *t);
 static void space_look(struct io_timer *t);
@@ -91,14 +93,14 @@ void filing_init(struct log *l)
 }
 
 /* How much may be unfiled. Of batches of a MiB one fits into a chunk and not two: then half as much
-   is in memory. */
+   is in memory. And a large index leaves the cache less. */
 static u64 unfiled_max(const struct log *l)
 {
     u64 bound = l->params.wal_bytes_max;
     if (!l->bound_is_memory) {
         return bound;
     }
-    u64 in_memory = l->params.hot_bytes / 16 * 15 / LOG_CHUNK_BYTES * l->chunk_fill_bytes;
+    u64 in_memory = index_leaves_cache(l) / 16 * 15 / LOG_CHUNK_BYTES * l->chunk_fill_bytes;
     return MIN(bound, MAX(in_memory, 2 * l->filing_stretch_bytes));
 }
 
@@ -362,6 +364,11 @@ static void filing_begin(struct log *l)
         count = rest > 0 ? MIN(count, rest) : count;
         assert(count > 0);
         job = job_make(l, wal, false, count);
+        while (job == NULL && count > 1) { /* what is to be read back needs memory */
+            seen("log: less is filed at once");
+            count /= 2;
+            job = job_make(l, wal, false, count);
+        }
     }
     if (job == NULL) {
         seen("log: no memory for filing");
@@ -594,14 +601,20 @@ u64 filing_space_left(const struct log *l)
 static void space_turn(struct log *l)
 {
     bool is_short = filing_space_left(l) < l->params.reserve_bytes;
+    u64 now_ns = io_now_ns(l->io);
     if (is_short != l->space_short) {
         seen("log: space becomes short, or is there again");
-        diag(is_short ? MSG_space_short : MSG_space_back,
-             D_UINT("unfiled_bytes", l->unfiled_bytes));
         l->space_short = is_short;
+        l->space_since_ns = now_ns;
         rewrite_wanted(l);
     }
-    if (is_short && !heap_linked(&l->space_look.node)) {
+    bool lasts = now_ns - l->space_since_ns >= SPACE_BACK_NS;
+    if (l->space_told ? !is_short && lasts : is_short) {
+        diag(is_short ? MSG_space_short : MSG_space_back,
+             D_UINT("unfiled_bytes", l->unfiled_bytes));
+        l->space_told = is_short;
+    }
+    if (l->space_told && !heap_linked(&l->space_look.node)) {
         io_timer_start(l->io, &l->space_look, io_now_ns(l->io) + SPACE_LOOK_NS);
     }
 }
@@ -782,6 +795,11 @@ void log_space(const struct log *l, struct log_space *out)
         .is_full = l->no_space,
         .cannot_file = l->filing_no_space,
         .is_stuck = l->filing == FILING_STUCK,
+        .index_bytes = index_bytes(l),
+        .index_wait_bytes = index_wait_bytes(l),
+        .index_bytes_max = index_bytes_max(l),
+        .index_is_behind = index_is_behind(l),
+        .index_is_full = l->index_full,
     };
 }
 

@@ -1,15 +1,24 @@
 /* The read index of a partition: its runs in order of offsets, and which leader epoch began where.
    Called by partition.c (append, read, look-ups) and recover.c.
 
-   Memory is charged to the log's index quota, run array by run array, and the hot cache shrinks for
-   it. At the cap index_reserve says no and the batch is refused before it has an offset
-   (KAFKA_STORAGE_ERROR): reads go on, nothing is lost, the log just takes no more until it has been
-   filed or given more memory. Arrays grow by half, so the charge is at most 1.5 times the need. */
+   Memory is charged to the log's index quota, run array by run array; arrays have about an eighth
+   to spare. Batches that are small, of many partitions, have an entry for every few KiB until
+   packs of them are sorted, which waits for a calm moment. So, as the index grows:
+
+     large    the hot cache gives way to it: packs are sorted though it is not calm
+     behind   appends wait as long as sorting gets on
+     full     nothing is left to sort: index_reserve says no and the batch is refused before it has
+              an offset (KAFKA_STORAGE_ERROR). That is told; reads go on, and so do the broker's own
+              partitions, until something is deleted or the broker is given more memory
+
+   What is left of the log's memory then is the smallest cache, cold reads, and what filing and
+   sorting need to get on. */
 #include "log/log_private.h"
 
 #include <string.h>
 
 enum { RUNS_MIN = 4, EPOCHS_MIN = 4 };
+static const u64 BUFFERS_BYTES = 4 * MIB; /* of filing and sorting, at the least */
 
 static void index_release(struct log *l, u64 bytes)
 {
@@ -34,15 +43,98 @@ void index_fini(struct partition *p)
     p->run_count = p->run_cap = 0;
 }
 
+static u64 memory_of_log(const struct log *l)
+{
+    return l->params.quota != NULL ? l->params.quota->cap : UINT64_MAX;
+}
+
+static u64 buffers_bytes(const struct log *l)
+{
+    return MAX(memory_of_log(l) / 32, BUFFERS_BYTES);
+}
+
+/* What the log's memory has besides a cache of that size. */
+static u64 memory_beside(const struct log *l, u64 hot_bytes)
+{
+    u64 cap = memory_of_log(l);
+    u64 others = hot_bytes + l->params.cold_bytes + buffers_bytes(l);
+    return MAX(cap - MIN(cap, others), cap / 8);
+}
+
+u64 index_bytes(const struct log *l)
+{
+    return l->index_quota.used + l->index_uncharged;
+}
+
+u64 index_bytes_max(const struct log *l)
+{
+    return memory_beside(l, l->params.hot_bytes / 4);
+}
+
+u64 index_wait_bytes(const struct log *l)
+{
+    return index_bytes_max(l) / 4 * 3;
+}
+
+u64 index_leaves_cache(const struct log *l)
+{
+    u64 less = index_bytes(l) - MIN(index_bytes(l), memory_beside(l, l->params.hot_bytes));
+    return l->params.hot_bytes - MIN(less, l->params.hot_bytes / 4 * 3);
+}
+
+bool index_is_large(const struct log *l)
+{
+    return index_bytes(l) > memory_beside(l, l->params.hot_bytes);
+}
+
+/* By what it needs: what it has comes and goes in steps, when thousands of partitions are written
+   to alike. */
+bool index_is_behind(const struct log *l)
+{
+    u64 needed = l->index_entries * sizeof(struct run) / 8 * 9;
+    return UNLIKELY(needed > index_wait_bytes(l)) && rewrite_gets_on(l);
+}
+
+void index_turn(struct log *l)
+{
+    bool owes = l->index_uncharged > 0;
+    while (UNLIKELY(owes) && !quota_charge(&l->index_quota, l->index_uncharged)) {
+        owes = chunks_shrink(l);
+    }
+    if (UNLIKELY(owes)) {
+        l->index_uncharged = 0;
+    }
+    if (UNLIKELY(l->index_full) && index_bytes(l) < index_bytes_max(l) / 16 * 15) {
+        seen("log: the index has room again");
+        l->index_full = false;
+        diag(MSG_index_back, D_UINT("index_bytes", index_bytes(l)));
+    }
+}
+
+static bool index_refuses(struct log *l)
+{
+    seen("log: index at its cap");
+    if (!l->index_full) {
+        l->index_full = true;
+        diag(MSG_index_full, D_UINT("index_bytes", index_bytes(l)),
+             D_UINT("index_bytes_max", index_bytes_max(l)));
+    }
+    return false;
+}
+
+/* Where all of the cache is on its way to the WAL, the index may owe a little for a moment. */
 static bool index_charge(struct log *l, u64 bytes, bool beyond_quota)
 {
+    if (!beyond_quota && index_bytes(l) + bytes > index_bytes_max(l)) {
+        return index_refuses(l);
+    }
     while (!quota_charge(&l->index_quota, bytes)) {
         if (chunks_shrink(l)) {
             continue;
         }
-        if (!beyond_quota && l->retiring_count == 0) {
-            seen("log: index at its cap");
-            return false;
+        if (!beyond_quota && l->index_uncharged + bytes > buffers_bytes(l) &&
+            l->retiring_count == 0) {
+            return index_refuses(l);
         }
         seen("log: index beyond its cap");
         l->index_uncharged += bytes;
@@ -51,9 +143,14 @@ static bool index_charge(struct log *l, u64 bytes, bool beyond_quota)
     return true;
 }
 
+static u32 cap_for(u32 run_count)
+{
+    return run_count + run_count / 8 + RUNS_MIN;
+}
+
 static bool runs_grow(struct partition *p, bool beyond_quota)
 {
-    u32 cap = p->run_cap < RUNS_MIN ? RUNS_MIN : p->run_cap + p->run_cap / 2;
+    u32 cap = p->run_cap == 0 ? RUNS_MIN : cap_for(p->run_cap);
     u64 bytes = (u64)(cap - p->run_cap) * sizeof(p->runs[0]);
     if (!index_charge(p->log, bytes, beyond_quota)) {
         return false;
@@ -65,7 +162,7 @@ static bool runs_grow(struct partition *p, bool beyond_quota)
 
 bool index_reserve(struct partition *p)
 {
-    return LIKELY(p->run_count < p->run_cap) || runs_grow(p, false);
+    return LIKELY(p->run_count < p->run_cap) || runs_grow(p, p->reserved);
 }
 
 void index_reserve_uncharged(struct partition *p)
@@ -112,11 +209,13 @@ void index_add(struct partition *p, const struct index_add *add)
     p->log->index_entries++;
 }
 
-/* Of what is left only half may be spare. */
+/* Not for a few that may come back in a moment. But where thousands of partitions are written to
+   alike, their arrays are about to shrink at the same time: until then sorting would seem to be in
+   vain. */
 static void runs_shrink(struct partition *p)
 {
-    u32 cap = p->run_count == 0 ? 0 : MAX(p->run_count + p->run_count / 2, (u32)RUNS_MIN);
-    if (p->run_cap / 2 < cap) {
+    u32 cap = p->run_count == 0 ? 0 : cap_for(p->run_count);
+    if (p->run_cap <= cap + cap / 32) {
         return;
     }
     index_release(p->log, (u64)(p->run_cap - cap) * sizeof(p->runs[0]));
@@ -234,6 +333,7 @@ void index_refile(struct partition *p, const struct pack_run *runs, u32 count, u
     p->first_open_run += count - old;
     p->log->index_entries += count;
     p->log->index_entries -= old;
+    runs_shrink(p);
 }
 
 /* The timestamps of later runs are of all before them, too. */
@@ -250,7 +350,7 @@ void index_prepend(struct partition *p, struct run *runs, u32 count)
     assert(count > 0);
     struct log *l = p->log;
     u32 total = count + p->run_count;
-    u32 cap = total + total / 8;
+    u32 cap = cap_for(total);
     (void)index_charge(l, (u64)cap * sizeof(runs[0]), true);
     index_release(l, (u64)p->run_cap * sizeof(p->runs[0]));
     runs = mem_resize(runs, cap * sizeof(runs[0]));

@@ -118,7 +118,8 @@ void log_stats(const struct log *l, struct log_stats *out)
         .slots = l->next_slot,
         .hot_bytes = l->hot_used,
         .index_entries = l->index_entries,
-        .index_bytes = l->index_quota.used + l->index_uncharged,
+        .index_bytes = index_bytes(l),
+        .index_bytes_max = index_bytes_max(l),
         .producers = l->producer_pool.count,
     };
 }

@@ -199,6 +199,11 @@ struct log_space {
     bool is_full;      /* a write found no space: appends are refused */
     bool cannot_file;  /* for lack of space */
     bool is_stuck;     /* filing has ended: a slot cannot be read back */
+    u64 index_bytes;   /* of the read index, in memory */
+    u64 index_wait_bytes; /* with more, appends wait while sorting packs makes it smaller ... */
+    u64 index_bytes_max;  /* ... and are refused here */
+    bool index_is_behind; /* they wait for it */
+    bool index_is_full;   /* some were refused for it, and it has not become smaller since */
 };
 void log_space(const struct log *l, struct log_space *out);
 /* The same for what must go on while the WAL is at its bound or cannot be filed for lack of space:
@@ -396,6 +401,7 @@ struct log_stats {
     u64 hot_bytes;
     u64 index_entries;
     u64 index_bytes;
+    u64 index_bytes_max;
     u64 producers;
 };
 void log_stats(const struct log *l, struct log_stats *out);

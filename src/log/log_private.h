@@ -297,7 +297,9 @@ struct log {
     struct list producers_by_use; /* of all partitions, the longest silent first */
     u64 removals;                 /* of partitions with producers, and 1 */
     struct quota index_quota;
-    u64 index_uncharged; /* bytes of index beyond the quota: of a start, or for a moment */
+    u64 index_uncharged;   /* bytes of index beyond the quota: of a start, or for a moment */
+    u64 no_memory_told_ns; /* when a refusal for lack of memory was told last; 0: never */
+    bool index_full;       /* it has been told that batches are refused for it */
     u64 index_entries;
     u64 bytes;                  /* of all partitions */
     struct list moved;          /* partitions whose high watermark or start moved, with watches */
@@ -337,7 +339,9 @@ struct log {
     bool keep_failed;             /* the file system has no second names */
     struct io_timer filing_timer; /* the oldest unfiled batches are old enough */
     struct io_timer filing_retry;
-    bool space_short; /* what is free may be needed to file what is unfiled: users wait */
+    bool space_short;   /* what is free may be needed to file what is unfiled: users wait */
+    u64 space_since_ns; /* it is, or is not */
+    bool space_told;    /* that it is */
     struct io_timer space_look;
     struct pace filing_pace;
     struct blob_pool filing_pool;
@@ -543,6 +547,7 @@ void rewrite_fini(struct log *l);
 void rewrite_turn(struct log *l);
 bool rewrite_is_working(const struct log *l); /* a worker is at it */
 void rewrite_wanted(struct log *l);
+bool rewrite_gets_on(const struct log *l);  /* or may find something to do */
 void pack_filed(struct log *l, u32 object); /* a pack more, behind all others */
 
 /* older.c */
@@ -581,6 +586,13 @@ struct index_add {
     i32 leader_epoch;
     u32 flags;
 };
+u64 index_bytes(const struct log *l);
+u64 index_bytes_max(const struct log *l);    /* with more, batches are refused */
+u64 index_wait_bytes(const struct log *l);   /* with more, they wait */
+u64 index_leaves_cache(const struct log *l); /* of hot_bytes */
+bool index_is_large(const struct log *l);    /* the cache gives way to it */
+bool index_is_behind(const struct log *l);   /* appends wait while packs are sorted */
+void index_turn(struct log *l);
 MUST_USE bool index_reserve(struct partition *p);  /* room for one more run */
 void index_reserve_uncharged(struct partition *p); /* the same, whatever the quota says */
 void index_add(struct partition *p, const struct index_add *add);

@@ -3,8 +3,9 @@
 
    They share the medium with the durable writes of producers, who wait for each of them. So each of
    the two goes half again as fast as producers write, not in bursts, and in small writes, since a
-   durable write waits for the one that is under way. Only when the WAL fills up, or the disk, they
-   go as fast as they can: producers are about to wait for them. So they do before a clean stop. */
+   durable write waits for the one that is under way. Only when the WAL fills up, the index or
+   the disk, they go as fast as they can: producers are about to wait for them. So they do before a
+   clean stop. */
 #include "log/log_private.h"
 
 enum { HURRIED_PIECES = 4, HURRIED_WRITE_BYTES = 4 * MIB, GENTLE_WRITE_BYTES = 64 * KIB };
@@ -14,7 +15,7 @@ static const u64 BYTES_PER_S_MIN = 128 * MIB;
 
 static bool pace_is_hurried(const struct log *l)
 {
-    return filing_is_pressed(l) || l->space_short || l->filing_rest;
+    return filing_is_pressed(l) || index_is_behind(l) || l->space_short || l->filing_rest;
 }
 
 u32 pace_write_bytes(const struct log *l)

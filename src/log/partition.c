@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+static const u64 NO_MEMORY_TELL_NS = 60000000000;
+
 struct partition *partition_get(struct log *l, u32 id)
 {
     struct partition *p = map64_get(&l->partitions, id);
@@ -249,6 +251,20 @@ static void note_in_producers(struct partition *p, const struct batch_view *view
     producer_add(p, view->producer_id, view->producer_epoch, &batch, io_wall_ms(p->log->io));
 }
 
+/* Chunks, or what is known of producers. A full index has told so itself. */
+static void no_memory_tell(struct log *l)
+{
+    u64 now_ns = io_now_ns(l->io);
+    if (l->index_full ||
+        (l->no_memory_told_ns > 0 && now_ns - l->no_memory_told_ns < NO_MEMORY_TELL_NS)) {
+        return;
+    }
+    l->no_memory_told_ns = now_ns;
+    u64 cap = l->params.quota != NULL ? l->params.quota->cap : UINT64_MAX;
+    diag(MSG_log_no_memory, D_UINT("log_bytes_max", cap), D_UINT("cache_bytes", l->hot_used),
+         D_UINT("index_bytes", index_bytes(l)), D_UINT("producers", l->producer_pool.count));
+}
+
 void partition_append(struct partition *p, const struct batch_view *view, bool log_append_time,
                       struct append_result *out)
 {
@@ -283,6 +299,7 @@ void partition_append(struct partition *p, const struct batch_view *view, bool l
         at = wal_place(l, (u32)view->whole.len, &staged, &pos);
     }
     if (at == NULL) {
+        no_memory_tell(l);
         out->kerr = KERR_KAFKA_STORAGE_ERROR;
         return;
     }

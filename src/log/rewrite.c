@@ -16,7 +16,8 @@
      sparse   less than five eighths live (of two topics written side by side one may go): what does
               is copied, so that a topic kept for ever does not hold the space of deleted ones
      small    eight neighbours of a size become one, when for a second no pack was filed: what comes
-              as fast as that may go as fast. And not of the last of the space
+              as fast as that may go as fast. Or when the index has become large: what is sorted
+              has fewer entries. And not of the last of the space
 
      IDLE -> INDEXING (worker) -> MARKING -> COPYING (worker, at a pace) -> COMMITTING -> APPLYING
      COPIED in between when the other one's command is on its way: there is one at a time. Packs
@@ -247,7 +248,8 @@ static bool inputs_find(const struct log *l, u32 *first, u32 *count)
         widen(l, first, count);
         return true;
     }
-    if (heap_linked(&l->rewrite_calm.node) || left < l->params.reserve_bytes + MERGED_BYTES_MAX) {
+    bool is_calm = !heap_linked(&l->rewrite_calm.node);
+    if ((!is_calm && !index_is_large(l)) || left < l->params.reserve_bytes + MERGED_BYTES_MAX) {
         return false;
     }
     for (u32 i = 0; i + REWRITE_INPUTS_MAX <= l->pack_count; i++) {
@@ -697,6 +699,11 @@ static void rewrite_begin(struct log *l)
     if (!job_begin(l, job)) {
         l->rewrite_job = NULL;
     }
+}
+
+bool rewrite_gets_on(const struct log *l)
+{
+    return l->params.repack != NULL && (l->rewrite_due || l->rewrite != REWRITE_IDLE);
 }
 
 static bool rewrite_able(const struct log *l)

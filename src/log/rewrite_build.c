@@ -3,7 +3,8 @@
 
    Each input is read front to back, because within it runs are in the order in which they are
    wanted. Every run is compared with its checksum before it is copied; one that disagrees is copied
-   as it is and stays quarantined.
+   as it is and stays quarantined. Runs that have become neighbours are one, as far as a run goes:
+   that is what makes the index smaller.
 
    How it fails: as the home says, then there is no new pack and the inputs are untouched. */
 #include "log/rewrite.h"
@@ -123,6 +124,31 @@ static err_t readers_open(struct rewrite_build *b)
     return OK;
 }
 
+/* Does the run continue the one that was written last? */
+static bool run_joins(const struct pack_run *last, const struct pack_run *run)
+{
+    return last->partition == run->partition && last->leader_epoch == run->leader_epoch &&
+           last->next_offset == run->base_offset && last->pos + last->bytes == run->pos &&
+           last->flags == 0 && run->flags == 0 && (u64)last->bytes + run->bytes <= LOG_RUN_BYTES;
+}
+
+static void run_written(struct rewrite_job *job, const struct pack_run *run, const u8 *bytes)
+{
+    job->payload_bytes += run->bytes;
+    if (job->written_count > 0 && run_joins(&job->written[job->written_count - 1], run)) {
+        seen("log: runs become one");
+        struct pack_run *last = &job->written[job->written_count - 1];
+        last->next_offset = run->next_offset;
+        last->max_timestamp = MAX(last->max_timestamp, run->max_timestamp);
+        last->crc = crc32c_extend(last->crc, bytes, run->bytes);
+        last->bytes += run->bytes;
+        last->batches += run->batches;
+        return;
+    }
+    job->written[job->written_count] = *run;
+    job->written_count++;
+}
+
 static err_t run_copy(struct rewrite_build *b, const struct rewrite_run *from)
 {
     struct rewrite_job *job = b->job;
@@ -137,9 +163,7 @@ static err_t run_copy(struct rewrite_build *b, const struct rewrite_run *from)
     }
     run.pos = pack_position(b->writer);
     TRY(pack_write(b->writer, b->bytes, run.bytes));
-    job->written[job->written_count] = run;
-    job->written_count++;
-    job->payload_bytes += run.bytes;
+    run_written(job, &run, b->bytes);
     return OK;
 }
 

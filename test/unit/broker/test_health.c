@@ -102,6 +102,8 @@ static void each_check_for_an_operator(void **state)
         .reserve_bytes = 96 * MIB,
         .unfiled_bytes = 100 * MIB,
         .wal_bytes_max = 512 * MIB,
+        .index_bytes = 20 * MIB,
+        .index_bytes_max = 440 * MIB,
     };
     const struct health_facts good = {
         .groups_loaded = true,
@@ -111,7 +113,7 @@ static void each_check_for_an_operator(void **state)
         .connections = 3,
         .connections_max = INT32_MAX,
     };
-    struct health_facts facts[9];
+    struct health_facts facts[11];
     for (u32 i = 0; i < ARRAY_LEN(facts); i++) {
         facts[i] = good;
     }
@@ -126,6 +128,8 @@ static void each_check_for_an_operator(void **state)
     facts[7].connections_waiting = 12;
     facts[7].longest_wait_ns = 9000000000;
     facts[8].space.free_bytes = UINT64_MAX;
+    facts[9].space.index_is_behind = true;
+    facts[10].space.index_is_full = true;
     static const struct {
         u32 facts;
         const char *check;
@@ -147,6 +151,9 @@ static void each_check_for_an_operator(void **state)
          {"12 connections wait", "the longest for 11 s", "next: give the broker"}},
         {7, "memory", true, {"12 connections wait"}},
         {8, "space", true, {"no limit is known"}},
+        {0, "index", true, {"20.0 MiB of at most 440.0 MiB for the index"}},
+        {9, "index", true, {"producers wait while packs are sorted"}},
+        {10, "index", false, {"refused (ODK-3013)", "next: give the broker more memory"}},
     };
     for (u32 i = 0; i < ARRAY_LEN(cases); i++) {
         struct health said;

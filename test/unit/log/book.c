@@ -32,7 +32,7 @@ void book_repack(void *user, const struct log_repacked *r)
 {
     struct fixture *f = user;
     assert_false(book.repack_waits); /* one at a time */
-    if (book.hold_burials && r->output.bytes == 0) {
+    if (book.hold_repacks || (book.hold_burials && r->output.bytes == 0)) {
         book.repack_waits = true;
         book.held_repack = *r;
         return;

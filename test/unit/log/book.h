@@ -20,7 +20,8 @@ struct book {
     bool no_space;
     bool waiting;
     struct log_filed held;
-    bool hold_burials; /* commits of dead packs are not answered */
+    bool hold_burials; /* commits of dead packs are not answered ... */
+    bool hold_repacks; /* ... and of none at all */
     bool repack_waits;
     struct log_repacked held_repack;
     u64 log_start[PARTITIONS];

@@ -616,6 +616,12 @@ static void before_space_ends_users_are_refused_and_the_broker_goes_on(void **st
     assert_true(log_room(f.log, 60000));
     assert_int_equal(append_one(&f, log_partition(f.log, 2, 0), 60000), KERR_NONE);
     settle(&f);
+    /* That is told when it has lasted. */
+    assert_true(f.log->space_told);
+    advance_ms(&f, 4000);
+    assert_true(f.log->space_told);
+    advance_ms(&f, 1500);
+    assert_false(f.log->space_told);
     fixture_stop(&f);
 }
 

@@ -413,6 +413,7 @@ static void the_cache_gives_way_to_the_index(void **state)
     struct fixture f;
     fixture_init(&f);
     f.params.hot_bytes = 24 * MIB;
+    f.params.cold_bytes = 1 * MIB;
     quota_init(&f.quota, "test", NULL, 25 * MIB);
     fixture_start(&f);
     for (u32 i = 0; i < 40; i++) {

@@ -297,6 +297,7 @@ static void producers_are_bounded(void **state)
         }
     }
     assert_int_equal(kerr, KERR_KAFKA_STORAGE_ERROR);
+    assert_true(f.log->no_memory_told_ns > 0);
     assert_true(id > 1000);
     assert_true(small.used_max <= 1 * MIB);
     struct log_stats stats;

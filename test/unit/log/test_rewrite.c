@@ -1,5 +1,5 @@
 /* rewrite.c: packs that are dead, sparse or small are rewritten, at a pace (pace.c); what they say
-   of producers outlives their records. */
+   of producers outlives their records; and a large index has packs sorted, while appends wait. */
 #include "book.h"
 
 /* ---- producers whose records are gone -------------------------------------------------------- */
@@ -454,6 +454,185 @@ static void small_packs_are_merged(void **state)
     fixture_stop(&f);
 }
 
+/* ---- the index ------------------------------------------------------------------------------- */
+
+/* Neighbours of a partition that were in several packs: runs as long as they may be, and no run
+   over the end of a leader epoch. */
+static void runs_become_one(void **state)
+{
+    (void)state;
+    struct fixture f;
+    book_begin(&f);
+    i32 epoch = 3;
+    for (u32 pack = 0; pack < 8; pack++) {
+        epoch += pack == 4;
+        for (u32 i = 0; i < 8 * PARTITIONS; i++) {
+            append_plain(&f, log_partition(f.log, i % PARTITIONS, epoch), 1000);
+        }
+        settle(&f);
+        book_file_all(&f);
+    }
+    struct log_stats before;
+    log_stats(f.log, &before);
+    u64 runs = f.log->index_entries;
+    assert_int_equal(runs, 8 * PARTITIONS);
+    u64 bytes = log_partition(f.log, 1, epoch)->bytes;
+    advance_ms(&f, 1100);
+    book_rest(&f);
+    assert_int_equal(book.repacked, 1);
+    for (u32 life = 0; life < 2; life++) {
+        for (u32 id = 0; id < PARTITIONS; id++) {
+            const struct partition *p = log_partition(f.log, id, epoch);
+            assert_int_equal(p->run_count, 2); /* 34 KiB of each epoch */
+            assert_int_equal(p->runs[0].leader_epoch, 3);
+            assert_int_equal(p->runs[1].leader_epoch, 4);
+            assert_int_equal(p->runs[1].base_offset, 32);
+            assert_int_equal(p->bytes, bytes);
+            assert_int_equal(book_read_all(&f, id), 64);
+        }
+        if (life == 0) {
+            struct log_stats after;
+            log_stats(f.log, &after);
+            assert_true(after.index_bytes < before.index_bytes);
+            book_restart(&f);
+        }
+    }
+    fixture_stop(&f);
+}
+
+enum { MANY = 4000, BATCH = 250, ROUNDS = 100 };
+
+/* Eleven MiB of index are the most, and with three quarters of that appends wait; of small batches
+   of many partitions it has 40 bytes for each of them. */
+static void little_memory(struct fixture *f)
+{
+    f->params.hot_bytes = 16 * MIB;
+    f->params.cold_bytes = 1 * MIB;
+    f->params.stretch_bytes = 1 * MIB;
+    f->params.wal_bytes_max = 4 * MIB;
+    quota_init(&f->quota, "test", NULL, 20 * MIB);
+}
+
+/* Ends early when appends wait for the index. */
+static void write_many(struct fixture *f, u32 *written, u32 until)
+{
+    while (*written < until && !index_is_behind(f->log)) {
+        if (!log_room(f->log, BATCH + 1024)) {
+            turn(f); /* a worker files */
+            continue;
+        }
+        append_plain(f, log_partition(f->log, *written % MANY, 0), BATCH);
+        ++*written;
+        if (*written % 16 == 0) {
+            turn(f);
+        }
+        assert_true(index_bytes(f->log) <= index_bytes_max(f->log));
+    }
+}
+
+/* Nothing of it at a calm moment. */
+static void a_large_index_is_sorted_while_appends_wait(void **state)
+{
+    (void)state;
+    struct fixture f;
+    book_prepare(&f);
+    little_memory(&f);
+    fixture_start(&f);
+    assert_int_equal(index_bytes_max(f.log), 11 * MIB);
+    u32 written = 0;
+    book.hold_repacks = true;
+    write_many(&f, &written, ROUNDS * MANY);
+    struct log_space space;
+    log_space(f.log, &space);
+    assert_true(space.index_is_behind);
+    for (u32 i = 0; i < 10; i++) {
+        assert_false(log_room(f.log, BATCH));
+        turn(&f);
+    }
+    assert_true(book.repack_waits);
+    assert_in_range(index_leaves_cache(f.log), 8 * MIB, 12 * MIB); /* of 16 */
+    assert_in_range(space.index_bytes, space.index_wait_bytes, space.index_bytes_max);
+    assert_in_range(written, ROUNDS * MANY / 4, ROUNDS * MANY / 4 * 3);
+    book.hold_repacks = false;
+    book.repack_waits = false;
+    book_repack(&f, &book.held_repack);
+    while (written < ROUNDS * MANY) {
+        write_many(&f, &written, ROUNDS * MANY);
+        turn(&f);
+    }
+    assert_true(book.repacked > 1);
+    assert_true(f.log->index_entries < written / 4 * 3);
+    assert_false(f.log->index_full);
+    settle(&f);
+    for (u32 life = 0; life < 2; life++) {
+        for (u32 id = 0; id < MANY; id += 37) {
+            assert_int_equal(book_read_all(&f, id), ROUNDS);
+        }
+        if (life == 0) {
+            book_restart(&f);
+        }
+    }
+    fixture_stop(&f);
+}
+
+/* Nothing makes it smaller, as if everything were sorted already. */
+static void a_full_index_refuses_and_says_so(void **state)
+{
+    (void)state;
+    struct fixture f;
+    book_prepare(&f);
+    little_memory(&f);
+    f.params.repack = NULL;
+    fixture_start(&f);
+    const struct produced what = {.producer_id = -1,
+                                  .producer_epoch = -1,
+                                  .base_sequence = -1,
+                                  .records = 1,
+                                  .value_bytes = BATCH};
+    i16 kerr = KERR_NONE;
+    u32 written = 0;
+    struct log_space space;
+    for (; kerr == KERR_NONE; written++) {
+        assert_true(written < ROUNDS * MANY);
+        log_space(f.log, &space);
+        assert_false(space.index_is_full);
+        assert_false(space.index_is_behind);
+        while (!log_room(f.log, BATCH + 1024)) {
+            turn(&f);
+        }
+        kerr = append(&f, log_partition(f.log, written % MANY, 0), &what).kerr;
+        if (written % 16 == 15) {
+            turn(&f);
+        }
+    }
+    assert_int_equal(kerr, KERR_KAFKA_STORAGE_ERROR);
+    assert_true(written > ROUNDS / 2 * MANY);
+    settle(&f);
+    log_space(f.log, &space);
+    assert_true(space.index_is_full);
+    assert_in_range(space.index_bytes, space.index_wait_bytes, space.index_bytes_max);
+    /* The broker's own go on, so do readers, and so do all when something has been deleted. */
+    struct partition *own = log_partition(f.log, MANY, 0);
+    partition_reserve(own);
+    for (u32 i = 0; i < 100; i++) {
+        assert_true(log_room_reserved(f.log, BATCH));
+        assert_true(partition_room(own, BATCH));
+        append_plain(&f, own, BATCH);
+        settle(&f);
+    }
+    assert_int_equal(book_read_all(&f, MANY), 100);
+    assert_true(book_read_all(&f, MANY / 2) > 20);
+    for (u32 id = 0; id < MANY / 4; id++) {
+        log_partition_remove(f.log, id);
+    }
+    turns(&f, 2);
+    log_space(f.log, &space);
+    assert_false(space.index_is_full);
+    append_plain(&f, log_partition(f.log, MANY / 2, 0), BATCH);
+    settle(&f);
+    fixture_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -470,6 +649,9 @@ int main(void)
         cmocka_unit_test(packs_are_copied_at_a_pace),
         cmocka_unit_test(a_copy_is_undone_when_the_log_ends),
         cmocka_unit_test(small_packs_are_merged),
+        cmocka_unit_test(runs_become_one),
+        cmocka_unit_test(a_large_index_is_sorted_while_appends_wait),
+        cmocka_unit_test(a_full_index_refuses_and_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
