@@ -445,7 +445,8 @@ static bool room_secure(struct log *l, u64 bytes)
 
 bool log_room_reserved(struct log *l, u64 bytes)
 {
-    bool waiters_for_memory = !list_empty(&l->room_waiters) && !filing_is_behind(l);
+    bool waiters_for_memory =
+        !list_empty(&l->room_waiters) && !filing_is_behind(l) && !index_is_behind(l);
     if (wal_refuses(l)) {
         return true;
     }

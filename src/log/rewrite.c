@@ -299,9 +299,18 @@ static void job_end(struct rewrite_job *job)
     log_wake(l, 0);
 }
 
+/* Those who wait for the index to get smaller go on. */
+static void room_look(struct log *l)
+{
+    if (!list_empty(&l->room_waiters)) {
+        log_wake(l, 0);
+    }
+}
+
 static void retry_later(struct log *l)
 {
     io_timer_start(l->io, &l->rewrite_retry, io_now_ns(l->io) + RETRY_NS);
+    room_look(l);
 }
 
 static void job_failed(struct rewrite_job *job, err_t why)
@@ -326,7 +335,10 @@ static void job_failed(struct rewrite_job *job, err_t why)
 
 static bool buffer_take(struct rewrite_job *job, u32 i)
 {
-    job->buffers[i] = blob_get(&job->log->rewrite_pool, BUFFER_BYTES);
+    struct log *l = job->log;
+    do {
+        job->buffers[i] = blob_get(&l->rewrite_pool, BUFFER_BYTES);
+    } while (job->buffers[i] == NULL && chunks_shrink(l));
     return job->buffers[i] != NULL;
 }
 
@@ -692,6 +704,7 @@ static void rewrite_begin(struct log *l)
     u32 count;
     if (!inputs_find(l, &first, &count)) {
         l->rewrite_due = false;
+        room_look(l);
         return;
     }
     struct rewrite_job *job = job_make(l, &l->rewrite, first, count);
@@ -703,7 +716,8 @@ static void rewrite_begin(struct log *l)
 
 bool rewrite_gets_on(const struct log *l)
 {
-    return l->params.repack != NULL && (l->rewrite_due || l->rewrite != REWRITE_IDLE);
+    bool later = heap_linked(&l->rewrite_retry.node);
+    return l->params.repack != NULL && (l->rewrite != REWRITE_IDLE || (l->rewrite_due && !later));
 }
 
 static bool rewrite_able(const struct log *l)

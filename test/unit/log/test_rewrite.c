@@ -530,6 +530,14 @@ static void write_many(struct fixture *f, u32 *written, u32 until)
     }
 }
 
+static bool waiter_was_granted;
+
+static void waiter_granted(struct log_room_waiter *w)
+{
+    (void)w;
+    waiter_was_granted = true;
+}
+
 /* Nothing of it at a calm moment. */
 static void a_large_index_is_sorted_while_appends_wait(void **state)
 {
@@ -545,10 +553,15 @@ static void a_large_index_is_sorted_while_appends_wait(void **state)
     struct log_space space;
     log_space(f.log, &space);
     assert_true(space.index_is_behind);
+    struct log_room_waiter waiter = {.granted = waiter_granted, .bytes = BATCH};
+    waiter_was_granted = false;
+    log_room_wait(f.log, &waiter);
     for (u32 i = 0; i < 10; i++) {
         assert_false(log_room(f.log, BATCH));
+        assert_true(log_room_reserved(f.log, BATCH)); /* the broker's own go on */
         turn(&f);
     }
+    assert_false(waiter_was_granted);
     assert_true(book.repack_waits);
     assert_in_range(index_leaves_cache(f.log), 8 * MIB, 12 * MIB); /* of 16 */
     assert_in_range(space.index_bytes, space.index_wait_bytes, space.index_bytes_max);
@@ -556,6 +569,10 @@ static void a_large_index_is_sorted_while_appends_wait(void **state)
     book.hold_repacks = false;
     book.repack_waits = false;
     book_repack(&f, &book.held_repack);
+    for (u32 i = 0; i < 1000 && !waiter_was_granted; i++) {
+        turn(&f);
+    }
+    assert_true(waiter_was_granted);
     while (written < ROUNDS * MANY) {
         write_many(&f, &written, ROUNDS * MANY);
         turn(&f);
@@ -572,6 +589,40 @@ static void a_large_index_is_sorted_while_appends_wait(void **state)
             book_restart(&f);
         }
     }
+    fixture_stop(&f);
+}
+
+/* There is no room on the disk to sort any more: who waits for it waits no longer. */
+static void who_waits_for_sorting_in_vain_goes_on(void **state)
+{
+    (void)state;
+    struct fixture f;
+    book_prepare(&f);
+    little_memory(&f);
+    fixture_start(&f);
+    u32 written = 0;
+    book.hold_repacks = true;
+    write_many(&f, &written, ROUNDS * MANY);
+    assert_true(index_is_behind(f.log));
+    struct log_room_waiter waiter = {.granted = waiter_granted, .bytes = BATCH};
+    waiter_was_granted = false;
+    log_room_wait(f.log, &waiter);
+    turns(&f, 3);
+    assert_false(waiter_was_granted);
+    atomic_store(&f.home->free_bytes, 600 * MIB); /* enough for producers */
+    book.hold_repacks = false;
+    book.repack_waits = false;
+    log_repack_committed(f.log, ERR_NO_SPACE);
+    advance_ms(&f, 1100); /* it is tried again */
+    for (u32 i = 0; i < 1000 && !waiter_was_granted; i++) {
+        turn(&f);
+    }
+    assert_true(waiter_was_granted);
+    assert_false(index_is_behind(f.log));
+    assert_int_equal(f.log->rewrite, REWRITE_IDLE);
+    assert_true(log_room(f.log, BATCH));
+    append_plain(&f, log_partition(f.log, 0, 0), BATCH);
+    settle(&f);
     fixture_stop(&f);
 }
 
@@ -651,6 +702,7 @@ int main(void)
         cmocka_unit_test(small_packs_are_merged),
         cmocka_unit_test(runs_become_one),
         cmocka_unit_test(a_large_index_is_sorted_while_appends_wait),
+        cmocka_unit_test(who_waits_for_sorting_in_vain_goes_on),
         cmocka_unit_test(a_full_index_refuses_and_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
