@@ -37,6 +37,7 @@
 static void conn_event(void *user, u32 events);
 static void conn_parse(struct conn *c);
 static void conn_drop_stash(struct conn *c);
+static void conn_mark(struct conn *c);
 static void grower_leave(struct conn *c);
 static void sweep_start(struct broker *b);
 
@@ -197,6 +198,9 @@ static void conn_update_events(struct conn *c)
                 list_linked(&c->starved_node);
     u32 events = (deaf ? 0 : IO_READABLE) | (c->want_send ? IO_WRITABLE : 0);
     if (events != c->events) {
+        if ((events & ~c->events & IO_READABLE) != 0 && c->starved_ns == 0) {
+            conn_mark(c); /* until now it was we who did not read */
+        }
         c->events = events;
         io_sock_want(c->broker->io, c->sock, events);
     }

@@ -217,6 +217,34 @@ static void a_byte_a_second_is_no_progress(void **state)
     harness_fini(&h);
 }
 
+/* Half a frame, and then the broker does not read for a while, since what came before it waits. It
+   has its time from when it is read again, also when memory is short just then. */
+static void time_in_which_nobody_reads_does_not_count(void **state)
+{
+    (void)state;
+    struct harness h;
+    harness_up(&h);
+    struct client *c = client_open(&h);
+    client_send_bytes(c, "\0\0\1\0\0\0", 6);
+    harness_turns(&h, 3);
+    struct conn *conn = CONTAINER_OF(list_first(&h.broker->conns), struct conn, node);
+    conn->blocked = true;
+    client_send_bytes(c, "\0", 1); /* seen, and not read */
+    harness_turns(&h, 3);
+    assert_false((conn->events & IO_READABLE) != 0);
+    harness_skip_ms(&h, 900);
+    conn->blocked = false;
+    conn_resume(conn);
+    h.broker->grower = conn; /* others wait for memory */
+    harness_turns(&h, 3);
+    harness_skip_ms(&h, 150);
+    harness_turns(&h, 3);
+    assert_int_equal(h.broker->conn_count, 1);
+    harness_skip_ms(&h, 600);
+    client_expect_end(c);
+    harness_fini(&h);
+}
+
 static void memory_follows_the_bytes_received(void **state)
 {
     enum { COUNT = 300 };
@@ -669,6 +697,7 @@ int main(void)
         cmocka_unit_test(a_frame_that_stops_is_given_up),
         cmocka_unit_test(a_byte_a_second_is_no_progress),
         cmocka_unit_test(memory_follows_the_bytes_received),
+        cmocka_unit_test(time_in_which_nobody_reads_does_not_count),
         cmocka_unit_test(half_frames_hold_up_nobody),
         cmocka_unit_test(an_idle_connection_holds_no_buffer),
         cmocka_unit_test(one_buffer_serves_one_connection_after_the_other),
