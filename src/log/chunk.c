@@ -443,10 +443,15 @@ static bool room_secure(struct log *l, u64 bytes)
     return true;
 }
 
+/* For something that gets on by itself, and not for memory: when so much more has been appended. */
+static bool appends_wait(const struct log *l, u64 more_bytes)
+{
+    return filing_will_be_behind(l, more_bytes) || index_is_behind(l);
+}
+
 bool log_room_reserved(struct log *l, u64 bytes)
 {
-    bool waiters_for_memory =
-        !list_empty(&l->room_waiters) && !filing_is_behind(l) && !index_is_behind(l);
+    bool waiters_for_memory = !list_empty(&l->room_waiters) && !appends_wait(l, 0);
     if (wal_refuses(l)) {
         return true;
     }
@@ -467,8 +472,7 @@ bool log_room(struct log *l, u64 bytes)
         l->granted += bytes;
         return true;
     }
-    if (!list_empty(&l->room_waiters) || filing_will_be_behind(l, l->granted + l->promised) ||
-        index_is_behind(l)) {
+    if (!list_empty(&l->room_waiters) || appends_wait(l, l->granted + l->promised)) {
         return false;
     }
     if (!room_secure(l, l->granted + l->promised + bytes)) {
@@ -551,8 +555,7 @@ void room_grant(struct log *l)
         struct list_node *first = list_first(&l->room_waiters);
         struct log_room_waiter *w = CONTAINER_OF(first, struct log_room_waiter, node);
         u64 given = l->granted + l->promised;
-        bool room = !filing_will_be_behind(l, given) && !index_is_behind(l) &&
-                    room_secure(l, given + w->bytes);
+        bool room = !appends_wait(l, given) && room_secure(l, given + w->bytes);
         if (!wal_refuses(l) && !filing_is_hopeless(l) && !room) {
             break;
         }
@@ -560,8 +563,7 @@ void room_grant(struct log *l)
         list_remove(&w->node);
         w->granted(w);
     }
-    if (!list_empty(&l->room_waiters) && l->writing == 0 && !filing_is_behind(l) &&
-        !index_is_behind(l)) {
+    if (!list_empty(&l->room_waiters) && l->writing == 0 && !appends_wait(l, 0)) {
         /* Nothing under way will call us: memory is held by this turn's readers, or elsewhere. */
         log_wake(l, 1000000);
     }

@@ -260,11 +260,20 @@ static void run_end(struct filing_build *b)
     b->run.bytes = 0;
 }
 
-static bool run_takes(const struct pack_run *run, const struct frame_entry *e, u32 pos, u32 flags)
+bool pack_run_join(struct pack_run *last, const struct pack_run *run, const u8 *bytes)
 {
-    return run->bytes > 0 && run->pos + run->bytes == pos && run->partition == e->partition &&
-           run->leader_epoch == (i32)e->leader_epoch && run->next_offset == e->base_offset &&
-           run->flags == 0 && flags == 0 && (u64)run->bytes + e->bytes <= LOG_RUN_BYTES;
+    bool continues = last->partition == run->partition && last->leader_epoch == run->leader_epoch &&
+                     last->next_offset == run->base_offset && last->pos + last->bytes == run->pos;
+    if (!continues || last->flags != 0 || run->flags != 0 ||
+        (u64)last->bytes + run->bytes > LOG_RUN_BYTES) {
+        return false;
+    }
+    last->next_offset = run->next_offset;
+    last->max_timestamp = MAX(last->max_timestamp, run->max_timestamp);
+    last->crc = crc32c_extend(last->crc, bytes, run->bytes);
+    last->bytes += run->bytes;
+    last->batches += run->batches;
+    return true;
 }
 
 /* pos: of the batch in the pack, where it is or is going to be. */
@@ -275,22 +284,22 @@ static err_t batch_add(struct filing_build *b, const struct frame_entry *e, cons
     if (run->bytes > 0 && run->partition == e->partition && e->base_offset < run->next_offset) {
         return ERR_CORRUPT;
     }
-    if (!run_takes(run, e, pos, flags)) {
+    struct pack_run next = {
+        .partition = e->partition,
+        .leader_epoch = (i32)e->leader_epoch,
+        .base_offset = e->base_offset,
+        .next_offset = e->base_offset + e->last_offset_delta + 1,
+        .max_timestamp = e->max_timestamp,
+        .pos = pos,
+        .bytes = e->bytes,
+        .batches = 1,
+        .flags = flags,
+    };
+    if (run->bytes == 0 || !pack_run_join(run, &next, batch)) {
         run_end(b);
-        *run = (struct pack_run){
-            .partition = e->partition,
-            .leader_epoch = (i32)e->leader_epoch,
-            .base_offset = e->base_offset,
-            .max_timestamp = e->max_timestamp,
-            .pos = pos,
-            .flags = flags,
-        };
+        next.crc = crc32c_extend(0, batch, e->bytes);
+        *run = next;
     }
-    run->next_offset = e->base_offset + e->last_offset_delta + 1;
-    run->max_timestamp = MAX(run->max_timestamp, e->max_timestamp);
-    run->crc = crc32c_extend(run->crc, batch, e->bytes);
-    run->bytes += e->bytes;
-    run->batches++;
     b->job->payload_bytes += e->bytes;
     if (e->producer_id >= 0 && e->base_sequence >= 0) {
         producer_push(b->job, e);

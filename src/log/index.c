@@ -1,5 +1,6 @@
 /* The read index of a partition: its runs in order of offsets, and which leader epoch began where.
-   Called by partition.c (append, read, look-ups) and recover.c.
+   Called by partition.c (append, read, look-ups), recover.c, filing.c and rewrite.c (runs that
+   moved), and by chunk.c, filing.c, rewrite.c and pace.c, which do otherwise while it is large.
 
    Memory is charged to the log's index quota, run array by run array; arrays have about an eighth
    to spare. Batches that are small, of many partitions, have an entry for every few KiB until
@@ -43,7 +44,7 @@ void index_fini(struct partition *p)
     p->run_count = p->run_cap = 0;
 }
 
-static u64 memory_of_log(const struct log *l)
+u64 memory_of_log(const struct log *l)
 {
     return l->params.quota != NULL ? l->params.quota->cap : UINT64_MAX;
 }

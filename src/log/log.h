@@ -206,10 +206,9 @@ struct log_space {
     bool index_is_full;   /* some were refused for it, and it has not become smaller since */
 };
 void log_space(const struct log *l, struct log_space *out);
-/* The same for what must go on while the WAL is at its bound or cannot be filed for lack of space,
-   or the index is at its own:
-   the broker's own partitions (partition_reserve), which are small and make room by what they say.
- */
+/* The same for what must go on while the WAL or the index is at its bound, or nothing can be filed
+   for lack of space: the broker's own partitions (partition_reserve), which are small and make room
+   by what they say. */
 MUST_USE bool log_room_reserved(struct log *l, u64 bytes);
 void partition_reserve(struct partition *p);
 /* From now on what is filed of the partition is compacted by key (compact.h). A range of it that is

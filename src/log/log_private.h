@@ -527,6 +527,9 @@ bool filing_is_pressed(const struct log *l); /* it is on its way to its bound */
 
 u64 filing_space_left(const struct log *l); /* when all that is unfiled is filed */
 
+/* The run continues the last one, beside it in the pack: they become one, up to LOG_RUN_BYTES.
+   bytes: the run's. false: it does not, or would be too large. */
+bool pack_run_join(struct pack_run *last, const struct pack_run *run, const u8 *bytes);
 /* How many of the runs are of the first one's partition. */
 u32 pack_runs_of_partition(const struct pack_run *runs, u32 count);
 /* Of entries sorted by partition, in the order of the log: the last ones of each producer stay.
@@ -586,6 +589,7 @@ struct index_add {
     i32 leader_epoch;
     u32 flags;
 };
+u64 memory_of_log(const struct log *l); /* all that it may have */
 u64 index_bytes(const struct log *l);
 u64 index_bytes_max(const struct log *l);    /* with more, batches are refused */
 u64 index_wait_bytes(const struct log *l);   /* with more, they wait */
@@ -593,7 +597,8 @@ u64 index_leaves_cache(const struct log *l); /* of hot_bytes */
 bool index_is_large(const struct log *l);    /* the cache gives way to it */
 bool index_is_behind(const struct log *l);   /* appends wait while packs are sorted */
 void index_turn(struct log *l);
-MUST_USE bool index_reserve(struct partition *p);  /* room for one more run */
+/* Room for one more run; of the broker's own partitions whatever the quota says. */
+MUST_USE bool index_reserve(struct partition *p);
 void index_reserve_uncharged(struct partition *p); /* the same, whatever the quota says */
 void index_add(struct partition *p, const struct index_add *add);
 /* Drops the runs that end at or below the offset; their bytes. */

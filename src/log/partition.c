@@ -260,9 +260,9 @@ static void no_memory_tell(struct log *l)
         return;
     }
     l->no_memory_told_ns = now_ns;
-    u64 cap = l->params.quota != NULL ? l->params.quota->cap : UINT64_MAX;
-    diag(MSG_log_no_memory, D_UINT("log_bytes_max", cap), D_UINT("cache_bytes", l->hot_used),
-         D_UINT("index_bytes", index_bytes(l)), D_UINT("producers", l->producer_pool.count));
+    diag(MSG_log_no_memory, D_UINT("log_bytes_max", memory_of_log(l)),
+         D_UINT("cache_bytes", l->hot_used), D_UINT("index_bytes", index_bytes(l)),
+         D_UINT("producers", l->producer_pool.count));
 }
 
 void partition_append(struct partition *p, const struct batch_view *view, bool log_append_time,

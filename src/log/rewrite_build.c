@@ -124,25 +124,12 @@ static err_t readers_open(struct rewrite_build *b)
     return OK;
 }
 
-/* Does the run continue the one that was written last? */
-static bool run_joins(const struct pack_run *last, const struct pack_run *run)
-{
-    return last->partition == run->partition && last->leader_epoch == run->leader_epoch &&
-           last->next_offset == run->base_offset && last->pos + last->bytes == run->pos &&
-           last->flags == 0 && run->flags == 0 && (u64)last->bytes + run->bytes <= LOG_RUN_BYTES;
-}
-
 static void run_written(struct rewrite_job *job, const struct pack_run *run, const u8 *bytes)
 {
     job->payload_bytes += run->bytes;
-    if (job->written_count > 0 && run_joins(&job->written[job->written_count - 1], run)) {
+    if (job->written_count > 0 &&
+        pack_run_join(&job->written[job->written_count - 1], run, bytes)) {
         seen("log: runs become one");
-        struct pack_run *last = &job->written[job->written_count - 1];
-        last->next_offset = run->next_offset;
-        last->max_timestamp = MAX(last->max_timestamp, run->max_timestamp);
-        last->crc = crc32c_extend(last->crc, bytes, run->bytes);
-        last->bytes += run->bytes;
-        last->batches += run->batches;
         return;
     }
     job->written[job->written_count] = *run;

@@ -417,6 +417,21 @@ static void waiting_let_in(struct log_room_waiter *w)
     (*CONTAINER_OF(w, struct waiting, waiter)->let_in)++;
 }
 
+/* A log with those bounds that has filed once, and whose filing does not end from now on. */
+static void begin_held(struct fixture *f, u64 hot_bytes, u64 wal_bytes_max)
+{
+    book = (struct book){.f = f};
+    fixture_init(f);
+    f->params.file = book_file;
+    f->params.repack = book_repack;
+    f->params.hot_bytes = hot_bytes;
+    f->params.wal_bytes_max = wal_bytes_max;
+    fixture_start(f);
+    fill_until(f, f->log->filing_start_bytes);
+    book_rest(f); /* from now on the bound is one */
+    book.hold = true;
+}
+
 /* Nothing of what one turn takes from many is durable yet, and it counts all the same; so does what
    those are promised who have waited. */
 static void a_crowd_is_let_in_up_to_the_bound(void **state)
@@ -425,16 +440,7 @@ static void a_crowd_is_let_in_up_to_the_bound(void **state)
     enum { CROWD = 60 };
     struct fixture f;
     const u64 bound = 24 * MIB;
-    book = (struct book){.f = &f};
-    fixture_init(&f);
-    f.params.file = book_file;
-    f.params.repack = book_repack;
-    f.params.hot_bytes = 128 * MIB;
-    f.params.wal_bytes_max = bound;
-    fixture_start(&f);
-    fill_until(&f, f.log->filing_start_bytes);
-    book_rest(&f); /* from now on the bound is one */
-    book.hold = true;
+    begin_held(&f, 128 * MIB, bound);
     u64 unfiled = f.log->unfiled_bytes;
     u64 taken = 0;
     for (; log_room(f.log, MIB); taken += MIB) {
@@ -478,16 +484,7 @@ static void what_is_not_filed_fits_into_the_cache_by_chunks(void **state)
     enum { BATCH = 1100 * 1000 };
     struct fixture f;
     const u64 hot = 256 * MIB;
-    book = (struct book){.f = &f};
-    fixture_init(&f);
-    f.params.file = book_file;
-    f.params.repack = book_repack;
-    f.params.hot_bytes = hot;
-    f.params.wal_bytes_max = 0;
-    fixture_start(&f);
-    fill_until(&f, f.log->filing_start_bytes);
-    book_rest(&f); /* from now on the bound is one */
-    book.hold = true;
+    begin_held(&f, hot, 0);
     u64 chunks = 0;
     for (; log_room(f.log, BATCH); chunks++) {
         assert_true(chunks * LOG_CHUNK_BYTES <= hot);
