@@ -338,9 +338,7 @@ static void life_run(struct run *r)
 
 struct files_check {
     const struct meta *meta;
-    struct run *run;
     u32 packs;      /* found, that the metadata name */
-    u32 spares;     /* found, that it does not, but the WAL may use them */
     char other[80]; /* found, that it does not; "": none */
 };
 
@@ -370,14 +368,7 @@ static void pack_found(void *user, const char *name)
         named = named || packs[i].id == id;
     }
     c->packs += named;
-    char path[96];
-    struct sim_inode *inode;
-    (void)snprintf(path, sizeof path, "odradek-data/packs/%s", name);
-    bool spare = readable && !named && c->spares < HOME_SPARES_MAX &&
-                 sim_disk_open(c->run->disk, path, false, false, &inode) == OK &&
-                 sim_inode_size(inode) == c->run->extent_bytes;
-    c->spares += spare;
-    if (!named && !spare) {
+    if (!named) {
         (void)snprintf(c->other, sizeof c->other, "packs/%s", name);
     }
 }
@@ -397,12 +388,11 @@ static void extent_found(void *user, const char *name)
     }
 }
 
-/* packs/ has the packs that the metadata name and at most three spares for the WAL, wal/ has
-   extents of WALs that the metadata know (those of one that was found filed go at the next start),
-   and nothing else is there. */
+/* packs/ has the packs that the metadata name, wal/ has extents of WALs that the metadata know
+   (those of one that was found filed go at the next start), and nothing else is there. */
 static bool files_fit(struct run *r, struct files_check *c)
 {
-    *c = (struct files_check){.run = r, .meta = cluster_meta(broker_cluster(r->broker))};
+    *c = (struct files_check){.meta = cluster_meta(broker_cluster(r->broker))};
     u32 count;
     (void)meta_packs(c->meta, &count);
     return sim_disk_list(r->disk, "odradek-data/packs", pack_found, c) == OK &&
@@ -410,7 +400,8 @@ static bool files_fit(struct run *r, struct files_check *c)
            c->other[0] == 0;
 }
 
-/* Filing and rewriting may be at it; they come to rest. */
+/* Filing and rewriting may be at it; they come to rest, and dead packs that wait for a WAL that
+   does not come go. */
 static void life_check_files(struct run *r)
 {
     u64 until_ns = r->world.now_ns + FILES_NS;

@@ -258,7 +258,7 @@ u32 disk_wal_remove(struct home *h, u64 wal)
         assert(!e->handle.opening);
         char path[DISK_PATH_MAX];
         disk_extent_path(d, e, path);
-        if (io_unlink(h->io, path) != OK) {
+        if (disk_remove_now(d, path) != OK) {
             break;
         }
         removed++;

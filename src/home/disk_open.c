@@ -621,7 +621,7 @@ struct home *home_disk_create(struct io *io, const struct home_disk_params *para
     disk_removals_init(d);
     list_init(&d->jobs);
     list_init(&d->writer.queue);
-    list_init(&d->writer.spares);
+    disk_spares_init(d, params->spare_ns);
     list_init(&d->writer.kept);
     return &d->base;
 }

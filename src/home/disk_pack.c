@@ -12,7 +12,6 @@
 #include <string.h>
 
 enum { NAME_DIGITS = 16 };
-static const u64 SPARES_LOOK_NS = 1000000000;
 
 struct disk_pack {
     struct disk_handle handle;
@@ -197,7 +196,7 @@ err_t disk_pack_unlink(struct home *h, u64 id)
 {
     char path[DISK_PATH_MAX];
     pack_path(disk_of(h), id, path);
-    return io_unlink(h->io, path);
+    return disk_remove_now(disk_of(h), path);
 }
 
 err_t disk_packs_sync(struct home *h)
@@ -245,16 +244,13 @@ static void pack_go(struct home_disk *d, struct disk_pack *p)
     disk_remove_start(d, path, pack_removed, p->id);
 }
 
-/* A file that the WAL still has a name for is not written to under another. And a WAL that is in no
-   hurry makes its extents anew: then the space is for everybody. */
+/* A file that the WAL still has a name for is not written to under another. */
 static void handle_left(struct home_disk *d, struct disk_handle *f)
 {
     struct disk_pack *p = pack_of(f);
     bool reusable = p->retired_bytes == d->extent_bytes && !disk_extent_is_kept_as(d, p->id);
-    if (reusable && disk_wal_is_busy(d) && disk_spare_wanted(d)) {
-        seen("home: a dead pack becomes an extent");
-        disk_spare_add(d, f);
-        io_timer_start(d->base.io, &d->spares_timer, io_now_ns(d->base.io) + SPARES_LOOK_NS);
+    if (reusable && disk_spare_keep(d, f, 0)) {
+        seen("home: a dead pack waits to be an extent");
         return;
     }
     pack_go(d, p);
@@ -266,30 +262,6 @@ static const struct disk_handle_kind pack_kind = {
     .missed = handle_destroy,
     .destroy = handle_destroy,
 };
-
-/* What the WAL has not taken when it is no longer busy goes after all. */
-static void spares_look(struct io_timer *t)
-{
-    struct home_disk *d = CONTAINER_OF(t, struct home_disk, spares_timer);
-    bool busy = disk_wal_is_busy(d);
-    u32 left = 0;
-    LIST_EACH (&d->writer.spares, n) {
-        struct disk_handle *f = CONTAINER_OF(n, struct disk_handle, node);
-        if (f->kind != &pack_kind) {
-            continue;
-        }
-        left++;
-        if (!busy && !d->base.fenced) {
-            seen("home: a spare pack goes");
-            list_remove(&f->node);
-            d->writer.spare_count--;
-            pack_go(d, pack_of(f));
-        }
-    }
-    if (busy && left > 0) {
-        io_timer_start(d->base.io, t, io_now_ns(d->base.io) + SPARES_LOOK_NS);
-    }
-}
 
 static struct disk_pack *pack_handle(struct home_disk *d, u64 id)
 {
@@ -331,12 +303,10 @@ void disk_pack_retire(struct home *h, struct home_pack pack)
 void disk_packs_init(struct home_disk *d)
 {
     map64_init(&d->packs);
-    d->spares_timer.fired = spares_look;
 }
 
 void disk_packs_fini(struct home_disk *d)
 {
-    io_timer_stop(d->base.io, &d->spares_timer);
     u32 cursor = 0;
     u64 id;
     void *value;

@@ -1,8 +1,10 @@
 /* Removing files off the loop, and how much room is left: looked at when a file was made or
-   removed. Called by disk_wal.c, disk_trim.c and disk_pack.c. Owns the files that are on their way.
+   removed. Called by disk_extent.c, disk_trim.c and disk_pack.c. Owns the files that are on their
+   way.
 
    Happy path of a removal
-     1. a worker takes the name away; the file is open, so what is in it stays
+     1. a worker takes the name away (at start we do, at once); the file is open, so what is in it
+        stays
      2. it is cut shorter from its end, piece by piece, one file at a time
      3. nothing is left, it is closed, and who asked is told
 
@@ -28,6 +30,7 @@ struct remove_job {
     char folder[DISK_PATH_MAX];
     disk_removed_fn removed;
     u64 id;
+    err_t result;         /* of taking the name away */
     struct io_file *file; /* without a name; NULL: nothing is left to do */
     u64 bytes;            /* it had, and gives back; 0: it is still there */
     u64 left;
@@ -62,7 +65,8 @@ static void name_remove(struct disk_job *job)
     } else if (io_file_size(job->io, j->file, &bytes) != OK) {
         bytes = 0;
     }
-    bool gone = io_unlink(job->io, j->path) == OK;
+    j->result = io_unlink(job->io, j->path);
+    bool gone = j->result == OK;
     j->bytes = gone ? bytes : 0;
     j->left = bytes;
     bool cut = gone && j->file != NULL && bytes > j->piece &&
@@ -100,9 +104,11 @@ static struct remove_job *removal_first(struct home_disk *d)
     return CONTAINER_OF(list_first(&d->removals), struct remove_job, node);
 }
 
+/* A start reads, too. */
 static bool removals_wait(const struct home_disk *d)
 {
-    return disk_wal_is_paced(d) && d->removal_bytes <= atomic_load(&d->base.free_bytes);
+    bool felt = d->writer.files == NULL || disk_wal_is_paced(d);
+    return felt && d->removal_bytes <= atomic_load(&d->base.free_bytes);
 }
 
 static void removal_next(struct home_disk *d)
@@ -173,18 +179,35 @@ static void name_removed(struct disk_job *job)
     removals_go_on(d);
 }
 
-void disk_remove_start(struct home_disk *d, const char *path, disk_removed_fn removed, u64 id)
+static struct remove_job *removal_new(struct home_disk *d, const char *path)
 {
     struct remove_job *j = mem_alloc(sizeof(*j));
     (void)snprintf(j->path, sizeof(j->path), "%s", path);
     disk_path(d, j->folder, "wal");
-    j->removed = removed;
-    j->id = id;
     j->piece = gentle_bytes(d);
     j->job.run = name_remove;
     j->job.finished = name_removed;
     j->job.discard = remove_discard;
+    return j;
+}
+
+void disk_remove_start(struct home_disk *d, const char *path, disk_removed_fn removed, u64 id)
+{
+    struct remove_job *j = removal_new(d, path);
+    j->removed = removed;
+    j->id = id;
     disk_job_start(d, &j->job);
+}
+
+err_t disk_remove_now(struct home_disk *d, const char *path)
+{
+    struct remove_job *j = removal_new(d, path);
+    j->job.disk = d;
+    j->job.io = d->base.io;
+    name_remove(&j->job);
+    err_t result = j->result;
+    name_removed(&j->job);
+    return result;
 }
 
 void disk_removals_init(struct home_disk *d)

@@ -1,14 +1,12 @@
 /* Trimming: slots that were filed are forgotten, and the extents with nothing else in them are used
-   again or go (formats.md, "Filed slots"). Called through home.c, on the loop, and by disk_wal.c,
-   which takes the spares.
+   again or go (formats.md, "Filed slots"). Called through home.c, on the loop.
 
    Happy path
      1. slots below the trim are no longer found
      2. extents below the one that must stay leave; each waits for the reads that are at it
-     3. of this session's WAL a few stay under their old names, as spares: disk_wal.c makes the
-        next extent by renaming one. All others are unlinked by a worker, those that were kept as
-        packs among them: they have a second name. Dead packs of an extent's size become spares, too
-        (disk_pack.c).
+     3. of this session's WAL some stay under their old names, as spares (disk_spare.c): disk_wal.c
+        makes the next extent by renaming one. All others are unlinked by a worker, those that were
+        kept as packs among them: they have a second name.
 
    One extent stays though all of it may be filed: the one with the first slot that is not filed, or
    with the last slot before it if that one is not durable yet. A scan of what is left begins there.
@@ -62,55 +60,17 @@ void disk_wal_trim(struct home *h, u64 wal, u64 slot)
     }
 }
 
-bool disk_spare_wanted(const struct home_disk *d)
-{
-    const struct wal_writer *writer = &d->writer;
-    u64 free_bytes = atomic_load(&d->base.free_bytes);
-    bool roomy = free_bytes / DISK_SPARES_SHARE / d->extent_bytes > writer->spare_count;
-    return writer->files != NULL && roomy && writer->spare_count < HOME_SPARES_MAX;
-}
-
-void disk_spare_add(struct home_disk *d, struct disk_handle *f)
-{
-    list_push_back(&d->writer.spares, &f->node);
-    d->writer.spare_count++;
-}
-
 /* A handle that left: nothing is in flight in it, and it is closed. */
 void disk_extent_release(struct home_disk *d, struct extent *e)
 {
     bool ours = d->writer.files != NULL && d->writer.files->wal == e->wal;
     /* A file that is a pack has that name, too, and must not be written to. */
     bool reusable = ours && (!e->kept || (d->canaries & HOME_CANARY_REUSE_KEPT) != 0);
-    if (reusable && disk_spare_wanted(d)) {
-        disk_spare_add(d, &e->handle);
+    if (reusable && disk_spare_keep(d, &e->handle, DISK_SPARES_LEAST)) {
         return;
     }
     char path[DISK_PATH_MAX];
     disk_extent_path(d, e, path);
     disk_extent_destroy(d, e);
     disk_remove_start(d, path, NULL, 0);
-}
-
-bool disk_spare_take(struct home_disk *d, char *path)
-{
-    struct list_node *n = list_pop_front(&d->writer.spares);
-    if (n == NULL) {
-        return false;
-    }
-    struct disk_handle *f = CONTAINER_OF(n, struct disk_handle, node);
-    d->writer.spare_count--;
-    f->kind->path(d, f, path);
-    f->kind->destroy(d, f);
-    return true;
-}
-
-void disk_spares_fini(struct home_disk *d)
-{
-    while (!list_empty(&d->writer.spares)) {
-        char path[DISK_PATH_MAX];
-        bool taken = disk_spare_take(d, path);
-        assert(taken);
-        (void)taken;
-    }
 }

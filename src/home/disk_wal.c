@@ -279,6 +279,7 @@ static void extent_switch(struct home_disk *d)
         writer->fill_next = now_ns - writer->current_since_ns >= FILL_PACE_NS;
         disk_handle_unpin(d, &writer->current->handle);
     }
+    disk_spares_extent_begun(d);
     writer->current = writer->next;
     writer->next = NULL;
     writer->position = 0;
@@ -286,19 +287,13 @@ static void extent_switch(struct home_disk *d)
     writer->current_since_ns = now_ns;
 }
 
-bool disk_wal_is_busy(const struct home_disk *d)
-{
-    const struct wal_writer *writer = &d->writer;
-    return writer->current != NULL &&
-           io_now_ns(d->base.io) - writer->current_since_ns < BUSY_PACE_NS;
-}
-
 bool disk_wal_is_paced(const struct home_disk *d)
 {
     const struct wal_writer *writer = &d->writer;
     bool written =
         writer->written_ns != 0 && io_now_ns(d->base.io) - writer->written_ns < WRITTEN_NS;
-    bool rushed = !writer->fill_next && disk_wal_is_busy(d);
+    bool rushed = !writer->fill_next && writer->current != NULL &&
+                  io_now_ns(d->base.io) - writer->current_since_ns < BUSY_PACE_NS;
     return written && !rushed;
 }
 

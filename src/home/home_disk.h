@@ -6,7 +6,8 @@
      disk_extent.c   which extents there are, slot positions
      disk_meta.c     the metadata log in two copies
      disk_wal.c      this session's writes, the making of extents, reads
-     disk_trim.c     slots that were filed: extents are used again or go
+     disk_trim.c     slots that were filed: extents become spares or go
+     disk_spare.c    files that wait to be used again
      disk_slots.c    a stretch of a WAL for a worker that files it
      disk_pack.c     packs as files
      disk_scan.c     start-up: walking a WAL; torn tail or corruption
@@ -22,8 +23,9 @@
 enum {
     DISK_FILES_OPEN_MAX = 256,
     DISK_PATH_MAX = 4096,
-    DISK_UNIT = 4096,      /* frames start at multiples of it; slot positions are kept in it */
-    DISK_SPARES_SHARE = 5, /* a spare file is kept while it has so many times its size free */
+    DISK_UNIT = 4096,       /* frames start at multiples of it; slot positions are kept in it */
+    DISK_SPARES_LEAST = 3,  /* so many trimmed extents are kept however little is written */
+    DISK_SPARES_SPACE = 16, /* ... while there is room for so many more, a GiB */
 };
 
 struct home_disk;
@@ -34,7 +36,9 @@ struct home_disk;
 struct disk_handle;
 struct disk_handle_kind {
     void (*path)(const struct home_disk *d, const struct disk_handle *f, char *out);
-    void (*left)(struct home_disk *d, struct disk_handle *f);    /* closed, and nobody reads it */
+    /* Closed, and nobody reads it: it becomes a spare or goes. Once more when a spare is asked
+       whether it is still wanted. */
+    void (*left)(struct home_disk *d, struct disk_handle *f);
     void (*missed)(struct home_disk *d, struct disk_handle *f);  /* it cannot be opened; or NULL */
     void (*destroy)(struct home_disk *d, struct disk_handle *f); /* the home goes away */
 };
@@ -123,9 +127,7 @@ struct wal_writer {
     u64 written_ns;      /* when the last write was given to us; 0: none was */
     struct extent *next; /* made, not used yet */
     u32 next_number;     /* of the extent to be made */
-    struct list spares;  /* disk_handle.node: trimmed extents and dead packs, to be used again */
     struct list kept;    /* extent.kept_node: those that are packs and have not gone yet */
-    u32 spare_count;
     struct extent_job *making;
     u64 durable;        /* every slot below it was written */
     u32 durable_mask;   /* bit i: slot durable + i was written */
@@ -133,6 +135,15 @@ struct wal_writer {
                            after a moment */
     bool ahead_refused; /* no space for one ahead: not tried again before a write needs it */
     struct list queue;  /* home_write.node: waiting for an extent */
+};
+
+struct disk_spares {
+    struct list files; /* disk_handle.node, the oldest first */
+    u32 count;
+    u32 begun[2];         /* extents of the WAL: in this minute, in the one before */
+    u64 since_ns;         /* when this one began */
+    u64 minute_ns;        /* how long it is: tests have short ones */
+    struct io_timer look; /* are they still wanted? */
 };
 
 struct home_disk {
@@ -143,13 +154,13 @@ struct home_disk {
     struct io_file *lock;
     struct meta_log meta;
     struct wal_writer writer;
+    struct disk_spares spares;
     struct map64 wals;  /* wal id -> struct wal_files */
     struct map64 packs; /* pack id -> struct disk_pack: those that were read */
     u64 wal_bytes;      /* of all extents */
     u32 files_open;
-    struct list idle;             /* handles open without pins */
-    struct list leaving;          /* handles that leave and have pins */
-    struct io_timer spares_timer; /* are packs that wait for the WAL still wanted? */
+    struct list idle;     /* handles open without pins */
+    struct list leaving;  /* handles that leave and have pins */
     struct list removals; /* files without names, what is in them goes; the first at the moment */
     bool removing;        /* a worker is at the one that was first */
     u64 removal_bytes;    /* in all of them */
@@ -195,6 +206,8 @@ void disk_removals_fini(struct home_disk *d); /* what has no name any more goes 
    still there. */
 typedef void (*disk_removed_fn)(struct home_disk *d, u64 id, u64 bytes);
 void disk_remove_start(struct home_disk *d, const char *path, disk_removed_fn removed, u64 id);
+/* At start: the name goes at once, so that it can be synced, and what was in the file at a pace. */
+MUST_USE err_t disk_remove_now(struct home_disk *d, const char *path);
 u64 disk_space(struct io *io, const char *folder); /* free bytes; UINT64_MAX: not known */
 void disk_space_seen(struct home_disk *d, u64 free_bytes);
 void disk_space_look(struct home *h); /* off the loop */
@@ -235,7 +248,6 @@ MUST_USE err_t disk_wal_start(struct home *h, u64 wal, u64 nonce);
 void disk_wal_write(struct home *h, struct home_write *w);
 void disk_wal_read(struct home *h, struct home_read *r);
 void disk_wal_fini(struct home_disk *d);
-bool disk_wal_is_busy(const struct home_disk *d); /* its current extent is a moment old */
 /* Is it written, and at less than full speed? Then its writers feel what else is done. */
 bool disk_wal_is_paced(const struct home_disk *d);
 
@@ -243,14 +255,18 @@ bool disk_wal_is_paced(const struct home_disk *d);
 void disk_wal_trim(struct home *h, u64 wal, u64 slot);
 /* Nothing is in flight in it, all of it was filed: it becomes a spare or is removed. */
 void disk_extent_release(struct home_disk *d, struct extent *e);
-/* Is another one wanted? */
-bool disk_spare_wanted(const struct home_disk *d);
-void disk_spare_add(struct home_disk *d, struct disk_handle *f); /* of a file that has left */
-/* The path of a spare, which is one no more. false: there is none. */
-bool disk_spare_take(struct home_disk *d, char *path);
 /* Is the pack a file of this session's WAL that still has its name there? */
 bool disk_extent_is_kept_as(const struct home_disk *d, u64 pack_id);
+
+/* disk_spare.c */
+void disk_spares_init(struct home_disk *d, u64 minute_ns); /* 0: a minute */
 void disk_spares_fini(struct home_disk *d);
+void disk_spares_extent_begun(struct home_disk *d);
+/* A file that has left and has an extent's size becomes a spare: so many at least are kept. false:
+   no more of them are wanted, it is the caller's to remove. */
+bool disk_spare_keep(struct home_disk *d, struct disk_handle *f, u32 least);
+/* The path of a spare, which is one no more. false: there is none. */
+bool disk_spare_take(struct home_disk *d, char *path);
 
 /* disk_slots.c */
 MUST_USE err_t disk_slots_find(struct home *h, u64 wal, u64 nonce, u64 from, u64 to,

@@ -259,6 +259,7 @@ struct fixture {
     struct io *io;
     struct quota quota;
     struct home *home;
+    u64 spare_ns; /* of the homes to be opened */
     struct uuid cluster;
     /* what a replay delivered */
     bool snapshot_seen;
@@ -358,6 +359,7 @@ static inline err_t fixture_open_only(struct fixture *f, u32 canaries)
 {
     struct home_disk_params params = {.directory = f->dir,
                                       .extent_bytes = EXTENT_BYTES,
+                                      .spare_ns = f->spare_ns,
                                       .quota = &f->quota,
                                       .canaries = canaries};
     f->home = home_disk_create(f->io, &params);

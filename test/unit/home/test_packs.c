@@ -675,118 +675,6 @@ static void test_a_visitor_that_stops(void **state)
     assert_int_equal(home_pack_load(f->home, made.pack, &v), ERR_LIMIT);
 }
 
-/* ---- used again by the WAL --------------------------------------------------------------------
- */
-
-/* Of this session's WAL, numbers below `below`: is one of its files that one? */
-static bool wal_has(const struct fixture *f, int fd, u32 below)
-{
-    struct stat wanted;
-    assert_int_equal(fstat(fd, &wanted), 0);
-    for (u32 number = 0; number < below; number++) {
-        char path[200];
-        struct stat st;
-        extent_name(f, number, path);
-        if (stat(path, &st) == 0 && st.st_ino == wanted.st_ino) {
-            return true;
-        }
-    }
-    return false;
-}
-
-enum { EXTENTS_LOOKED_AT = 40, SLOTS_WRITTEN = 60 };
-
-static void test_dead_packs_become_extents(void **state)
-{
-    struct fixture *f = *state;
-    struct blob_pool pool;
-    blob_pool_init(&pool, "reads", &f->quota, 4096, 0);
-    meta_write_many(f, 0, 1);
-    wal_begin(f, 1);
-    struct home_pack packs[HOME_SPARES_MAX + 2];
-    int files[HOME_SPARES_MAX + 2];
-    for (u32 i = 0; i < ARRAY_LEN(packs); i++) {
-        files[i] = sized_pack(f, 10 + i, i == 0 ? EXTENT_BYTES + 4096 : EXTENT_BYTES, &packs[i]);
-    }
-    wal_write_many(f, 1, 1, 100); /* it is busy */
-    for (u32 i = 0; i < ARRAY_LEN(packs); i++) {
-        u8 byte;
-        home_pack_retire(f->home, packs[i]);
-        assert_int_equal(pack_read(f, &pool, packs[i].id, 4096, 1, &byte), ERR_NOT_FOUND);
-    }
-    wal_write_many(f, SLOTS_WRITTEN, 6, 4000);
-    while (pack_bytes_used(f) > 0) {
-        io_turn(f->io, true);
-    }
-    for (u32 i = 0; i < ARRAY_LEN(packs); i++) {
-        char path[200];
-        pack_name(f, packs[i].id, path);
-        assert_false(file_there(path));
-        /* Not the one of another size, nor the one too many. */
-        bool used = i > 0 && i <= HOME_SPARES_MAX;
-        assert_int_equal(wal_has(f, files[i], EXTENTS_LOOKED_AT), used);
-        close(files[i]);
-    }
-    blob_pool_fini(&pool);
-    reopen(f);
-    u64 length;
-    assert_int_equal(wal_scan(f, UINT64_MAX, &length), OK);
-    assert_int_equal(length, 1 + SLOTS_WRITTEN);
-}
-
-/* A WAL that is in no hurry makes its own extents. */
-static void test_dead_packs_of_an_idle_wal_go(void **state)
-{
-    struct fixture *f = *state;
-    struct home_pack pack;
-    meta_write_many(f, 0, 1);
-    wal_begin(f, 1);
-    close(sized_pack(f, 10, EXTENT_BYTES, &pack));
-    home_pack_retire(f->home, pack);
-    while (pack_bytes_used(f) > 0) {
-        io_turn(f->io, true);
-    }
-    char path[200];
-    pack_name(f, 10, path);
-    assert_false(file_there(path));
-}
-
-/* ... also when it was in a hurry a moment ago. */
-static void test_dead_packs_do_not_wait_long(void **state)
-{
-    struct fixture *f = *state;
-    struct home_pack pack;
-    meta_write_many(f, 0, 1);
-    wal_begin(f, 1);
-    close(sized_pack(f, 10, EXTENT_BYTES, &pack));
-    wal_write_many(f, 1, 1, 100);
-    home_pack_retire(f->home, pack);
-    while (pack_bytes_used(f) > 0) {
-        io_turn(f->io, true);
-    }
-    char path[200];
-    pack_name(f, 10, path);
-    assert_false(file_there(path));
-}
-
-/* Without second names they go, and extents are made as ever. */
-static void test_dead_packs_without_links(void **state)
-{
-    struct fixture *f = *state;
-    struct home_pack pack;
-    meta_write_many(f, 0, 1);
-    wal_begin(f, 1);
-    close(sized_pack(f, 10, EXTENT_BYTES, &pack));
-    wal_write_many(f, 1, 1, 100);
-    home_pack_retire(f->home, pack);
-    fault_set(FAULT_LINK, 0, ERR_UNSUPPORTED);
-    wal_write_many(f, SLOTS_WRITTEN, 6, 4000);
-    char path[200];
-    pack_name(f, 10, path);
-    assert_false(file_there(path));
-    assert_int_equal(fault.hits, 1);
-}
-
 int main(void)
 {
 #define BOTH(test)                                                 \
@@ -813,10 +701,6 @@ int main(void)
         DISK(test_destroyed_while_removing),
         DISK(test_without_direct_io),
         DISK(test_no_memory_for_the_index),
-        DISK(test_dead_packs_become_extents),
-        DISK(test_dead_packs_of_an_idle_wal_go),
-        DISK(test_dead_packs_do_not_wait_long),
-        DISK(test_dead_packs_without_links),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

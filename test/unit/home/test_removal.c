@@ -1,8 +1,8 @@
-/* Proves how files go: the name first, and what is in them by small pieces while the WAL is
-   written, by large ones when nobody writes, when the WAL is full after a moment, or when more
-   waits to go than is free; a file that has
-   another name is not touched; whatever cannot be asked or cut goes at once; and a home that goes
-   away in the middle leaves nothing open. */
+/* Proves how files go: the name first, and what is in them by small pieces during a start and
+   while the WAL is written, by large ones when nobody writes, when the WAL is full after a moment,
+   or when more waits to go than is free; a file that has another name is not touched; whatever
+   cannot be asked or cut goes at once; and a home that goes away in the middle leaves nothing open.
+ */
 #include "packs.h"
 
 #include <dirent.h>
@@ -62,12 +62,29 @@ static void pack_goes(struct fixture *f, u64 id, u32 bytes, bool writes)
 static void test_large_pieces_when_nobody_writes(void **state)
 {
     struct fixture *f = *state;
+    wal_begin(f, 1);
     pack_goes(f, 1, LARGE_BYTES, false);
     assert_int_equal(fault.truncates, 1);
     assert_int_equal(fault.truncate_gap, LARGE_PIECE_BYTES);
     forget_truncates();
     pack_goes(f, 2, 3 * PIECE_BYTES, false);
     assert_int_equal(fault.truncates, 0); /* it is closed, and gone */
+}
+
+/* A start reads. */
+static void test_small_pieces_during_a_start(void **state)
+{
+    struct fixture *f = *state;
+    struct home_pack pack;
+    u64 next;
+    int fd = sized_pack(f, 1, SOME_BYTES, &pack);
+    assert_int_equal(home_packs_sweep(f->home, NULL, 0, &next), OK);
+    while (file_bytes(fd) > PIECE_BYTES) {
+        io_turn(f->io, true);
+    }
+    assert_int_equal(fault.truncates, SOME_BYTES / PIECE_BYTES - 1);
+    assert_int_equal(fault.truncate_gap, PIECE_BYTES);
+    close(fd);
 }
 
 /* In a new session, in which nothing was written yet. */
@@ -219,6 +236,7 @@ int main(void)
 #define ROW(test) cmocka_unit_test_setup_teardown((test), setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         ROW(test_large_pieces_when_nobody_writes),
+        ROW(test_small_pieces_during_a_start),
         ROW(test_small_pieces_while_somebody_writes),
         ROW(test_no_pauses_at_full_speed),
         ROW(test_no_pauses_when_more_goes_than_is_free),
