@@ -68,17 +68,6 @@ class Kafka(kafka_node.KafkaNode):
         self.pid = self.process.pid
         return self
 
-    def warm(self, seconds):
-        """The compiler gets to see produce requests, large and small, until the time is over."""
-        until = time.monotonic() + seconds
-        turn = 0
-        while time.monotonic() < until:
-            with Topic(self, f"warm-{turn}", 100, flush=turn % 4 == 3):
-                left = max(min(until - time.monotonic(), 5), 1)
-                Load("produce", self, topic=f"warm-{turn}", partitions=100, batch=WARM_BATCHES[turn % 2], total=2e9,
-                     warmup=0, seconds=left).finish()
-            turn += 1
-
 
 class Null:
     """bench/null_broker.c: the least that a broker can do. It has every topic."""
@@ -119,6 +108,19 @@ class Topic:
             with raw.Client(self.broker.address, timeout=120) as client:
                 client.delete_topic(self.name)
             idle(self.broker, quiet=2)
+
+
+def warm(broker, seconds):
+    """It gets to see produce requests, large and small, until the time is over: Java's compiler, and the disk. Kafka flushes
+    in every fourth turn; Odradek always does."""
+    until = time.monotonic() + seconds
+    turn = 0
+    while time.monotonic() < until:
+        with Topic(broker, f"warm-{turn}", 100, flush=turn % 4 == 3):
+            left = max(min(until - time.monotonic(), 5), 1)
+            Load("produce", broker, topic=f"warm-{turn}", partitions=100, batch=WARM_BATCHES[turn % 2], total=2e9,
+                 warmup=0, seconds=left).finish()
+        turn += 1
 
 
 def ends(client, topic, partitions, until):

@@ -35,7 +35,7 @@ import curves_report
 import harness
 import measure
 import raw
-from beside_kafka import Topic
+from beside_kafka import Topic, warm
 from measure import GB, MIB, Broker, Load, Machine, number, tidy, warm_memory
 
 RESULTS = os.path.join(measure.BUILD, "bench-results", "curves.jsonl")
@@ -197,7 +197,7 @@ class Brokers:
         if self.kafka is None:
             self.kafka = beside_kafka.Kafka()
             self.kafka.start()
-            self.kafka.warm(JVM_WARM)
+            warm(self.kafka, JVM_WARM)
         return self.kafka
 
     def point(self, who, run):

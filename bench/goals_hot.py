@@ -2,7 +2,8 @@
 
 A row is a function of a Session and of who is measured, which returns figures by name (see goals.GOALS) and a note. "VOID" is
 among the figures when it was no measurement. Odradek and the null broker are started for each run; Kafka's JVM is warmed
-once and stays up. Memory is warm for everybody (measure.warm_memory).
+once and stays up. In the rows that end in -up Odradek stays up, too, and was warmed as long, with the same requests. Memory is
+warm for everybody (measure.warm_memory).
 """
 import contextlib
 import os
@@ -12,7 +13,7 @@ import time
 
 import catchup
 import filing
-from beside_kafka import CONTROL, DURABLE, NULL, OURS, UNSAFE, Kafka, Null, Topic, cores, idle
+from beside_kafka import CONTROL, DURABLE, NULL, OURS, UNSAFE, Kafka, Null, Topic, cores, idle, warm
 from measure import GB, MIB, Broker, Load, Machine, number, one_record_batch, warm_memory
 import raw
 
@@ -29,11 +30,12 @@ RETENTION_OFTEN = ("--set", "log.retention.check.interval.ms=500")
 
 
 class Session:
-    """One run of the program: the warm Kafka, which is started when a row first needs it, and a number for each run."""
+    """One run of the program: the warm brokers, which are started when a row first needs them, and a number for each run."""
 
     def __init__(self, seconds):
         self.seconds = seconds
         self.node = None
+        self.warm_ours = None
         self.turn = 0
 
     def kafka(self):
@@ -41,22 +43,37 @@ class Session:
             self.node = Kafka()
             self.node.start()
             warm_seconds = number("BENCH_GOALS_WARM", 20.0)
-            self.node.warm(warm_seconds)
+            warm(self.node, warm_seconds)
             print(f"  Kafka ready after {self.node.ready_ms / 1000:.1f} s, warmed {warm_seconds:g} s", flush=True)
         return self.node
 
+    def ours(self):
+        if self.warm_ours is None:
+            warm_seconds = number("BENCH_GOALS_WARM", 20.0)
+            self.warm_ours = odradek("ours-up")
+            warm(self.warm_ours, warm_seconds)
+            print(f"  Odradek stays up, warmed {warm_seconds:g} s", flush=True)
+        return self.warm_ours
+
     def close(self):
+        if self.warm_ours:
+            self.warm_ours.stop()
+            shutil.rmtree(self.warm_ours.data, ignore_errors=True)
+            self.warm_ours = None
         if self.node:
             self.node.destroy()
             self.node = None
 
 
 @contextlib.contextmanager
-def running(session, who, options=()):
-    """A broker; one that was started for this, Odradek with these options, is gone afterwards."""
+def running(session, who, options=(), up=False):
+    """A broker; one that was started for this, Odradek with these options, is gone afterwards. up: the Odradek that stays."""
     session.turn += 1
     if who in (UNSAFE, DURABLE):
         yield session.kafka()
+        return
+    if who == OURS and up:
+        yield session.ours()
         return
     broker = Null() if who == NULL else odradek(f"ours-{session.turn}", options)
     try:
@@ -73,12 +90,14 @@ def odradek(name, options=()):
 
 
 @contextlib.contextmanager
-def prepared(session, who, partitions, options=(), **configs):
+def prepared(session, who, partitions, options=(), up=False, **configs):
     """A broker with a topic that is ready, and the topic's name."""
     if who in (UNSAFE, DURABLE):
         session.kafka()  # it is not started on memory that was warmed for the run
+    if who == OURS and up:
+        session.ours()
     warm_memory()
-    with running(session, who, options) as broker:
+    with running(session, who, options, up) as broker:
         topic = f"run-{session.turn}"
         if who == NULL:
             yield broker, topic
@@ -118,11 +137,11 @@ def produce_figures(broker, topic, options, seconds, consumer=False):
     return figures, "" if kept else "collapsed"
 
 
-def producing(consumer=False, **options):
+def producing(consumer=False, up=False, **options):
     """The row that does this."""
 
     def run(session, who):
-        with prepared(session, who, options["partitions"]) as (broker, topic):
+        with prepared(session, who, options["partitions"], up=up) as (broker, topic):
             return produce_figures(broker, topic, options, session.seconds, consumer)
 
     return run
@@ -334,6 +353,7 @@ def created(session, who):
 ALL_BUT_CATCHUP = [OURS, UNSAFE, DURABLE, NULL]
 ROWS = {
     "produce-1000": (producing(partitions=1000, batch=65536), ALL_BUT_CATCHUP + [CONTROL]),
+    "produce-1000-up": (producing(up=True, partitions=1000, batch=65536), [OURS, UNSAFE]),
     "produce-100": (producing(partitions=100, batch=65536), ALL_BUT_CATCHUP),
     "produce-1m": (producing(partitions=1, batch=1000000, depth=3), ALL_BUT_CATCHUP),
     "ack-100": (producing(partitions=100, batch=16384, rate=100), ALL_BUT_CATCHUP + [CONTROL]),

@@ -30,7 +30,7 @@ import subprocess
 import time
 
 import measure
-from beside_kafka import Kafka
+from beside_kafka import Kafka, warm
 from measure import BUILD, DATA, GB, Broker, Machine, cpu_seconds, median_interval, number, warm_memory
 from peers import shown
 
@@ -275,7 +275,7 @@ def run():
         kafka.start()
         print(f"clients: beside Apache Kafka {kafka_node.kafka_version()}, warmed {warm_seconds:g} s; {count} pairs; "
               f"{measure.others()}", flush=True)
-        kafka.warm(warm_seconds)
+        warm(kafka, warm_seconds)
         for turn in range(count):
             pairs.append(pair(kafka, tools, scale, turn))
             if path:
