@@ -2,8 +2,8 @@
 
 A row is a function of a Session and of who is measured, which returns figures by name (see goals.GOALS) and a note. "VOID" is
 among the figures when it was no measurement. Odradek and the null broker are started for each run; Kafka's JVM is warmed
-once and stays up. In the rows that end in -up Odradek stays up, too, and was warmed as long, with the same requests. Memory is
-warm for everybody (measure.warm_memory).
+once and stays up. In the rows that end in -up Odradek stays up, too, and was warmed as long, with the same requests; and a
+first run of both is not counted. Memory is warm for everybody (measure.warm_memory).
 """
 import contextlib
 import os

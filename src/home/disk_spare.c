@@ -8,9 +8,9 @@
    (disk_remove.c). With three spares a WAL at full speed under retention made four of five extents
    anew (docs/decisions/0024-dead-files-wait-for-the-wal.md).
 
-   How many are kept: as many as the WAL began in this minute or in the one before, whichever is
-   more, so what is kept is used up within a minute or goes; and no more than is free beyond
-   DISK_SPARES_SPACE, so that what others need is there. A few trimmed extents stay in any case.
+   How many are kept: as many as the WAL began in this minute and in the one before, so what is kept
+   is used up within two minutes or goes; and no more than is free beyond DISK_SPARES_SPACE, so that
+   what others need is there. A few trimmed extents stay in any case.
 
    A spare is not open. Once a second all leave anew, the oldest first, and are kept again or go. */
 #include "home/home_disk.h"
@@ -33,7 +33,7 @@ static u32 spares_wanted(struct home_disk *d)
 {
     struct disk_spares *s = &d->spares;
     minutes_pass(s, io_now_ns(d->base.io));
-    return MAX(s->begun[0], s->begun[1]);
+    return s->begun[0] + s->begun[1];
 }
 
 void disk_spares_extent_begun(struct home_disk *d)

@@ -43,6 +43,7 @@ struct extent_job {
     u64 free_bytes;
     bool direct;
     bool fill;
+    bool reused;       /* it was made of the spare */
     atomic_bool hurry; /* somebody waits: no more filling */
     struct io_file *file;
     err_t result;
@@ -99,9 +100,11 @@ static err_t extent_reuse(struct extent_job *j)
 static void extent_run(struct disk_job *job)
 {
     struct extent_job *j = CONTAINER_OF(job, struct extent_job, job);
-    bool reused = j->spare[0] != '\0';
-    j->result = reused ? extent_reuse(j) : extent_make(j);
-    if (j->result == ERR_UNSUPPORTED && reused) {
+    bool spared = j->spare[0] != '\0';
+    j->result = spared ? extent_reuse(j) : extent_make(j);
+    j->reused = spared;
+    if (j->result == ERR_UNSUPPORTED && spared) {
+        j->reused = false;
         io_file_close(job->io, j->file);
         j->file = NULL;
         err_t ignored = io_unlink(job->io, j->spare);
@@ -113,7 +116,7 @@ static void extent_run(struct disk_job *job)
         io_file_close(job->io, j->file);
         j->file = NULL;
         err_t ignored = io_unlink(job->io, j->path);
-        ignored = reused ? io_unlink(job->io, j->spare) : OK;
+        ignored = spared ? io_unlink(job->io, j->spare) : OK;
         (void)ignored;
     }
     j->free_bytes = disk_space(job->io, j->folder);
@@ -145,6 +148,8 @@ static void extent_finished(struct disk_job *job)
         return;
     }
     if (j->result == OK) {
+        metric_add(METRIC_wal_extents_total, 1);
+        metric_add(METRIC_wal_extents_reused_total, j->reused);
         struct extent *e = disk_extent_add(d, writer->files, writer->next_number);
         disk_handle_pin(&e->handle); /* until it has been the current one */
         disk_handle_opened(d, &e->handle, j->file);

@@ -215,8 +215,8 @@ void pack_close(struct pack_reader *r);
    the loop. */
 void home_pack_remove(struct home *h, u64 id);
 /* The same of one that the metadata named until now: the WAL may use the file again. On a disk
-   those that have an extent's size stay for that, as many as the WAL uses up in a minute; what is
-   there when the session ends goes with the next sweep. */
+   those that have an extent's size stay for that, as many as the WAL uses up in one or two minutes;
+   what is there when the session ends goes with the next sweep. */
 void home_pack_retire(struct home *h, struct home_pack pack);
 
 /* Bytes on the medium, as allocated. */
