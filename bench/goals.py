@@ -168,7 +168,7 @@ def hot(row, session, keeper, kafka, rounds):
     state = what(session) if isinstance(what, type) else None
     run = state.measure if state else what
     try:
-        for who in people if row in ONCE_BEFORE else ():
+        for who in reversed(people) if row in ONCE_BEFORE else ():  # Odradek last: what it freed waits a minute
             alone(row, who, lambda who=who: run(session, who))
         for _ in range(1 if row in ONE_ROUND else rounds):
             turn = f"{time.time():.3f}"

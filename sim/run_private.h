@@ -23,7 +23,7 @@ enum {
 #define MEMORY_MAX        (32 * MIB)
 #define CLOCK_JUMP_MAX_MS (25 * 60 * 1000) /* a batch of before the jump is still accepted */
 #define STARVED_NS        (10 * SIM_S)     /* the same, when the log has no memory left */
-#define FILES_NS          (150 * SIM_S)    /* the same, when files stay that nobody names */
+#define FILES_NS          (300 * SIM_S)    /* the same, when files stay that nobody names */
 #define TELLING_NS        (15 * SIM_S)     /* from the start: the scrubber has read everything */
 #define SCRUB_MS          500              /* ... when it is asked to do so in that time */
 #define BURIAL_NS         (5 * SIM_S)      /* all is filed, and what is dead has gone */

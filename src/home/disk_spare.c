@@ -8,15 +8,19 @@
    (disk_remove.c). With three spares a WAL at full speed under retention made four of five extents
    anew (docs/decisions/0024-dead-files-wait-for-the-wal.md).
 
-   How many are kept: as many as the WAL began in this minute and in the one before, so what is kept
-   is used up within two minutes or goes; and no more than is free beyond DISK_SPARES_SPACE, so that
-   what others need is there. A few trimmed extents stay in any case.
+   How many are kept: as many as the WAL began in this minute and in the one before; then less and
+   less, so that they do not all go at the moment in which the WAL wants them again; and no more
+   than is free beyond DISK_SPARES_SPACE, so that what others need is there. A few trimmed extents
+   stay in any case.
 
    A spare is not open. Once a second all leave anew, the oldest first, and are kept again or go. */
 #include "home/home_disk.h"
 
 static const u64 MINUTE_NS = 60000000000;
-enum { LOOKS = 60 }; /* in a minute */
+enum {
+    LOOKS = 60,      /* in a minute */
+    FEWER_A_LOOK = 8 /* half a gigabyte */
+};
 
 static void minutes_pass(struct disk_spares *s, u64 now_ns)
 {
@@ -29,11 +33,21 @@ static void minutes_pass(struct disk_spares *s, u64 now_ns)
     s->since_ns += minutes * s->minute_ns;
 }
 
+static u64 look_ns(const struct disk_spares *s)
+{
+    return s->minute_ns / LOOKS;
+}
+
 static u32 spares_wanted(struct home_disk *d)
 {
     struct disk_spares *s = &d->spares;
-    minutes_pass(s, io_now_ns(d->base.io));
-    return s->begun[0] + s->begun[1];
+    u64 now_ns = io_now_ns(d->base.io);
+    minutes_pass(s, now_ns);
+    u64 looks = (now_ns - s->wanted_ns) / look_ns(s);
+    s->wanted -= (u32)MIN((u64)s->wanted, looks * FEWER_A_LOOK);
+    s->wanted_ns += looks * look_ns(s);
+    s->wanted = MAX(s->wanted, s->begun[0] + s->begun[1]);
+    return s->wanted;
 }
 
 void disk_spares_extent_begun(struct home_disk *d)
@@ -54,7 +68,7 @@ bool disk_spare_keep(struct home_disk *d, struct disk_handle *f, u32 least)
     list_push_back(&s->files, &f->node);
     s->count++;
     if (wanted > 0 && !heap_linked(&s->look.node)) {
-        io_timer_start(d->base.io, &s->look, io_now_ns(d->base.io) + s->minute_ns / LOOKS);
+        io_timer_start(d->base.io, &s->look, io_now_ns(d->base.io) + look_ns(s));
     }
     return true;
 }

@@ -28,7 +28,7 @@ enum home_canary { /* simulator only */
 struct home_disk_params {
     const char *directory; /* created when absent */
     u64 extent_bytes;      /* WAL extent size; 0 = HOME_EXTENT_BYTES */
-    u64 spare_ns;          /* so long, or twice, a dead file waits for the WAL; 0 = a minute */
+    u64 spare_ns;          /* so long, or longer, a dead file waits for the WAL; 0 = a minute */
     struct quota *quota;   /* for scan buffers and cold reads */
     u32 canaries;          /* enum home_canary */
 };
@@ -215,7 +215,7 @@ void pack_close(struct pack_reader *r);
    the loop. */
 void home_pack_remove(struct home *h, u64 id);
 /* The same of one that the metadata named until now: the WAL may use the file again. On a disk
-   those that have an extent's size stay for that, as many as the WAL uses up in one or two minutes;
+   those that have an extent's size stay for that, as many as the WAL began in the last minutes;
    what is there when the session ends goes with the next sweep. */
 void home_pack_retire(struct home *h, struct home_pack pack);
 

@@ -140,8 +140,10 @@ struct wal_writer {
 struct disk_spares {
     struct list files; /* disk_handle.node, the oldest first */
     u32 count;
-    u32 begun[2];         /* extents of the WAL: in this minute, in the one before */
-    u64 since_ns;         /* when this one began */
+    u32 begun[2]; /* extents of the WAL: in this minute, in the one before */
+    u64 since_ns; /* when this one began */
+    u32 wanted;   /* so many are kept, as of `wanted_ns` */
+    u64 wanted_ns;
     u64 minute_ns;        /* how long it is: tests have short ones */
     struct io_timer look; /* are they still wanted? */
 };
