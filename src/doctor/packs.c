@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { FILE_NAME_MAX = 64, BATCH_BYTES_MIN = 61 };
+enum { FILE_NAME_MAX = 64, BATCH_BYTES_MIN = 61, STRAYS_NAMED = 3 };
 
 struct pack_check {
     struct doctor *d;
@@ -165,7 +165,7 @@ static bool pack_named(const struct doctor *d, u64 id)
 }
 
 /* Last of all: a stray pack may be all that is left of something, so it goes only when nothing else
-   is wrong. */
+   is wrong. Then there may be hundreds, and the first few are named. */
 void check_stray_packs(struct doctor *d)
 {
     struct names names;
@@ -175,17 +175,22 @@ void check_stray_packs(struct doctor *d)
         return;
     }
     bool safe = d->meta_whole && d->damages == d->repaired;
+    u32 strays = 0;
     for (u32 i = 0; i < names.count; i++) {
         const char *name = names.items[i];
         u64 id;
         if (strlen(name) != 16 || !name_hex(name, 16, &id)) {
             note_foreign(d, "packs/", name);
         } else if (!pack_named(d, id)) {
+            strays++;
+            if (strays > STRAYS_NAMED && safe && !d->repair) {
+                continue;
+            }
             char file[FILE_NAME_MAX];
             (void)snprintf(file, sizeof(file), "packs/%.16s", name);
             note(d, MSG_check_unfinished, file, DOCTOR_NO_BYTE,
-                 "packs/%s: a stray pack, of filing that was interrupted; the metadata does not "
-                 "name it and nothing in it is needed%s",
+                 "packs/%s: a stray pack, of filing that was interrupted or to be used again; the "
+                 "metadata does not name it and nothing in it is needed%s",
                  name, safe ? "" : ", if the metadata is right");
             if (d->repair && safe) {
                 err_t e = file_remove(d, "packs", name);
@@ -201,6 +206,11 @@ void check_stray_packs(struct doctor *d)
                 detail(d, DOCTOR_DETAIL, "it stays until the damage above is dealt with");
             }
         }
+    }
+    if (strays > STRAYS_NAMED && safe && !d->repair) {
+        note(d, MSG_check_unfinished, "packs", DOCTOR_NO_BYTE, "packs: %u more stray packs",
+             strays - STRAYS_NAMED);
+        detail(d, DOCTOR_NEXT, "as for the first %d", STRAYS_NAMED);
     }
     names_free(&names);
 }

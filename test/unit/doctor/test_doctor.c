@@ -760,6 +760,24 @@ static void test_pack_stray(void **state)
     expect(f, DOCTOR_HEALTHY, "\nhealthy\n", NULL, NULL);
 }
 
+/* A broker that was at full speed leaves hundreds. */
+static void test_many_stray_packs(void **state)
+{
+    struct fixture *f = *state;
+    char path[200];
+    for (u64 id = 9; id < 29; id++) {
+        pack_name(f, id, path);
+        file_put(path, (const u8 *)"", 0);
+    }
+    expect(f, DOCTOR_HEALTHY, "packs/000000000000000b: a stray pack", "17 more stray packs",
+           "next: as for the first 3");
+    assert_null(strstr(report, "packs/000000000000000c"));
+    assert_int_equal(doctor_call(f, true), DOCTOR_HEALTHY);
+    pack_name(f, 28, path);
+    assert_false(file_there(path));
+    expect(f, DOCTOR_HEALTHY, "\nhealthy\n", NULL, NULL);
+}
+
 /* It may be all that is left of a pack that is gone. */
 static void test_pack_stray_stays(void **state)
 {
@@ -1243,6 +1261,7 @@ int main(void)
         CASE(test_pack_ends),
         CASE(test_pack_missing),
         CASE(test_pack_stray),
+        CASE(test_many_stray_packs),
         CASE(test_pack_stray_stays),
         CASE(test_give_up_middle),
         CASE(test_give_up_index),
