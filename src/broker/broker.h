@@ -22,6 +22,7 @@ struct broker_params {
     u16 listen_port;    /* 0: any free */
     u64 memory_bytes;   /* the budget */
     u64 extent_bytes;   /* 0 = usual; the simulator uses small ones */
+    u64 spare_ns;       /* as in home_disk_params */
     u32 snapshot_every; /* metadata slots between snapshots; 0 = usual; the simulator: few */
     u64 wal_bytes_max;  /* as in log_params, these three; the simulator: little and soon */
     u64 stretch_bytes;

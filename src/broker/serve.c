@@ -236,6 +236,7 @@ static int serve_with_io(struct serve *s, u64 started_ns)
         .home = s->options->in_memory ? home_mem_create(s->io) : NULL,
         .listeners = &s->live.listeners,
         .memory_bytes = memory_bytes(config),
+        .spare_ns = (u64)config_i64(config, CONFIG_odradek_space_reuse_ms) * 1000000,
         .keep_always = config_i64(config, CONFIG_odradek_test_keep_extents) != 0,
         .stopped = serve_stopped,
         .user = s,

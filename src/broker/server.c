@@ -129,6 +129,7 @@ static err_t broker_start_storage(struct broker *b)
     struct home_disk_params disk = {
         .directory = b->params.data_directory,
         .extent_bytes = b->params.extent_bytes,
+        .spare_ns = b->params.spare_ns,
         .quota = &b->memory.log,
         .canaries = b->params.home_canaries,
     };
