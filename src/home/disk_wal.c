@@ -8,7 +8,7 @@
    Otherwise it waits in `queue`, with those behind it: for the old slot (that distance is what
    recovery tells a torn tail from corruption by), or for the next extent.
 
-   After the first write an extent is kept ready ahead: a worker renames a trimmed one (disk_trim.c)
+   After the first write an extent is kept ready ahead: a worker renames a spare (disk_spare.c)
    or creates, locks and allocates it, fills it with zeros (a written block is overwritten faster
    than a new one is first written), and syncs it and its name. Filling takes bandwidth from the
    writes themselves, so it is left out while extents are used up faster than FILL_PACE_NS, and
