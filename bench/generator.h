@@ -46,6 +46,15 @@ static inline f64 histogram_us(const struct histogram *h, f64 quantile)
     return 0;
 }
 
+/* Whether a run in open loop is VOID: the generator's own lateness, which is in every latency,
+   makes up more than a tenth of the p99, or the generator had no core to itself. Up to 100
+   microseconds are no reason: where nothing else runs and a sleeping virtual processor has to be
+   woken they are 43 to 62 (docs/decisions/0025-what-makes-a-run-void.md). */
+static inline bool is_void_run(f64 late_us, f64 p99_us, f64 own_cores)
+{
+    return own_cores > 0.85 || (late_us > 100 && late_us > p99_us / 10);
+}
+
 /* Of another process, so far; 0 when it is gone. */
 static inline f64 cpu_seconds(int pid)
 {

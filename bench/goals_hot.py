@@ -127,6 +127,8 @@ def produce_figures(broker, topic, options, seconds, consumer=False):
                "foreign": foreign, "stolen": stolen}
     for name, key in (("ack p50 ms", "p50_us"), ("ack p99 ms", "p99_us"), ("ack p99.9 ms", "p999_us")):
         figures[name] = produced[key] / 1000
+    if options.get("rate", 0):
+        figures["late p99 ms"] = produced["late_p99_us"] / 1000
     if tail:
         consumed = tail.finish()
         figures["end to end p50 ms"] = consumed["e2e_p50_us"] / 1000

@@ -35,8 +35,10 @@ static inline void tree_copy(const char *from, const char *to)
         char source[600];
         char target[600];
         struct stat st;
-        snprintf(source, sizeof(source), "%s/%s", from, entry->d_name);
-        snprintf(target, sizeof(target), "%s/%s", to, entry->d_name);
+        size_t source_bytes =
+            (size_t)snprintf(source, sizeof(source), "%s/%s", from, entry->d_name);
+        size_t target_bytes = (size_t)snprintf(target, sizeof(target), "%s/%s", to, entry->d_name);
+        assert_true(source_bytes < sizeof(source) && target_bytes < sizeof(target));
         assert_int_equal(stat(source, &st), 0);
         if (S_ISDIR(st.st_mode)) {
             tree_copy(source, target);
