@@ -309,6 +309,15 @@ static void life_must(struct life *l, const char *directory)
 
 /* ---- where everything is --------------------------------------------------------------------- */
 
+static void name_copy(char to[NAME_BYTES], const char *file)
+{
+    size_t bytes = strlen(file) + 1;
+    if (bytes > NAME_BYTES) {
+        die("too long a name: %s", file);
+    }
+    memcpy(to, file, bytes);
+}
+
 static struct spot *spot_add(struct model *m, enum spot_kind kind, const char *file, u64 from,
                              u64 to)
 {
@@ -317,7 +326,7 @@ static struct spot *spot_add(struct model *m, enum spot_kind kind, const char *f
     }
     struct spot *s = &m->spots[m->spot_count++];
     *s = (struct spot){.kind = kind, .from = from, .to = to};
-    (void)snprintf(s->file, sizeof(s->file), "%s", file);
+    name_copy(s->file, file);
     return s;
 }
 
@@ -328,7 +337,7 @@ static struct region *region_add(struct model *m, const char *file, u64 from, u6
     }
     struct region *r = &m->regions[m->region_count++];
     *r = (struct region){.from = from, .to = to};
-    (void)snprintf(r->file, sizeof(r->file), "%s", file);
+    name_copy(r->file, file);
     return r;
 }
 
