@@ -662,7 +662,7 @@ static void produce_append(struct produce *p)
         }
     }
     request_unblock(r);
-    retention_appended(r->broker);
+    retention_appended(r->broker, bytes);
     if (!p->wait || p->acks == 0) {
         produce_reply(p);
         return;

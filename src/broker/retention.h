@@ -5,5 +5,5 @@
 
 void retention_start(struct broker *b);
 void retention_stop(struct broker *b); /* no pass begins or goes on */
-/* Something was appended: sizes are worth a look soon. */
-void retention_appended(struct broker *b);
+/* So many bytes of batches were appended: sizes are worth a look soon. */
+void retention_appended(struct broker *b, u64 bytes);
