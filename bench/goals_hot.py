@@ -3,7 +3,7 @@
 A row is a function of a Session and of who is measured, which returns figures by name (see goals.GOALS) and a note. "VOID" is
 among the figures when it was no measurement. Odradek and the null broker are started for each run; Kafka's JVM is warmed
 once and stays up. In the rows that end in -up Odradek stays up, too, and was warmed as long, with the same requests; and a
-first run of both is not counted. Memory is warm for everybody (measure.warm_memory).
+first run of both is not counted. Memory is warm for everybody (measure.warm_memory), but in the row that ends in -full.
 """
 import contextlib
 import os
@@ -14,7 +14,7 @@ import time
 import catchup
 import filing
 from beside_kafka import CONTROL, DURABLE, NULL, OURS, UNSAFE, Kafka, Null, Topic, cores, idle, warm
-from measure import GB, MIB, Broker, Load, Machine, number, one_record_batch, warm_memory
+from measure import GB, MIB, Broker, Load, Machine, full_memory, number, one_record_batch, warm_memory
 import raw
 
 # 63 records of 1 KiB: one batch fits a fetch of 64 KiB, sixteen one of 1 MiB.
@@ -23,6 +23,7 @@ FETCH_PARTITIONS = 16
 FETCH_BYTES = 256e6
 LADDER = [5, 10, 20, 40, 70, 100, 150, 200, 250, 300, 400, 600]
 RATE_P99_US = 2000
+WARMUP_SECONDS_MAX = 10
 RATE_TRIES = 2
 CREATED = 5000
 HELD_PARTITION_BYTES = filing.KEPT_BYTES // filing.PARTITIONS
@@ -90,14 +91,15 @@ def odradek(name, options=()):
 
 
 @contextlib.contextmanager
-def prepared(session, who, partitions, options=(), up=False, **configs):
-    """A broker with a topic that is ready, and the topic's name."""
+def prepared(session, who, partitions, options=(), up=False, full=False, **configs):
+    """A broker with a topic that is ready, and the topic's name. full: the page cache is full instead of warm."""
     if who in (UNSAFE, DURABLE):
         session.kafka()  # it is not started on memory that was warmed for the run
     if who == OURS and up:
         session.ours()
-    warm_memory()
-    with running(session, who, options, up) as broker:
+    if not full:
+        warm_memory()
+    with full_memory() if full else contextlib.nullcontext(), running(session, who, options, up) as broker:
         topic = f"run-{session.turn}"
         if who == NULL:
             yield broker, topic
@@ -112,7 +114,7 @@ def prepared(session, who, partitions, options=(), up=False, **configs):
 def produce_figures(broker, topic, options, seconds, consumer=False):
     """Figures and note of one run."""
     load_cores = cores()[1]
-    times = dict(warmup=max(1, seconds / 3), seconds=seconds)
+    times = dict(warmup=min(max(1, seconds / 2), WARMUP_SECONDS_MAX), seconds=seconds)
     tail = None
     if consumer:
         tail = Load("fetch", broker, cores=load_cores, topic=topic, partitions=options["partitions"], bytes=MIB,
@@ -124,7 +126,7 @@ def produce_figures(broker, topic, options, seconds, consumer=False):
     foreign, stolen = machine.foreign()
     produced = load.finish()
     figures = {"MB/s": produced["MB/s"], "cpu-s/GB": produced["broker_cpu_s/GB"], "requests/cpu-s": produced["requests/cpu_s"],
-               "foreign": foreign, "stolen": stolen}
+               "seconds": seconds, "foreign": foreign, "stolen": stolen}
     for name, key in (("ack p50 ms", "p50_us"), ("ack p99 ms", "p99_us"), ("ack p99.9 ms", "p999_us")):
         figures[name] = produced[key] / 1000
     if options.get("rate", 0):
@@ -139,11 +141,11 @@ def produce_figures(broker, topic, options, seconds, consumer=False):
     return figures, "" if kept else "collapsed"
 
 
-def producing(consumer=False, up=False, **options):
+def producing(consumer=False, up=False, full=False, **options):
     """The row that does this."""
 
     def run(session, who):
-        with prepared(session, who, options["partitions"], up=up) as (broker, topic):
+        with prepared(session, who, options["partitions"], up=up, full=full) as (broker, topic):
             return produce_figures(broker, topic, options, session.seconds, consumer)
 
     return run
@@ -356,6 +358,7 @@ ALL_BUT_CATCHUP = [OURS, UNSAFE, DURABLE, NULL]
 ROWS = {
     "produce-1000": (producing(partitions=1000, batch=65536), ALL_BUT_CATCHUP + [CONTROL]),
     "produce-1000-up": (producing(up=True, partitions=1000, batch=65536), [OURS, UNSAFE]),
+    "produce-1000-full": (producing(full=True, partitions=1000, batch=65536), [OURS, UNSAFE]),
     "produce-100": (producing(partitions=100, batch=65536), ALL_BUT_CATCHUP),
     "produce-1m": (producing(partitions=1, batch=1000000, depth=3), ALL_BUT_CATCHUP),
     "ack-100": (producing(partitions=100, batch=16384, rate=100), ALL_BUT_CATCHUP + [CONTROL]),

@@ -3,6 +3,7 @@ what is said about the machine and about a handful of figures.
 
 Everything that is started is stopped, and every folder removed, when a row ends, however it ends (tidy).
 """
+import contextlib
 import json
 import os
 import random
@@ -381,6 +382,22 @@ class MemoryGroup:
                     if time.monotonic() > until:
                         raise
                     time.sleep(0.01)
+
+
+@contextlib.contextmanager
+def full_memory():
+    """The page cache is full of clean pages, as on a machine that has been up: of a file without blocks that was read."""
+    os.makedirs(DATA, exist_ok=True)
+    path = os.path.join(DATA, "full")
+    block = bytearray(8 * MIB)
+    try:
+        with open(path, "w+b", buffering=0) as file:
+            file.truncate(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+            while file.readinto(block):
+                pass
+        yield
+    finally:
+        os.remove(path)
 
 
 def warm_memory(size=3 * GB):

@@ -119,6 +119,7 @@ err_t io_linux_create(const struct io_linux_params *params, struct io **out)
     threads_init(&l->writer, l, 1);
     threads_init(&l->files, l, FILE_THREADS);
     threads_init(&l->workers, l, worker_count());
+    loop_slices_shorten();
     signal(SIGPIPE, SIG_IGN); /* a peer that is gone is a result of send, not a signal */
     sample_clocks(l);
     err_t err = open_descriptors(l);

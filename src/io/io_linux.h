@@ -197,6 +197,7 @@ void ring_collect(struct io_linux *l);
 void ring_cancel(struct io_linux *l, struct io_op *op);
 
 /* io_linux_threads.c */
+void loop_slices_shorten(void); /* of the calling thread, which is going to run the loop */
 void threads_init(struct threads *t, struct io_linux *l, u32 count_max);
 void threads_fini(struct threads *t);
 void threads_give(struct threads *t, struct io_op *op);

@@ -18,9 +18,11 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+static const u64 LOOP_SLICE_NS = 200 * 1000;
 static const u64 WORKER_SLICE_NS = 100 * 1000 * 1000; /* the longest the kernel grants */
 
 void threads_init(struct threads *t, struct io_linux *l, u32 count_max)
@@ -103,12 +105,10 @@ void threads_wait(struct io_linux *l, struct io_op *op)
     pthread_mutex_unlock(&l->back_lock);
 }
 
-/* What works for milliseconds gives the core up as soon as somebody wakes who needs it for
-   microseconds: the loop, and the kernel's ordinary thread that completes durable writes. The
-   kernel lets him go first who wishes for less: of equals one durable write in a hundred waited 3
-   ms for a worker to use up its slice. Everybody's share of the cores stays the same. Kernels
-   before 6.12 take no wish, and let a sleeper go first who wakes. */
-static void thread_slices_lengthen(void)
+/* Asks the kernel for slices of this length. Nobody's share of the cores changes by it: who wishes
+   for less goes first when he wakes. Kernels before 6.12 take no wish, and let a sleeper go first
+   who wakes. */
+static void slices_ask(u32 policy, u64 slice_ns)
 {
     struct sched_attr_slice {
         u32 size, policy;
@@ -116,15 +116,31 @@ static void thread_slices_lengthen(void)
         i32 nice;
         u32 priority;
         u64 runtime, deadline, period;
-    } attr = {.size = 48, .policy = SCHED_BATCH, .runtime = WORKER_SLICE_NS};
+    } attr = {
+        .size = 48, .policy = policy, .nice = getpriority(PRIO_PROCESS, 0), .runtime = slice_ns};
     (void)syscall(SYS_sched_setattr, 0, &attr, 0);
+}
+
+/* The loop has an acknowledgement or an answer to send whenever it wakes. Threads it creates
+   inherit its slices. See docs/decisions/0026-short-slices-for-the-loop.md. */
+void loop_slices_shorten(void)
+{
+    slices_ask(SCHED_OTHER, LOOP_SLICE_NS);
+}
+
+/* What works for milliseconds gives the core up as soon as somebody wakes who needs it for
+   microseconds: the loop, and the kernel's ordinary thread that completes durable writes. Of equals
+   one durable write in a hundred waited 3 ms for a worker to use up its slice. */
+static void worker_slices_lengthen(void)
+{
+    slices_ask(SCHED_BATCH, WORKER_SLICE_NS);
 }
 
 static void *thread_main(void *arg)
 {
     struct threads *t = arg;
     if (t == &t->l->workers) {
-        thread_slices_lengthen();
+        worker_slices_lengthen();
     }
     pthread_mutex_lock(&t->lock);
     for (;;) {

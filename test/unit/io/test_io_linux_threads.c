@@ -3,7 +3,10 @@
 #include "async_body.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 struct gate {
     pthread_mutex_t lock;
@@ -153,6 +156,41 @@ static void work_is_off_the_loop_with_signals_blocked(void **state)
     assert_int_equal(facts.sum, 499500);
 }
 
+struct wish {
+    u32 size, policy;
+    u64 flags;
+    i32 nice;
+    u32 priority;
+    u64 slice_ns, deadline, period;
+};
+
+static void look_at_wish(void *arg)
+{
+    assert_int_equal(syscall(SYS_sched_getattr, 0, arg, sizeof(struct wish), 0), 0);
+}
+
+/* Of the loop and a worker that both want the core the loop goes first. What the broker was started
+   with, its nice value, stays. */
+static void the_loop_wishes_for_less_than_a_worker(void **state)
+{
+    struct io *io = *state;
+    struct wish loop = {0}, worker = {0};
+    int nice_before = getpriority(PRIO_PROCESS, 0);
+    struct unit_op op = unit_op();
+    assert_int_equal(setpriority(PRIO_PROCESS, 0, MAX(nice_before, 3)), 0);
+    io_work(io, &op.op, look_at_wish, &worker);
+    unit_await(io, &op);
+    look_at_wish(&loop);
+    (void)setpriority(PRIO_PROCESS, 0, nice_before); /* without privileges it stays higher */
+    assert_int_equal(worker.policy, SCHED_BATCH);
+    assert_int_equal(worker.nice, MAX(nice_before, 3));
+    assert_int_equal(loop.policy, SCHED_OTHER);
+    if (worker.slice_ns != 0) { /* this kernel takes wishes */
+        assert_int_equal(loop.slice_ns, 200 * 1000);
+        assert_int_equal(worker.slice_ns, 100 * 1000 * 1000);
+    }
+}
+
 /* One that is idle takes the next piece: one after the other never needs a second thread. */
 static void an_idle_thread_is_used_again(void **state)
 {
@@ -288,6 +326,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(work_that_runs_is_waited_for, setup_threads, unit_teardown),
         cmocka_unit_test_setup_teardown(work_is_ended_wherever_it_is, setup_threads, unit_teardown),
         cmocka_unit_test_setup_teardown(work_is_off_the_loop_with_signals_blocked, setup_threads,
+                                        unit_teardown),
+        cmocka_unit_test_setup_teardown(the_loop_wishes_for_less_than_a_worker, setup_threads,
                                         unit_teardown),
         cmocka_unit_test_setup_teardown(an_idle_thread_is_used_again, setup_threads, unit_teardown),
         cmocka_unit_test_setup_teardown(without_threads_work_is_done_all_the_same, setup_threads,
