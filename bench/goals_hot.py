@@ -3,7 +3,8 @@
 A row is a function of a Session and of who is measured, which returns figures by name (see goals.GOALS) and a note. "VOID" is
 among the figures when it was no measurement. Odradek and the null broker are started for each run; Kafka's JVM is warmed
 once and stays up. In the rows that end in -up Odradek stays up, too, and was warmed as long, with the same requests; and a
-first run of both is not counted. Memory is warm for everybody (measure.warm_memory), but in the row that ends in -full.
+first run of both is not counted. The same memory for everybody: warm (measure.warm_memory), and in rows of full produce,
+which go through gigabytes of it, full.
 """
 import contextlib
 import os
@@ -155,7 +156,7 @@ def held(session, who):
     """Odradek with filing and retention by size. Kafka without retention, which is less work."""
     seconds = number("BENCH_GOALS_HELD", 60.0)
     configs = {"retention_bytes": HELD_PARTITION_BYTES} if who == OURS else {}
-    with prepared(session, who, filing.PARTITIONS, RETENTION_OFTEN, **configs) as (broker, topic):
+    with prepared(session, who, filing.PARTITIONS, RETENTION_OFTEN, full=True, **configs) as (broker, topic):
         return produce_figures(broker, topic, dict(partitions=filing.PARTITIONS, batch=65536), seconds)
 
 
@@ -356,11 +357,10 @@ def created(session, who):
 # Name: what it does; who is measured.
 ALL_BUT_CATCHUP = [OURS, UNSAFE, DURABLE, NULL]
 ROWS = {
-    "produce-1000": (producing(partitions=1000, batch=65536), ALL_BUT_CATCHUP + [CONTROL]),
-    "produce-1000-up": (producing(up=True, partitions=1000, batch=65536), [OURS, UNSAFE]),
-    "produce-1000-full": (producing(full=True, partitions=1000, batch=65536), [OURS, UNSAFE]),
-    "produce-100": (producing(partitions=100, batch=65536), ALL_BUT_CATCHUP),
-    "produce-1m": (producing(partitions=1, batch=1000000, depth=3), ALL_BUT_CATCHUP),
+    "produce-1000": (producing(full=True, partitions=1000, batch=65536), ALL_BUT_CATCHUP + [CONTROL]),
+    "produce-1000-up": (producing(full=True, up=True, partitions=1000, batch=65536), [OURS, UNSAFE]),
+    "produce-100": (producing(full=True, partitions=100, batch=65536), ALL_BUT_CATCHUP),
+    "produce-1m": (producing(full=True, partitions=1, batch=1000000, depth=3), ALL_BUT_CATCHUP),
     "ack-100": (producing(partitions=100, batch=16384, rate=100), ALL_BUT_CATCHUP + [CONTROL]),
     "end-to-end": (producing(consumer=True, partitions=100, batch=16384, rate=10), [OURS, UNSAFE, DURABLE]),
     "one-record": (producing(partitions=100, batch=100, record=100, depth=64), ALL_BUT_CATCHUP),

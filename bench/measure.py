@@ -386,7 +386,8 @@ class MemoryGroup:
 
 @contextlib.contextmanager
 def full_memory():
-    """The page cache is full of clean pages, as on a machine that has been up: of a file without blocks that was read."""
+    """The page cache is full of clean pages, as on a machine that has been up: of a file without blocks that was read. The
+    host backs all of them (see warm_memory), so a broker that goes through many gigabytes of page cache does not pay for it."""
     os.makedirs(DATA, exist_ok=True)
     path = os.path.join(DATA, "full")
     block = bytearray(8 * MIB)
