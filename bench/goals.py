@@ -175,6 +175,7 @@ def hot(row, session, keeper, kafka, rounds):
             for who in random.sample(people, len(people)):
                 attempt(keeper, row, turn, who, lambda who=who: run(session, who))
     finally:
+        session.close_ours()
         if state:
             state.close()
 

@@ -57,11 +57,15 @@ class Session:
             print(f"  Odradek stays up, warmed {warm_seconds:g} s", flush=True)
         return self.warm_ours
 
-    def close(self):
+    def close_ours(self):
+        """It gives back space for minutes, which must not go on beside the next row."""
         if self.warm_ours:
             self.warm_ours.stop()
             shutil.rmtree(self.warm_ours.data, ignore_errors=True)
             self.warm_ours = None
+
+    def close(self):
+        self.close_ours()
         if self.node:
             self.node.destroy()
             self.node = None
