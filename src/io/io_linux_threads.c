@@ -107,9 +107,12 @@ void threads_wait(struct io_linux *l, struct io_op *op)
 
 /* Asks the kernel for slices of this length. Nobody's share of the cores changes by it: who wishes
    for less goes first when he wakes. Kernels before 6.12 take no wish, and let a sleeper go first
-   who wakes. */
+   who wakes. A policy that the broker was started with (chrt, systemd) stays. */
 static void slices_ask(u32 policy, u64 slice_ns)
 {
+    if (sched_getscheduler(0) != SCHED_OTHER) {
+        return;
+    }
     struct sched_attr_slice {
         u32 size, policy;
         u64 flags;
