@@ -28,7 +28,8 @@ WARM_BATCHES = (65536, 16384)
 SERVER_FLAGS = ["-Xmx1G", "-Xms1G", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
                 "-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent", "-XX:MaxInlineLevel=15",
                 "-Djava.awt.headless=true"]
-PROPERTIES = "log.segment.delete.delay.ms=1000\n"
+# While others are measured it is stopped, and must not be taken for dead when it goes on.
+PROPERTIES = "log.segment.delete.delay.ms=1000\nbroker.session.timeout.ms=3600000\n"
 UNSAFE, DURABLE, OURS, CONTROL, NULL = "Kafka", "Kafka durable", "Odradek", "Odradek again", "null broker"
 NULL_BROKER = os.path.join(measure.BUILD, "bench", "odradek-null-broker")
 

@@ -2,20 +2,21 @@
 
 A row is a function of a Session and of who is measured, which returns figures by name (see goals.GOALS) and a note. "VOID" is
 among the figures when it was no measurement. Odradek and the null broker are started for each run; Kafka's JVM is warmed
-once and stays up. In the rows that end in -up Odradek stays up, too, and was warmed as long, with the same requests; and a
-first run of both is not counted. The same memory for everybody: warm (measure.warm_memory), and in rows of full produce,
-which go through gigabytes of it, full.
+once and stays up, but does not run while others are measured. In the rows that end in -up Odradek stays up, too, and was
+warmed as long, with the same requests; and a first run of both is not counted. The same memory for everybody: warm (measure.warm_memory), and in catch-up and rows of full
+produce, which go through gigabytes of it, full.
 """
 import contextlib
 import os
 import shutil
+import signal
 import struct
 import time
 
 import catchup
 import filing
 from beside_kafka import CONTROL, DURABLE, NULL, OURS, UNSAFE, Kafka, Null, Topic, cores, idle, warm
-from measure import GB, MIB, Broker, Load, Machine, full_memory, number, one_record_batch, warm_memory
+from measure import DATA, GB, MIB, Broker, Load, Machine, full_memory, number, one_record_batch, warm_memory
 import raw
 
 # 63 records of 1 KiB: one batch fits a fetch of 64 KiB, sixteen one of 1 MiB.
@@ -40,6 +41,15 @@ class Session:
         self.warm_ours = None
         self.turn = 0
 
+    def only(self, who, up=False):
+        """Whoever else is up is stopped meanwhile. The threads of an idle JVM wake often, on the core of who is measured; and
+        where the host or the kernel has taken their memory, that takes 20 ms a time. Kafka that goes on is given a second."""
+        for broker, measured in ((self.node, who in (UNSAFE, DURABLE)), (self.warm_ours, who == OURS and up)):
+            if broker:
+                broker.process.send_signal(signal.SIGCONT if measured else signal.SIGSTOP)
+        if self.node and who in (UNSAFE, DURABLE):
+            time.sleep(1)
+
     def kafka(self):
         if self.node is None:
             self.node = Kafka()
@@ -60,6 +70,7 @@ class Session:
     def close_ours(self):
         """It gives back space for minutes, which must not go on beside the next row."""
         if self.warm_ours:
+            self.only(OURS, up=True)  # or it could not end
             self.warm_ours.stop()
             shutil.rmtree(self.warm_ours.data, ignore_errors=True)
             self.warm_ours = None
@@ -73,8 +84,10 @@ class Session:
 
 @contextlib.contextmanager
 def running(session, who, options=(), up=False):
-    """A broker; one that was started for this, Odradek with these options, is gone afterwards. up: the Odradek that stays."""
+    """A broker, the only one that runs; one that was started for this, Odradek with these options, is gone afterwards. up: the
+    Odradek that stays."""
     session.turn += 1
+    session.only(who, up)
     if who in (UNSAFE, DURABLE):
         yield session.kafka()
         return
@@ -98,13 +111,13 @@ def odradek(name, options=()):
 @contextlib.contextmanager
 def prepared(session, who, partitions, options=(), up=False, full=False, **configs):
     """A broker with a topic that is ready, and the topic's name. full: the page cache is full instead of warm."""
+    session.only(who, up)
     if who in (UNSAFE, DURABLE):
         session.kafka()  # it is not started on memory that was warmed for the run
     if who == OURS and up:
         session.ours()
-    if not full:
-        warm_memory()
-    with full_memory() if full else contextlib.nullcontext(), running(session, who, options, up) as broker:
+    (full_memory if full else warm_memory)()
+    with running(session, who, options, up) as broker:
         topic = f"run-{session.turn}"
         if who == NULL:
             yield broker, topic
@@ -217,7 +230,7 @@ def hot_fetch(session, who):
 
 
 class Backlog:
-    """Brokers that hold so many bytes in topic `old`; each run begins with nothing of it in memory."""
+    """Brokers that hold so many bytes in topic `old`; each run begins with nothing of it in memory, and memory is full."""
 
     def __init__(self, session):
         self.session = session
@@ -226,11 +239,13 @@ class Backlog:
         self.filled = set()
 
     def broker(self, who):
+        if self.ours:
+            self.ours.stop()
+            self.ours = None
+        self.session.only(who)
         if who == OURS:
-            if self.ours:
-                self.ours.stop()
             self.ours = odradek("backlog")
-        broker = self.ours if who == OURS else self.session.kafka()
+        broker = self.ours or self.session.kafka()
         if who not in self.filled:
             self._fill(broker)
             self.filled.add(who)
@@ -239,6 +254,7 @@ class Backlog:
                 return self.broker(who)
         idle(broker)
         forget(broker.data)
+        full_memory()
         return broker
 
     def _fill(self, broker):
@@ -268,8 +284,9 @@ class Backlog:
     def close(self):
         if self.ours:
             self.ours.stop()
-            shutil.rmtree(self.ours.data, ignore_errors=True)
+        shutil.rmtree(os.path.join(DATA, "backlog"), ignore_errors=True)
         if UNSAFE in self.filled:
+            self.session.only(UNSAFE)
             with raw.Client(self.session.kafka().address, timeout=120) as client:
                 for of_topic in (catchup.OLD, catchup.LIVE):
                     client.delete_topic(of_topic["topic"])

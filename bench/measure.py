@@ -384,27 +384,28 @@ class MemoryGroup:
                     time.sleep(0.01)
 
 
-@contextlib.contextmanager
+FULL = os.path.join(DATA, "full")
+
+
 def full_memory():
     """The page cache is full of clean pages, as on a machine that has been up: of a file without blocks that was read. The
-    host backs all of them (see warm_memory), so a broker that goes through many gigabytes of page cache does not pay for it."""
+    host backs all of them (see warm_memory), so a broker that goes through many gigabytes of page cache does not pay for it.
+    The file stays: what becomes free is offered to the host, and while that takes it everybody stands still for up to 100 ms."""
     os.makedirs(DATA, exist_ok=True)
-    path = os.path.join(DATA, "full")
     block = bytearray(8 * MIB)
-    try:
-        with open(path, "w+b", buffering=0) as file:
-            file.truncate(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-            while file.readinto(block):
-                pass
-        yield
-    finally:
-        os.remove(path)
+    with open(FULL, "a+b", buffering=0) as file:
+        file.truncate(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+        file.seek(0)
+        while file.readinto(block):
+            pass
 
 
 def warm_memory(size=3 * GB):
     """Pages the host has backed and nobody holds: a first touch of others costs up to twenty times as much, and would
     be paid by whoever comes first."""
     os.makedirs(DATA, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(FULL)
     path = os.path.join(DATA, "warm")
     block = bytes(8 * MIB)
     with open(path, "wb", buffering=0) as file:
