@@ -35,6 +35,7 @@ enum {
     LOG_SLOT_ENTRIES_MAX = 8192,      /* bounds sorting and the memory beside the frame */
     LOG_BATCH_BYTES_MAX = 32 << 20,   /* storage.md, Limits */
     LOG_FULL_SLOT_BYTES = 256 * 1024, /* a full slot is not followed by one smaller than this */
+    LOG_SECOND_SLOT_BYTES = 704 * 1024, /* goes beside one write; see wal.c */
     LOG_PRODUCER_BATCHES = 5,         /* Kafka's window of duplicates */
     LOG_WINDOW_BYTES = 64 * 1024,     /* read at once around a small cold range */
     LOG_TINY_WINDOW_BYTES = 8 * 1024,

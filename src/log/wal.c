@@ -13,8 +13,11 @@
    inflight_max writes are under way. A slot that is not full gains company by waiting, and the
    medium's own latency is the natural window: it goes when nothing is under way. So K is 1 under
    small loads (largest groups, fewest writes) and rises to inflight_max exactly when slots fill up
-   faster than they are written. One exception: where a write takes milliseconds
+   faster than they are written. Two exceptions: where a write takes milliseconds
    (LOG_SLOW_WRITE_NS), a batch that just missed one would wait for two, so two are then allowed.
+   And a slot of LOG_SECOND_SLOT_BYTES is worth a write of its own: it goes beside one, so that the
+   medium has the next while the loop hears of the last, tells producers, and receives. Smaller ones
+   cost more than they gain (docs/decisions/0027-a-second-write-when-it-is-large.md).
 
    How it fails
      no space: nothing was written and nothing is lost. The slot stays, is tried again every
@@ -371,10 +374,12 @@ void wal_forget_partition(struct log *l, struct partition *p)
 
 /* ---- writing --------------------------------------------------------------------------------- */
 
-/* How many writes may be under way for a slot that is not full to go too. */
+/* How many writes may be under way for the open slot, which is not full, to go too. */
 static u32 partial_max(const struct log *l)
 {
-    return l->write_ns > LOG_SLOW_WRITE_NS ? MIN(2u, l->params.inflight_max) : 1;
+    bool slow = l->write_ns > LOG_SLOW_WRITE_NS;
+    bool large = l->open->placed_bytes + l->open->staged_bytes >= LOG_SECOND_SLOT_BYTES;
+    return slow || large ? MIN(2u, l->params.inflight_max) : 1;
 }
 
 void wal_pump(struct log *l)
@@ -385,8 +390,8 @@ void wal_pump(struct log *l)
         entries_free(l, s);
         s = first_queued(l);
     }
-    bool alone = s == NULL && l->writing < partial_max(l);
-    if (l->open != NULL && alone && slot_may_be_written(l, l->open->number)) {
+    bool open_is_next = s == NULL && l->open != NULL;
+    if (open_is_next && l->writing < partial_max(l) && slot_may_be_written(l, l->open->number)) {
         slot_finish(l, false);
     }
 }

@@ -171,6 +171,42 @@ static void writes_in_flight(void **state)
     fixture_stop(&f);
 }
 
+/* Beside one write a slot goes that is large, though not full; beside two it waits. */
+static void a_large_slot_goes_beside_one_write(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f);
+    f.hold = true;
+    fixture_start(&f);
+    struct partition *p = log_partition(f.log, 1, 0);
+    append_plain(&f, p, 10);
+    turn(&f);
+    append_plain(&f, p, LOG_SECOND_SLOT_BYTES / 2);
+    turn(&f);
+    assert_int_equal(f.held_count, 1);
+    append_plain(&f, p, LOG_SECOND_SLOT_BYTES / 2);
+    turn(&f);
+    assert_int_equal(f.held_count, 2);
+    append_plain(&f, p, LOG_SECOND_SLOT_BYTES);
+    turn(&f);
+    assert_int_equal(f.held_count, 2);
+    fixture_complete(&f, 0, OK);
+    turn(&f);
+    turn(&f);
+    assert_int_equal(f.held_count, 2);
+    while (f.log->writing > 0) {
+        if (f.held_count > 0) {
+            fixture_complete(&f, 0, OK);
+        }
+        turn(&f);
+    }
+    settle(&f);
+    assert_int_equal(f.most_in_flight, 2);
+    assert_int_equal(high_watermark(p), 4);
+    fixture_stop(&f);
+}
+
 static void slow_writes_may_overlap(void **state)
 {
     (void)state;
@@ -447,6 +483,7 @@ int main(void)
         cmocka_unit_test(completions_out_of_order),
         cmocka_unit_test(waiting_for_what_is_durable_already),
         cmocka_unit_test(writes_in_flight),
+        cmocka_unit_test(a_large_slot_goes_beside_one_write),
         cmocka_unit_test(slow_writes_may_overlap),
         cmocka_unit_test(appends_from_hooks_do_not_sleep),
         cmocka_unit_test(one_mark_when_traffic_ends),
