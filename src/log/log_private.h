@@ -32,12 +32,12 @@ enum {
        and have an entry each (or one per LOG_RUN_BYTES if neighbours). Just below the 16 KiB that
        most producers batch by default, so that those are copied once. */
     LOG_STAGED_BYTES = 8 * 1024,
-    LOG_SLOT_ENTRIES_MAX = 8192,      /* bounds sorting and the memory beside the frame */
-    LOG_BATCH_BYTES_MAX = 32 << 20,   /* storage.md, Limits */
-    LOG_FULL_SLOT_BYTES = 256 * 1024, /* a full slot is not followed by one smaller than this */
+    LOG_SLOT_ENTRIES_MAX = 8192,        /* bounds sorting and the memory beside the frame */
+    LOG_BATCH_BYTES_MAX = 32 << 20,     /* storage.md, Limits */
+    LOG_FULL_SLOT_BYTES = 256 * 1024,   /* a full slot is not followed by one smaller than this */
     LOG_SECOND_SLOT_BYTES = 704 * 1024, /* goes beside one write; see wal.c */
-    LOG_PRODUCER_BATCHES = 5,         /* Kafka's window of duplicates */
-    LOG_WINDOW_BYTES = 64 * 1024,     /* read at once around a small cold range */
+    LOG_PRODUCER_BATCHES = 5,           /* Kafka's window of duplicates */
+    LOG_WINDOW_BYTES = 64 * 1024,       /* read at once around a small cold range */
     LOG_TINY_WINDOW_BYTES = 8 * 1024,
     LOG_LOAD_BYTES_MAX = 1024 * 1024, /* what one load may pin */
     LOG_READERS = 64,                 /* that are read ahead for, the latest */
