@@ -3,8 +3,8 @@
 A row is a function of a Session and of who is measured, which returns figures by name (see goals.GOALS) and a note. "VOID" is
 among the figures when it was no measurement. Odradek and the null broker are started for each run; Kafka's JVM is warmed
 once and stays up, but does not run while others are measured. In the rows that end in -up Odradek stays up, too, and was
-warmed as long, with the same requests; and a first run of both is not counted. The same memory for everybody: warm (measure.warm_memory), and in catch-up and rows of full
-produce, which go through gigabytes of it, full.
+warmed as long, with the same requests; and a first run of both is not counted. The same memory for everybody: warm
+(measure.warm_memory), and in catch-up and rows of full produce, which go through gigabytes of it, full.
 """
 import contextlib
 import os

@@ -139,6 +139,18 @@ static void waiting_for_what_is_durable_already(void **state)
     fixture_stop(&f);
 }
 
+/* All that is held, and what comes after it. */
+static void held_complete(struct fixture *f)
+{
+    while (f->log->writing > 0) {
+        if (f->held_count > 0) {
+            fixture_complete(f, 0, OK);
+        }
+        turn(f);
+    }
+    settle(f);
+}
+
 /* K = 1 for slots that are not full, the cap for full ones. */
 static void writes_in_flight(void **state)
 {
@@ -159,13 +171,7 @@ static void writes_in_flight(void **state)
         turn(&f);
     }
     assert_int_equal(f.held_count, 3);
-    while (f.log->writing > 0) {
-        if (f.held_count > 0) {
-            fixture_complete(&f, 0, OK);
-        }
-        turn(&f);
-    }
-    settle(&f);
+    held_complete(&f);
     assert_int_equal(f.most_in_flight, 3);
     assert_int_equal(high_watermark(p), 12);
     fixture_stop(&f);
@@ -192,16 +198,9 @@ static void a_large_slot_goes_beside_one_write(void **state)
     turn(&f);
     assert_int_equal(f.held_count, 2);
     fixture_complete(&f, 0, OK);
-    turn(&f);
-    turn(&f);
+    turns(&f, 2);
     assert_int_equal(f.held_count, 2);
-    while (f.log->writing > 0) {
-        if (f.held_count > 0) {
-            fixture_complete(&f, 0, OK);
-        }
-        turn(&f);
-    }
-    settle(&f);
+    held_complete(&f);
     assert_int_equal(f.most_in_flight, 2);
     assert_int_equal(high_watermark(p), 4);
     fixture_stop(&f);
