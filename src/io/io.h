@@ -110,6 +110,8 @@ void io_bell_ring(struct io *io, struct io_bell *b); /* any thread; not in the s
 void io_bell_remove(struct io *io, struct io_bell *b);
 
 enum io_signal { IO_SIGNAL_STOP, IO_SIGNAL_RELOAD, IO_SIGNAL_STATS }; /* TERM or INT; HUP; USR1 */
+/* They stay blocked in this thread after io_destroy(): a process that was told to stop once more,
+   when it no longer listens, ends by its own exit code and not by the signal. */
 void io_signals(struct io *io, void (*on_signal)(void *user, enum io_signal s), void *user);
 
 /* ---- files ---------------------------------------------------------------------------------- */

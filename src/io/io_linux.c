@@ -87,9 +87,6 @@ static void linux_destroy(struct io *io)
         file_destroy(CONTAINER_OF(n, struct io_file, node));
     }
     sockets_fini(l);
-    if (l->signal_fd >= 0) {
-        pthread_sigmask(SIG_SETMASK, &l->mask_before, NULL);
-    }
     close_if_open(l->signal_fd);
     close_if_open(l->back_fd);
     close_if_open(l->spare_fd);
@@ -394,7 +391,7 @@ static void linux_signals(struct io *io, void (*on_signal)(void *user, enum io_s
         return; /* out of descriptors at start: signals keep their default, they end the process */
     }
     l->signal_fd = fd;
-    pthread_sigmask(SIG_BLOCK, &set, &l->mask_before);
+    pthread_sigmask(SIG_BLOCK, &set, NULL); /* for good, see io.h */
 }
 
 static const struct io_backend linux_backend = {

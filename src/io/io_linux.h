@@ -141,7 +141,6 @@ struct io_linux {
     struct source signal_source;
     void (*on_signal)(void *user, enum io_signal s);
     void *signal_user;
-    sigset_t mask_before;
 
     struct list sockets;
     struct list changed;
