@@ -28,8 +28,9 @@ WARM_BATCHES = (65536, 16384)
 SERVER_FLAGS = ["-Xmx1G", "-Xms1G", "-server", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20",
                 "-XX:InitiatingHeapOccupancyPercent=35", "-XX:+ExplicitGCInvokesConcurrent", "-XX:MaxInlineLevel=15",
                 "-Djava.awt.headless=true"]
-# While others are measured it is stopped, and must not be taken for dead when it goes on.
-PROPERTIES = "log.segment.delete.delay.ms=1000\nbroker.session.timeout.ms=3600000\n"
+PROPERTIES = "log.segment.delete.delay.ms=1000\n"
+# While others are measured it is stopped, and must not be taken for dead when it goes on. Killed, it could not come back.
+MAY_BE_STOPPED = "broker.session.timeout.ms=3600000\n"
 UNSAFE, DURABLE, OURS, CONTROL, NULL = "Kafka", "Kafka durable", "Odradek", "Odradek again", "null broker"
 NULL_BROKER = os.path.join(measure.BUILD, "bench", "odradek-null-broker")
 
@@ -46,8 +47,8 @@ def cores():
 class Kafka(kafka_node.KafkaNode):
     """One node; topics with flush.messages=1 are its durable form."""
 
-    def __init__(self, name="bench"):
-        super().__init__(name, PROPERTIES)
+    def __init__(self, name="bench", may_be_stopped=False):
+        super().__init__(name, PROPERTIES + (MAY_BE_STOPPED if may_be_stopped else ""))
 
     def java(self, main_class, *arguments):
         if not main_class.endswith("kafka.Kafka"):

@@ -52,7 +52,7 @@ class Session:
 
     def kafka(self):
         if self.node is None:
-            self.node = Kafka()
+            self.node = Kafka(may_be_stopped=True)
             self.node.start()
             warm_seconds = number("BENCH_GOALS_WARM", 20.0)
             warm(self.node, warm_seconds)
