@@ -6,8 +6,9 @@
 
 Every run is added to a file of JSON lines, so that a table can be put together from several sittings: remove the file to begin
 a new table. A round measures everybody once, in an order drawn by chance; compared are ratios within a round: the median
-and its 95 % interval (fewer than five rounds: the range). A run that is VOID is made again. Rows of bench/goals_hot.py are
-rounds with brokers that are warm; in those of bench/goals_cold.py everybody is started anew.
+and its 95 % interval (fewer than five rounds: the range), or how much is above the null broker of the same round. A run that
+is VOID is made again. Rows of bench/goals_hot.py are rounds with brokers that are warm; in those of bench/goals_cold.py
+everybody is started anew.
 
     BENCH_GOALS_ROUNDS=3              seven for a claim
     BENCH_GOALS_SECONDS=3             of each run, after half of it, one to ten, that is not counted; ten for a claim
@@ -274,11 +275,16 @@ class Measured:
         values = self.values(who, figure)
         return statistics.median(values) if values else None
 
-    def ratios(self, figure, who, other):
+    def pairs(self, figure, who, other):
         """Within rounds."""
         ours, theirs = self.of.get(who, {}), self.of.get(other, {})
-        found = [ours[turn][figure] / max(theirs[turn][figure], 1e-9) for turn in ours if turn in theirs and figure in ours[turn]]
-        return found
+        return [(ours[turn][figure], theirs[turn][figure]) for turn in ours if turn in theirs and figure in ours[turn]]
+
+    def ratios(self, figure, who, other):
+        return [one / max(another, 1e-9) for one, another in self.pairs(figure, who, other)]
+
+    def differences(self, figure, who, other):
+        return [one - another for one, another in self.pairs(figure, who, other)]
 
     def rounds(self, who):
         return len(self.of.get(who, {}))
@@ -311,8 +317,8 @@ def judged(measured, figure, goal):
     if against == OURS:
         value, wanted = ours, f"{relation} {shown(bound)}"
     elif against == NULL:
-        null = measured.median(NULL, figure)
-        value = None if null is None or ours is None else ours - null
+        above = measured.differences(figure, OURS, NULL)
+        value = statistics.median(above) if above else None
         wanted, ratio = f"<= null broker + {bound}", "-" if value is None else f"null + {value:.3g}"
     else:
         ratios = measured.ratios(figure, OURS, against)
