@@ -84,10 +84,9 @@ class Session:
 
 @contextlib.contextmanager
 def running(session, who, options=(), up=False):
-    """A broker, the only one that runs; one that was started for this, Odradek with these options, is gone afterwards. up: the
-    Odradek that stays."""
+    """A broker; one that was started for this, Odradek with these options, is gone afterwards. up: the Odradek that stays. Who
+    else is up must have been stopped, see Session.only."""
     session.turn += 1
-    session.only(who, up)
     if who in (UNSAFE, DURABLE):
         yield session.kafka()
         return
@@ -363,6 +362,7 @@ def codes_of(answer, name, stride, before):
 
 def created(session, who):
     made = Made(1, CREATED)
+    session.only(who)
     with running(session, who) as broker:
         idle(broker)
         machine = Machine(broker.pid)
